@@ -1,0 +1,43 @@
+# `make book` and `make test` are the whole set-up: they need Python 3.11 or newer, and make.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/ready
+PROFILE ?= quick
+
+.PHONY: book test lab lint bench zoo lock clean help
+.DEFAULT_GOAL := help
+
+help:  ## say what there is
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# A half-made environment never looks ready: the mark is written last.
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; this is %d.%d. Set PYTHON=/path/to/python3." % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@command -v uv >/dev/null || test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet uv
+	@echo "Installing the packages of requirements.lock into $(VENV) (once; a few minutes, 6 GB) ..."
+	@PATH="$(BIN):$$PATH" uv pip sync --quiet --python $(BIN)/python --require-hashes --allow-empty-requirements requirements.lock
+	@PATH="$(BIN):$$PATH" uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $@
+
+book: $(READY)  ## run the chapters and build the book (PROFILE=smoke|quick|full|paper)
+	@$(BIN)/fingerprints book --profile $(PROFILE)
+
+test: $(READY)  ## run all tests
+	@$(BIN)/python -m pytest
+
+lab: $(READY)  ## open the chapters in JupyterLab
+	@$(BIN)/jupyter lab --LabApp.default_url=/lab/tree/book
+
+lint: $(READY)  ## check style and types
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+bench: $(READY)  ## time the library against plain references
+	@$(BIN)/python -m pytest tests/benchmarks --benchmark-enable --benchmark-only --benchmark-columns=min,median,rounds -s
+
+lock:  ## write requirements.lock anew from pyproject.toml
+	@uv pip compile --universal -p 3.11 --all-extras --generate-hashes --no-header --no-annotate --quiet pyproject.toml -o requirements.lock
+
+clean:  ## remove everything that a build made
+	@rm -rf _build .snakemake .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks

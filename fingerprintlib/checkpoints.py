@@ -1,0 +1,120 @@
+"""Safe checkpoints: tensors and JSON in one safetensors file, never a pickle.
+
+A checkpoint knows its format and carries a hash of its tensors, so a file that was cut short, altered, or made by
+something else is refused by name. Writing is atomic: the last good checkpoint survives whatever happens to the next.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from .errors import FingerprintsError
+from .provenance import content_hash, write_atomically
+
+FORMAT = "fingerprintlib-1"
+
+
+class CheckpointError(FingerprintsError):
+    """A checkpoint that is missing, damaged, foreign, or does not fit what asks for it."""
+
+
+def save_checkpoint(path: Path | str, kind: str, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
+    """Write tensors (any shapes and dtypes) and JSON-able metadata as one file.
+
+    `kind` says what it is (``"attributor"``, ``"gan-training"``, ...); `load_checkpoint` insists on it.
+    """
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    header = {"format": FORMAT, "kind": kind, "hash": tensors_hash(tensors), "metadata": json.dumps(dict(metadata))}
+    write_atomically(path, save(tensors, header))
+
+
+def load_checkpoint(path: Path | str, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read what `save_checkpoint` wrote: tensors on the CPU, and the metadata.
+
+    Raises:
+        CheckpointError: the file is missing, cut short, altered, foreign, or of another kind.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise CheckpointError(f"There is no checkpoint {path}. Train it first, or name one that exists.")
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dictionary)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise CheckpointError(
+            f"{path} is not a whole safetensors file ({error}). Delete it and train or copy it again."
+        ) from error
+    if header.get("format") != FORMAT:
+        raise CheckpointError(f"{path} was not written by this library (no {FORMAT!r} mark). Use one that was.")
+    if header.get("kind") != kind:
+        raise CheckpointError(f"{path} holds a {header.get('kind')!r}, where a {kind!r} is needed.")
+    if header.get("hash") != tensors_hash(tensors):
+        raise CheckpointError(f"{path} was altered after it was written. Delete it and train or copy it again.")
+    return tensors, json.loads(header["metadata"])
+
+
+def tensors_hash(tensors: Mapping[str, Tensor]) -> str:
+    """A hash of names, shapes, dtypes and bytes; it does not depend on the order."""
+    chunks: list[bytes | memoryview] = []
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().cpu().contiguous()
+        chunks.append(f"{name}|{tensor.dtype}|{tuple(tensor.shape)}|".encode())
+        chunks.append(memoryview(tensor.reshape(-1).view(torch.uint8).numpy()) if tensor.numel() else b"")
+    return content_hash(*chunks)
+
+
+def pack(objects: Mapping[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Split modules and optimizers into tensors and JSON, ready for `save_checkpoint`.
+
+    Each value is anything with ``state_dict()``; numbers and strings inside (an optimizer's settings) go to the JSON.
+    """
+    tensors: dict[str, Tensor] = {}
+    plain: dict[str, Any] = {}
+
+    def walk(prefix: str, value: Any) -> Any:
+        if isinstance(value, Tensor):
+            tensors[prefix] = value
+            return {"tensor": prefix}
+        if isinstance(value, Mapping):
+            # JSON has string keys only, and an optimizer's state is keyed by numbers: keep pairs.
+            return {"pairs": [[key, walk(f"{prefix}/{key}", item)] for key, item in value.items()]}
+        if isinstance(value, list | tuple):
+            kind = "tuple" if isinstance(value, tuple) else "list"
+            return {kind: [walk(f"{prefix}/{index}", item) for index, item in enumerate(value)]}
+        return {"value": value}
+
+    for name, thing in objects.items():
+        plain[name] = walk(name, thing.state_dict())
+    return tensors, plain
+
+
+def unpack(objects: Mapping[str, Any], tensors: Mapping[str, Tensor], plain: Mapping[str, Any]) -> None:
+    """Load into modules and optimizers what `pack` took out of their like.
+
+    Raises:
+        CheckpointError: names or shapes do not fit.
+    """
+
+    def build(node: Any) -> Any:
+        (kind, value), *_ = node.items()
+        if kind == "tensor":
+            return tensors[value]
+        if kind == "pairs":
+            return {key: build(item) for key, item in value}
+        if kind in ("list", "tuple"):
+            items = [build(item) for item in value]
+            return tuple(items) if kind == "tuple" else items
+        return value
+
+    for name, thing in objects.items():
+        try:
+            thing.load_state_dict(build(plain[name]))
+        except (KeyError, RuntimeError, ValueError) as error:
+            raise CheckpointError(f"The checkpoint's {name!r} does not fit this network: {error}") from error

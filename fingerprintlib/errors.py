@@ -1,0 +1,25 @@
+"""What goes wrong, in one sentence that names the thing and the mend.
+
+The commands print the sentence alone (a traceback only with ``--debug``) and exit with the status given here.
+"""
+
+
+class FingerprintsError(Exception):
+    """Something failed while working: a file is damaged, a loss is not finite, the disk is full."""
+
+    exit_status = 1
+
+
+class UsageError(FingerprintsError, ValueError):
+    """Something was asked for that cannot be: an unknown name, a wrong type, a value out of range."""
+
+    exit_status = 2
+
+
+def unknown(kind: str, name: object, known: "list[str] | tuple[str, ...]") -> UsageError:
+    """The error for a name that does not exist, with the nearest that does (or all, when none is near)."""
+    import difflib
+
+    near = difflib.get_close_matches(str(name), known, n=1)
+    hint = f"Did you mean {near[0]!r}?" if near else f"There is: {', '.join(known) or 'none'}."
+    return UsageError(f"Unknown {kind} {name!r}. {hint}")

@@ -1,0 +1,114 @@
+"""What every training loop here shares: device and precision, randomness, averaging, progress.
+
+Randomness is a function of ``(seed, step, rank)`` and never a state that wanders along: a run that is resumed at step
+``n`` draws exactly what the uninterrupted run drew there, on every device.
+"""
+
+import math
+import os
+import sys
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from .errors import FingerprintsError
+
+try:
+    from lightning_fabric import Fabric
+except ImportError:  # the umbrella package carries the same class under another name
+    from lightning.fabric import Fabric
+
+__all__ = [
+    "Fabric",
+    "average_gradients",
+    "make_fabric",
+    "progress",
+    "require_finite",
+    "step_generator",
+    "update_ema",
+]
+
+
+def make_fabric(accelerator: str = "auto", precision: str = "bf16-mixed") -> Fabric:
+    """A launched Fabric: one device, or all of this node's when started by ``torchrun``.
+
+    Args:
+        accelerator: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
+        precision: ``"bf16-mixed"`` (about twice as fast on recent CPUs and GPUs) or ``"32-true"``.
+    """
+    devices = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    fabric = Fabric(accelerator=accelerator, devices=devices, precision=precision)  # type: ignore[arg-type]
+    fabric.launch()
+    return fabric
+
+
+def step_generator(seed: int, step: int, rank: int = 0) -> torch.Generator:
+    """The random numbers of one step, on the CPU; different seeds, steps and ranks are independent streams."""
+    return torch.Generator().manual_seed(_mix(seed, step, rank))
+
+
+def _mix(*numbers: int) -> int:
+    """SplitMix64's finalizer over the numbers, so that neighbouring seeds and steps share no stream."""
+    state = 0
+    for number in numbers:
+        state = (state + number + 0x9E3779B97F4A7C15) & 0xFFFFFFFFFFFFFFFF
+        state = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & 0xFFFFFFFFFFFFFFFF
+        state = ((state ^ (state >> 27)) * 0x94D049BB133111EB) & 0xFFFFFFFFFFFFFFFF
+        state ^= state >> 31
+    return state >> 1
+
+
+@torch.no_grad()
+def update_ema(average: nn.Module, network: nn.Module, decay: float) -> None:
+    """Move `average`'s parameters towards `network`'s, ``average = decay * average + (1 - decay) * network``.
+
+    Buffers (batch-norm statistics, spectral-norm vectors) are copied: they are averages already.
+    """
+    torch._foreach_lerp_(list(average.parameters()), list(network.parameters()), 1 - decay)
+    for mine, theirs in zip(average.buffers(), network.buffers(), strict=True):
+        mine.copy_(theirs)
+
+
+def average_gradients(fabric: Fabric, network: nn.Module) -> None:
+    """Average the gradients over the processes of a run (nothing to do for one).
+
+    Done by hand rather than by wrapping the network: gradient penalties differentiate twice, and wrappers for
+    distributed training do not follow them there.
+    """
+    if fabric.world_size > 1:
+        for parameter in network.parameters():
+            if parameter.grad is not None:
+                parameter.grad.copy_(fabric.all_reduce(parameter.grad, reduce_op="mean"))
+
+
+def require_finite(name: str, value: Tensor | float, step: int, checkpoint: Any = None) -> float:
+    """The value as a float, or a clear stop when training has diverged.
+
+    Raises:
+        FingerprintsError: the value is NaN or infinite; the message names the last good checkpoint, if any.
+    """
+    number = float(value)
+    if not math.isfinite(number):
+        kept = f"The last good checkpoint is {checkpoint}." if checkpoint else "Nothing was saved yet."
+        raise FingerprintsError(
+            f"Training stopped at step {step}: {name} is {number}. {kept} Lower the learning rate or use float32."
+        )
+    return number
+
+
+def progress(total: int, description: str, unit: str, initial: int = 0) -> tqdm:
+    """A progress bar on standard error with rate and time left; silent when FINGERPRINTS_QUIET is set."""
+    return tqdm(
+        total=total,
+        initial=initial,
+        desc=description,
+        unit=f" {unit}",
+        unit_scale=total >= 100_000,
+        mininterval=0.5,
+        file=sys.stderr,
+        dynamic_ncols=True,
+        leave=False,
+        disable=bool(os.environ.get("FINGERPRINTS_QUIET")),
+    )
