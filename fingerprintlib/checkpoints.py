@@ -1,7 +1,7 @@
 """Safe checkpoints: tensors and JSON in one safetensors file, never a pickle.
 
-A checkpoint knows its format and carries a hash of its tensors, so a file that was cut short, altered, or made by
-something else is refused by name. Writing is atomic: the last good checkpoint survives whatever happens to the next.
+A checkpoint knows its format and carries a hash of its tensors and metadata, so a file that was cut short, altered, or
+made by something else is refused by name. Writing is atomic: the last good checkpoint survives whatever happens next.
 """
 
 import json
@@ -30,7 +30,8 @@ def save_checkpoint(path: Path | str, kind: str, tensors: Mapping[str, Tensor], 
     `kind` says what it is (``"attributor"``, ``"gan-training"``, ...); `load_checkpoint` insists on it.
     """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    header = {"format": FORMAT, "kind": kind, "hash": tensors_hash(tensors), "metadata": json.dumps(dict(metadata))}
+    text = json.dumps(dict(metadata))
+    header = {"format": FORMAT, "kind": kind, "hash": _file_hash(tensors, text), "metadata": text}
     write_atomically(path, save(tensors, header))
 
 
@@ -55,9 +56,14 @@ def load_checkpoint(path: Path | str, kind: str) -> tuple[dict[str, Tensor], dic
         raise CheckpointError(f"{path} was not written by this library (no {FORMAT!r} mark). Use one that was.")
     if header.get("kind") != kind:
         raise CheckpointError(f"{path} holds a {header.get('kind')!r}, where a {kind!r} is needed.")
-    if header.get("hash") != tensors_hash(tensors):
+    if header.get("hash") != _file_hash(tensors, header.get("metadata", "")):
         raise CheckpointError(f"{path} was altered after it was written. Delete it and train or copy it again.")
     return tensors, json.loads(header["metadata"])
+
+
+def _file_hash(tensors: Mapping[str, Tensor], metadata: str) -> str:
+    # The metadata counts too: a list of class names in another order would silently swap every answer.
+    return content_hash(tensors_hash(tensors).encode(), metadata.encode())
 
 
 def tensors_hash(tensors: Mapping[str, Tensor]) -> str:
@@ -66,7 +72,7 @@ def tensors_hash(tensors: Mapping[str, Tensor]) -> str:
     for name in sorted(tensors):
         tensor = tensors[name].detach().cpu().contiguous()
         chunks.append(f"{name}|{tensor.dtype}|{tuple(tensor.shape)}|".encode())
-        chunks.append(memoryview(tensor.reshape(-1).view(torch.uint8).numpy()) if tensor.numel() else b"")
+        chunks.append(tensor.reshape(-1).view(torch.uint8).numpy().data if tensor.numel() else b"")
     return content_hash(*chunks)
 
 
@@ -118,3 +124,10 @@ def unpack(objects: Mapping[str, Any], tensors: Mapping[str, Tensor], plain: Map
             thing.load_state_dict(build(plain[name]))
         except (KeyError, RuntimeError, ValueError) as error:
             raise CheckpointError(f"The checkpoint's {name!r} does not fit this network: {error}") from error
+        if isinstance(thing, torch.optim.Optimizer):
+            # Files hold plain row-major tensors. Fused optimizers walk through memory and would, without a word, mix up
+            # the entries of a state that is laid out otherwise than its parameter (channels last, say).
+            for parameter, state in thing.state.items():
+                for key, value in state.items():
+                    if isinstance(value, Tensor) and value.shape == parameter.shape:
+                        state[key] = torch.empty_like(parameter.detach(), dtype=value.dtype).copy_(value)

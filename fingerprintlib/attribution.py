@@ -1,0 +1,362 @@
+"""Attribution: which source does an image come from?
+
+An `Attributor` is the trained thing that answers: network, class names, preprocessing and provenance, saved together as
+one safetensors file, so that no answer can be read against the wrong list of names.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from platform import python_version
+from typing import Any, Protocol, Self, TypedDict, Unpack
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from . import __version__
+from .checkpoints import CheckpointError, load_checkpoint, save_checkpoint
+from .errors import UsageError
+from .images import equalize
+from .metrics import Report
+from .networks import AttributionNetwork
+from .provenance import code_hash, content_hash, recipe_hash
+from .runtime import Fabric, make_fabric
+from .training import apply, check_images, check_labels, fit
+
+KIND = "attributor"
+COLOURS = ("as_is", "equalized")
+
+
+class LabelledImages(Protocol):
+    """What attribution needs to know of a corpus."""
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The K sources; label k means the k-th."""
+
+    @property
+    def resolution(self) -> int:
+        """Side of the images."""
+
+    @property
+    def hash(self) -> str:
+        """Changes when anything in it changes."""
+
+    @property
+    def colour(self) -> str:
+        """``"as_is"`` or ``"equalized"``."""
+
+    def split(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        """uint8 ``[N, H, W, 3]`` and int64 ``[N]`` of ``"train"``, ``"validation"`` or ``"test"``."""
+
+
+class Settings(TypedDict, total=False):
+    """What a training may be told.
+
+    Attributes:
+        steps: number of weight updates, 2000 by default.
+        width: of the network; 1 is the paper, the default of 1/4 is enough for 64x64.
+        batch_size: images a step, 32 by default.
+        learning_rate: of Adam, 1e-3 by default.
+        evaluate_every: steps between evaluations, by default a tenth of `steps`.
+        seed: of the initial weights, the order and the flips, 0 by default.
+    """
+
+    steps: int
+    width: float
+    batch_size: int
+    learning_rate: float
+    evaluate_every: int | None
+    seed: int
+
+
+@dataclass(frozen=True)
+class Attributor:
+    """A trained attribution network with all that is needed to use it and to know where it comes from.
+
+    Make one with `train` or `load_or_train`, open one with `load`.
+
+    Attributes:
+        network: in evaluation mode.
+        class_names: the K sources; prediction k means the k-th.
+        colour: ``"as_is"``, or ``"equalized"``: then every image is rank-equalized before it is judged. That leaves an
+            image as it is that is equalized already, so nobody has to say which kind is given.
+        provenance: JSON-able: recipe, history, seconds, versions, device.
+    """
+
+    network: AttributionNetwork
+    class_names: tuple[str, ...]
+    colour: str
+    provenance: dict[str, Any]
+    fabric: Fabric = field(default_factory=make_fabric, repr=False)
+
+    @property
+    def resolution(self) -> int:
+        """Side of the images that it judges."""
+        return self.network.resolution
+
+    @property
+    def history(self) -> list[dict[str, float]]:
+        """How the training went, as `training.fit` gives it."""
+        return self.provenance["history"]
+
+    @property
+    def seconds(self) -> float:
+        """How long the training took by the clock, evaluations included, also when it was loaded just now."""
+        return self.provenance["seconds"]
+
+    @property
+    def model_fingerprints(self) -> np.ndarray:
+        """The sources' fingerprints, float32 ``[K, F]``, in the order of `class_names`."""
+        return self.network.model_fingerprints.detach().float().cpu().numpy()
+
+    @classmethod
+    def train(
+        cls,
+        corpus: LabelledImages,
+        *,
+        checkpoint: Path | str,
+        fabric: Fabric | None = None,
+        **settings: Unpack[Settings],
+    ) -> Self:
+        """Train on the corpus's ``train`` split, choose by its ``validation`` split.
+
+        Args:
+            corpus: labelled images of at least two sources; its colour becomes the attributor's.
+            checkpoint: file for resuming after a kill; it stays when done.
+            fabric: device and precision; by default `runtime.make_fabric()`.
+            settings: see `Settings`.
+
+        Raises:
+            UsageError: an argument is out of range, or the checkpoint is of another recipe.
+        """
+        fabric = fabric or make_fabric()
+        return cls._train(corpus, _complete(corpus, **settings), Path(checkpoint), fabric)
+
+    @classmethod
+    def load_or_train(
+        cls,
+        folder: Path | str,
+        corpus: LabelledImages,
+        *,
+        fabric: Fabric | None = None,
+        **settings: Unpack[Settings],
+    ) -> Self:
+        """The attributor that `train` would give: loaded if `folder` has it, else trained (or resumed) and saved there.
+
+        The file's name holds the hash of corpus, settings and training code, so one that is found is never stale.
+        """
+        fabric = fabric or make_fabric()
+        complete = _complete(corpus, **settings)
+        path = Path(folder) / f"attributor-{recipe_hash(_recipe(corpus, complete))[:12]}.safetensors"
+        if path.exists():
+            return cls.load(path, fabric=fabric)
+        unfinished = path.with_suffix(".training")
+        attributor = cls._train(corpus, complete, unfinished, fabric)
+        if fabric.is_global_zero:
+            attributor.save(path)
+            unfinished.unlink()
+        fabric.barrier()
+        return attributor
+
+    @classmethod
+    def _train(cls, corpus: LabelledImages, settings: dict[str, Any], checkpoint: Path, fabric: Fabric) -> Self:
+        # Nothing that shapes the weights is decided here: it is all in the settings, and those are in the recipe.
+        if corpus.colour not in COLOURS:
+            raise UsageError(f"The corpus has the colour {corpus.colour!r}; it must be one of {', '.join(COLOURS)}.")
+        network = AttributionNetwork(**settings["network"])
+        class_count = len(corpus.class_names)
+        (images, labels), validation = corpus.split("train"), corpus.split("validation")
+        check_labels(labels, len(images), "the corpus's train labels", class_count)
+        check_labels(validation[1], len(validation[0]), "the corpus's validation labels", class_count)
+        recipe = _recipe(corpus, settings)
+        history = fit(
+            network,
+            images,
+            labels,
+            validation,
+            checkpoint=checkpoint,
+            recipe=recipe,
+            fabric=fabric,
+            description="training attributor",
+            **settings["training"],
+        )
+        provenance = {
+            "recipe": recipe,
+            "history": history,
+            "seconds": history[-1]["seconds"],
+            "versions": {
+                "fingerprintlib": __version__,
+                "torch": torch.__version__,
+                "python": python_version(),
+            },
+            "device": str(fabric.device),
+            "precision": fabric._precision.precision,
+            "trained": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        }
+        return cls(network, tuple(corpus.class_names), corpus.colour, provenance, fabric)
+
+    def save(self, path: Path | str) -> None:
+        """Write everything as one safetensors file, atomically."""
+        metadata = {
+            "class_names": list(self.class_names),
+            "preprocessing": {"resolution": self.resolution, "colour": self.colour, "scaling": "uint8 / 127.5 - 1"},
+            "width": self.network.width,
+            "provenance": self.provenance,
+        }
+        save_checkpoint(path, KIND, self.network.state_dict(), metadata)
+
+    @classmethod
+    def load(cls, path: Path | str, *, fabric: Fabric | None = None) -> Self:
+        """Open what `save` wrote.
+
+        Raises:
+            CheckpointError: the file is missing, cut short, altered, foreign, or does not fit this version.
+        """
+        fabric = fabric or make_fabric()
+        tensors, metadata = load_checkpoint(path, KIND)
+        try:
+            names, preprocessing = tuple(metadata["class_names"]), metadata["preprocessing"]
+            network = AttributionNetwork(len(names), preprocessing["resolution"], metadata["width"])
+            network.load_state_dict(tensors)
+            colour, provenance = preprocessing["colour"], metadata["provenance"]
+        except (KeyError, RuntimeError) as error:
+            raise CheckpointError(f"{path} does not fit this version's network ({error}). Train it again.") from error
+        network.to(fabric.device).to(memory_format=torch.channels_last).eval()
+        return cls(network, names, colour, provenance, fabric)
+
+    def predict(self, images: np.ndarray) -> np.ndarray:
+        """The most likely source of each of the uint8 images ``[N, H, W, 3]``: int64 ``[N]``, indices of `class_names`.
+
+        Raises:
+            UsageError: images of another kind or size.
+        """
+        return self._apply(self.network, images).argmax(1).numpy()
+
+    def probabilities(self, images: np.ndarray) -> np.ndarray:
+        """Softmax scores of uint8 images ``[N, H, W, 3]``: float32 ``[N, K]``, rows sum to 1. They are not calibrated.
+
+        Raises:
+            UsageError: images of another kind or size.
+        """
+        return self._apply(self.network, images).softmax(1).numpy()
+
+    def fingerprints(self, images: np.ndarray) -> np.ndarray:
+        """The image fingerprints of uint8 images ``[N, H, W, 3]``: float32 ``[N, F]``.
+
+        Raises:
+            UsageError: images of another kind or size.
+        """
+        return self._apply(self.network.features, images).numpy()
+
+    def evaluate(self, images: np.ndarray, labels: np.ndarray) -> Report:
+        """Compare predictions on uint8 images ``[N, H, W, 3]`` with labels, int ``[N]``.
+
+        Raises:
+            UsageError: images of another kind or size, or labels that are no indices of `class_names`.
+        """
+        check_images(images)
+        check_labels(labels, len(images), class_count=len(self.class_names))
+        return Report.of(labels, self.predict(images), self.class_names)
+
+    def evaluate_corpus(self, corpus: LabelledImages, split: str = "test") -> Report:
+        """`evaluate` on a split of a corpus, having made sure that both speak of the same thing.
+
+        Raises:
+            UsageError: class names, resolution or colour differ.
+        """
+        for what in ("class_names", "resolution", "colour"):
+            mine, theirs = getattr(self, what), getattr(corpus, what)
+            if mine != theirs:
+                raise UsageError(
+                    f"The attributor's {what} {mine!r} and the corpus's {theirs!r} differ. Use a pair that fits."
+                )
+        return self.evaluate(*corpus.split(split))
+
+    def _apply(self, function: Callable[[Tensor], Tensor], images: np.ndarray) -> Tensor:
+        check_images(images)
+        if images.shape[1:3] != (self.resolution, self.resolution):
+            height, width = images.shape[1:3]
+            raise UsageError(
+                f"images are {height}x{width}; this attributor judges {self.resolution}x{self.resolution}. "
+                f"Crop or resize them, or train one for that size."
+            )
+        prepare = equalize if self.colour == "equalized" else np.array
+        return apply(function, images, fabric=self.fabric, prepare=prepare)
+
+
+def _complete(
+    corpus: LabelledImages,
+    *,
+    steps: int = 2000,
+    width: float = 0.25,
+    batch_size: int = 32,
+    learning_rate: float = 1e-3,
+    evaluate_every: int | None = None,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """All arguments of the network and of `training.fit` that the settings and the corpus decide."""
+    return {
+        "network": {
+            "class_count": len(corpus.class_names),
+            "resolution": corpus.resolution,
+            "width": width,
+            "seed": seed,
+        },
+        "training": {
+            "steps": steps,
+            "batch_size": batch_size,
+            "learning_rate": learning_rate,
+            "evaluate_every": evaluate_every,
+            "seed": seed,
+        },
+    }
+
+
+def _recipe(corpus: LabelledImages, settings: dict[str, Any]) -> dict[str, Any]:
+    """All that decides the weights. The code is the network's and the loop's: a better report trains nothing anew."""
+    code = code_hash(["fingerprintlib.networks", "fingerprintlib.training"])
+    names = list(corpus.class_names)
+    return {"corpus": corpus.hash, "class_names": names, "colour": corpus.colour, "code": code, "settings": settings}
+
+
+@dataclass(frozen=True)
+class ShuffledLabels:
+    """A corpus with meaningless labels, the negative control: whoever scores above chance on it has found a leak.
+
+    An image's label is drawn at random, from a hash of its pixels. So it tells nothing of the source, in any split, and
+    yet an image that slipped into two splits has the same label in both: a leak shows as accuracy above chance, where
+    labels permuted within each split would hide it.
+    """
+
+    corpus: LabelledImages
+    seed: int = 0
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The corpus's; they are only names now."""
+        return self.corpus.class_names
+
+    @property
+    def resolution(self) -> int:
+        """The corpus's."""
+        return self.corpus.resolution
+
+    @property
+    def colour(self) -> str:
+        """The corpus's."""
+        return self.corpus.colour
+
+    @property
+    def hash(self) -> str:
+        """Of the corpus and the seed."""
+        return recipe_hash({"shuffled": self.corpus.hash, "seed": self.seed})
+
+    def split(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        """The corpus's images uint8 ``[N, H, W, 3]`` with random labels int64 ``[N]``, all classes equally likely."""
+        images, _ = self.corpus.split(name)
+        seed, classes = str(self.seed).encode(), len(self.class_names)
+        draws = [int(content_hash(seed, np.ascontiguousarray(image).data), 16) for image in images]
+        return images, np.array([draw % classes for draw in draws], np.int64)

@@ -1,0 +1,346 @@
+"""The chapters as data: their text, their typed parameters, the profiles, and the plan of a build.
+
+A chapter is a MyST text notebook in ``book/``. Its first code cell is tagged ``parameters`` and reads, a line each::
+
+    steps: int = 400  # training steps of the attribution network [1..1000000]
+    colour: str = "as_is"  # pixels as they are, or rank-equalized [as_is, equalized]
+
+that is name, type, default, meaning, and what is allowed: a range, a list, or any ``text``. Its front matter names the
+artifacts it ``opens`` (made by earlier chapters) and ``makes``. All of this is read off the text: nothing is imported
+or run, so that a mistake is refused before anything starts.
+"""
+
+import ast
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from .errors import FingerprintsError, UsageError, unknown
+from .provenance import code_hash, imports_of, recipe_hash
+
+PROFILES = ("smoke", "quick", "full", "paper")
+TYPES = {"int": int, "float": float, "str": str, "bool": bool}
+# A change of one of these packages may change a result; a change of the others cannot.
+COMPUTING_PACKAGES = ("matplotlib", "numpy", "pillow", "scikit-image", "scikit-learn", "scipy", "torch", "torchvision")
+
+PARAMETER_LINE = re.compile(
+    r"(?P<name>\w+): (?P<type>\w+) = (?P<default>.+?)\s+# (?P<meaning>.+?) \[(?P<allowed>[^\[\]]+)\]"
+)
+CELL = re.compile(r"^```\{code-cell\}[^\n]*\n(?P<body>.*?)^```\s*$", re.MULTILINE | re.DOTALL)
+
+
+class ChapterError(FingerprintsError):
+    """A chapter's text breaks the contract: a parameter without a range, an artifact that nobody makes."""
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One knob of a chapter: a name, a type, a default, and what is allowed."""
+
+    name: str
+    type: str
+    default: Any
+    meaning: str
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[Any, ...] = ()
+
+    @classmethod
+    def parse(cls, line: str) -> "Parameter":
+        """Read ``name: type = default  # meaning [low..high]`` or ``[one, of, these]``.
+
+        Raises:
+            ChapterError: the line has another form.
+        """
+        match = PARAMETER_LINE.fullmatch(line.strip())
+        if not match or match["type"] not in TYPES:
+            raise ChapterError(f"Parameter line {line!r} is not 'name: type = default  # meaning [low..high]'.")
+        kind = TYPES[match["type"]]
+        low = high = None
+        choices: tuple[Any, ...] = ()
+        if ".." in match["allowed"]:
+            low, high = (float(bound) for bound in match["allowed"].split(".."))
+        elif match["allowed"] != "text":
+            words = [word.strip() for word in match["allowed"].split(",")]
+            choices = tuple(word if kind is str else ast.literal_eval(word) for word in words)
+        parameter = cls(
+            match["name"], match["type"], ast.literal_eval(match["default"]), match["meaning"], low, high, choices
+        )
+        parameter.check(parameter.default, "default")
+        return parameter
+
+    @property
+    def allowed(self) -> str:
+        """What is allowed, in words."""
+        if self.choices:
+            return "one of " + ", ".join(map(str, self.choices))
+        if self.low is None:
+            return "any text"
+        return f"from {self.low:g} to {self.high:g}"
+
+    def check(self, value: Any, where: str) -> Any:
+        """The value, if type and range fit (an integer will do for a float).
+
+        Raises:
+            UsageError: they do not; `where` says who gave the value.
+        """
+        kind = TYPES[self.type]
+        if kind is float and type(value) is int:
+            value = float(value)
+        if type(value) is not kind:
+            raise UsageError(f"{where}: {self.name} = {value!r} is not of type {self.type}; it must be {self.allowed}.")
+        if self.choices and value not in self.choices:
+            raise UsageError(f"{where}: {self.name} = {value!r} is not allowed; it must be {self.allowed}.")
+        if self.low is not None and self.high is not None and not self.low <= value <= self.high:
+            raise UsageError(f"{where}: {self.name} = {value!r} is out of range; it must be {self.allowed}.")
+        return value
+
+    def from_text(self, text: str, where: str) -> Any:
+        """The value that a command line gives as text.
+
+        Raises:
+            UsageError: it is not of the type, or out of range.
+        """
+        value: Any = text
+        if self.type != "str":
+            try:
+                value = ast.literal_eval(text.strip().capitalize() if self.type == "bool" else text.strip())
+            except (ValueError, SyntaxError):
+                value = text
+        return self.check(value, where)
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """One text notebook of the book."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """Its file's name without the number: what commands, profiles and artifacts call it."""
+        return re.sub(r"^\d+-", "", self.path.stem)
+
+    @cached_property
+    def text(self) -> str:
+        """The file's text."""
+        return self.path.read_text(encoding="utf-8")
+
+    @cached_property
+    def front_matter(self) -> dict[str, Any]:
+        """The YAML between the first two lines of dashes; empty if there is none."""
+        match = re.match(r"---\n(.*?)\n---\n", self.text, re.DOTALL)
+        return (yaml.safe_load(match[1]) or {}) if match else {}
+
+    @property
+    def is_notebook(self) -> bool:
+        """Whether it has code to run."""
+        return "kernelspec" in self.front_matter
+
+    @cached_property
+    def title(self) -> str:
+        """The first heading."""
+        match = re.search(r"^# (.+)$", self.text, re.MULTILINE)
+        return match[1] if match else self.name
+
+    @property
+    def opens(self) -> tuple[str, ...]:
+        """The artifacts of earlier chapters that it opens; ``metrics`` stands for all their metrics."""
+        return tuple(self.front_matter.get("fingerprints", {}).get("opens", ()))
+
+    @property
+    def makes(self) -> tuple[str, ...]:
+        """The artifacts that it makes for later chapters."""
+        return tuple(self.front_matter.get("fingerprints", {}).get("makes", ()))
+
+    @cached_property
+    def cells(self) -> list[tuple[list[str], str]]:
+        """The code cells: tags and source."""
+        found = []
+        for match in CELL.finditer(self.text):
+            options, source = _split_options(match["body"])
+            found.append((options.get("tags", []), source))
+        return found
+
+    @cached_property
+    def parameters(self) -> dict[str, Parameter]:
+        """The knobs, by name.
+
+        Raises:
+            ChapterError: there is not exactly one cell tagged ``parameters``, or one of its lines is malformed.
+        """
+        tagged = [source for tags, source in self.cells if "parameters" in tags]
+        if len(tagged) != 1:
+            raise ChapterError(f"{self.path.name} has {len(tagged)} cells tagged 'parameters'; it must have one.")
+        lines = [line for line in tagged[0].splitlines() if line.strip() and not line.startswith("#")]
+        parameters = [Parameter.parse(line) for line in lines]
+        return {parameter.name: parameter for parameter in parameters}
+
+    def parameter(self, name: str) -> Parameter:
+        """The knob of that name, or an error that names the nearest one."""
+        if name not in self.parameters:
+            raise unknown(f"parameter of chapter {self.name!r}", name, sorted(self.parameters))
+        return self.parameters[name]
+
+    def values(self, *layers: tuple[str, Mapping[str, Any]]) -> dict[str, Any]:
+        """The defaults, overridden layer by layer; a layer is who gives the values, and the values.
+
+        Raises:
+            UsageError: a name is unknown, a type is wrong, a value is out of range.
+        """
+        values = {name: parameter.default for name, parameter in self.parameters.items()}
+        for where, layer in layers:
+            for name, value in layer.items():
+                values[name] = self.parameter(name).check(value, where)
+        return values
+
+    def fingerprint(self, values: Mapping[str, Any]) -> str:
+        """A hash of all that its results depend on, but for the artifacts it opens.
+
+        Code, parameters, the library modules it really imports, and the packages that compute. Prose is not in it: a
+        corrected sentence costs no training.
+        """
+        sources = [source for _, source in self.cells]
+        modules = imports_of("\n".join(_without_magics(source) for source in sources))
+        versions = {name: metadata.version(name) for name in COMPUTING_PACKAGES}
+        return recipe_hash(
+            {"code": sources, "values": dict(values), "library": code_hash(modules), "versions": versions}
+        )
+
+
+@dataclass(frozen=True)
+class Job:
+    """One chapter to run: with which values, after which files, making which."""
+
+    chapter: Chapter
+    values: dict[str, Any]
+    inputs: list[str]
+    outputs: dict[str, str]
+    fingerprint: str
+
+
+class Book:
+    """The folder of the project: ``_config.yml``, ``book/`` and its profiles."""
+
+    def __init__(self, root: Path | str | None = None):
+        """Find the book at `root`, or at or above the working directory.
+
+        Raises:
+            UsageError: there is none.
+        """
+        start = Path(root) if root else Path.cwd()
+        for folder in [start, *([] if root else start.parents)]:
+            if (folder / "_config.yml").is_file() and (folder / "book" / "_toc.yml").is_file():
+                self.root = folder.resolve()
+                return
+        raise UsageError(
+            f"There is no book in {start} (no _config.yml with book/_toc.yml): go to the project's folder."
+        )
+
+    @cached_property
+    def pages(self) -> list[Chapter]:
+        """Every page of the table of contents that has a text, in reading order."""
+        toc = yaml.safe_load((self.root / "book" / "_toc.yml").read_text(encoding="utf-8"))
+        names = [toc["root"]]
+        for part in toc.get("parts", [toc]):
+            names += [entry["file"] for entry in part.get("chapters", [])]
+        paths = [self.root / "book" / f"{name}.md" for name in names]
+        return [Chapter(path) for path in paths if path.is_file()]
+
+    @cached_property
+    def chapters(self) -> list[Chapter]:
+        """The pages that run, in reading order."""
+        return [page for page in self.pages if page.is_notebook]
+
+    def chapter(self, name: str) -> Chapter:
+        """The chapter called so (``attribution`` or ``03-attribution``), or an error that names the nearest."""
+        for chapter in self.chapters:
+            if name in (chapter.name, chapter.path.stem):
+                return chapter
+        raise unknown("chapter", name, [chapter.name for chapter in self.chapters])
+
+    def profile(self, name: str) -> dict[str, dict[str, Any]]:
+        """The parameters that a profile sets, by chapter.
+
+        Raises:
+            UsageError: there is no such profile, or it names what does not exist or is not allowed.
+        """
+        if name not in PROFILES:
+            raise unknown("profile", name, PROFILES)
+        path = self.root / "book" / "profiles" / f"{name}.yml"
+        sections = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        for chapter, values in sections.items():
+            self.chapter(chapter).values((f"Profile {name}, chapter {chapter}", values or {}))
+        return {chapter: values or {} for chapter, values in sections.items()}
+
+    def values(self, name: str, profile: str, overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """The values of a chapter's parameters: its defaults, then the profile's, then `overrides`."""
+        chapter = self.chapter(name)
+        return chapter.values(
+            (f"Profile {profile}", self.profile(profile).get(chapter.name, {})),
+            (f"Chapter {chapter.name}", overrides or {}),
+        )
+
+    def overrides(self, settings: list[str]) -> dict[str, dict[str, Any]]:
+        """``CHAPTER.NAME=VALUE`` texts as checked values, by chapter.
+
+        Raises:
+            UsageError: one has another form, or names or gives what is not allowed.
+        """
+        found: dict[str, dict[str, Any]] = {}
+        for setting in settings:
+            match = re.fullmatch(r"([\w-]+)\.(\w+)=(.*)", setting)
+            if not match:
+                raise UsageError(f"{setting!r} is not of the form CHAPTER.PARAMETER=VALUE.")
+            chapter = self.chapter(match[1])
+            value = chapter.parameter(match[2]).from_text(match[3], f"-s {setting}")
+            found.setdefault(chapter.name, {})[match[2]] = value
+        return found
+
+    def plan(self, profile: str, overrides: Mapping[str, Mapping[str, Any]] | None = None) -> list[Job]:
+        """Every chapter's job, in reading order; paths are relative to the build folder of the profile.
+
+        Raises:
+            ChapterError: a chapter opens an artifact that no earlier chapter makes.
+        """
+        jobs: list[Job] = []
+        made: dict[str, str] = {}
+        metrics: list[str] = []
+        for chapter in self.chapters:
+            values = self.values(chapter.name, profile, (overrides or {}).get(chapter.name))
+            inputs = []
+            for artifact in chapter.opens:
+                if artifact != "metrics" and artifact not in made:
+                    raise ChapterError(f"{chapter.path.name} opens {artifact!r}, which no earlier chapter makes.")
+                inputs += metrics if artifact == "metrics" else [made[artifact]]
+            outputs = {
+                "notebook": f"executed/{chapter.name}.ipynb",
+                "metrics": f"metrics/{chapter.name}.json",
+                "timing": f"timings/{chapter.name}.json",
+                **{artifact: f"{artifact}.json" for artifact in chapter.makes},
+            }
+            jobs.append(Job(chapter, values, list(inputs), outputs, chapter.fingerprint(values)))
+            made |= {artifact: outputs[artifact] for artifact in chapter.makes}
+            metrics.append(outputs["metrics"])
+        return jobs
+
+
+def _split_options(body: str) -> tuple[dict[str, Any], str]:
+    """A MyST cell's options (``:tags: [...]`` lines, or YAML between dashes) and its source."""
+    if body.startswith("---\n"):
+        options, _, source = body[4:].partition("\n---\n")
+        return yaml.safe_load(options) or {}, source
+    lines = body.splitlines(keepends=True)
+    count = next((index for index, line in enumerate(lines) if not line.startswith(":")), len(lines))
+    options = yaml.safe_load("".join(line[1:] for line in lines[:count])) or {}
+    return options, "".join(lines[count:]).lstrip("\n")
+
+
+def _without_magics(source: str) -> str:
+    return "\n".join("pass" if line.lstrip().startswith(("%", "!")) else line for line in source.splitlines())

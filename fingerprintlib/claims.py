@@ -1,0 +1,147 @@
+"""The ledger: what the paper states, what it reports, what we measured, and a verdict that follows by rule.
+
+Statements and the paper's figures stand in ``data/paper.yml``; chapters record measurements; the verdict is computed
+from the measurement's 95 % interval and two bounds that were fixed beforehand, so that nobody words it.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from .errors import unknown
+
+HOLDS, FAILS, OPEN, UNMEASURED = "holds", "fails", "not reproduced at this scale", "not measured yet"
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Our figure for one claim.
+
+    Args:
+        claim: the claim's id in ``data/paper.yml``.
+        value: our figure; `low` and `high` are its 95 % interval.
+        holds_above: the claim holds when the whole interval lies at or above this.
+        fails_below: it fails when the whole interval lies below this (chance, say); between the two it is open.
+        unit: what the figure counts, for print: ``"%"`` shows fractions as per cent.
+        conditions: how it was measured, in a few words.
+    """
+
+    claim: str
+    value: float
+    low: float
+    high: float
+    holds_above: float
+    fails_below: float
+    unit: str = "%"
+    conditions: str = ""
+
+    @property
+    def verdict(self) -> str:
+        """``holds``, ``fails`` or ``not reproduced at this scale``."""
+        if self.low >= self.holds_above:
+            return HOLDS
+        return FAILS if self.high < self.fails_below else OPEN
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-able, verdict included."""
+        return {**asdict(self), "verdict": self.verdict}
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> "Measurement":
+        """The inverse of `as_dict`; the verdict is computed anew, not believed."""
+        return cls(**{key: item for key, item in value.items() if key != "verdict"})
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A statement of the paper, with its figure (per cent) if it gives one."""
+
+    id: str
+    finding: str
+    statement: str
+    paper: float | None = None
+    paper_source: str = ""
+    verified: bool = False
+
+
+def load_paper(root: Path | str) -> dict[str, Any]:
+    """``data/paper.yml`` as it stands."""
+    return yaml.safe_load((Path(root) / "data" / "paper.yml").read_text(encoding="utf-8"))
+
+
+def load_claims(root: Path | str) -> list[Claim]:
+    """The paper's claims in the order of the paper; a figure is looked up in the tables, never typed twice."""
+    paper = load_paper(root)
+    claims = []
+    for entry in paper["claims"]:
+        figure: Any = None
+        verified = False
+        if "figure" in entry:
+            table, *keys = entry["figure"]
+            figure = paper["tables"][table]["values"]
+            for key in keys:
+                figure = figure[key]
+            verified = entry["figure"] in paper["verified"]
+        source = paper["tables"][entry["figure"][0]]["title"] if "figure" in entry else ""
+        claims.append(Claim(entry["id"], entry["finding"], entry["statement"], figure, source, verified))
+    return claims
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One row of the ledger."""
+
+    claim: Claim
+    chapter: str | None
+    measurement: Measurement | None
+
+    @property
+    def verdict(self) -> str:
+        """The measurement's verdict, or that there is none yet."""
+        return self.measurement.verdict if self.measurement else UNMEASURED
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-able."""
+        measured = self.measurement.as_dict() if self.measurement else None
+        return {"claim": asdict(self.claim), "chapter": self.chapter, "measured": measured, "verdict": self.verdict}
+
+
+def ledger(claims: Iterable[Claim], metrics: Iterable[Mapping[str, Any]]) -> list[Entry]:
+    """Every claim with its measurement, if a chapter made one.
+
+    Args:
+        claims: from `load_claims`.
+        metrics: the chapters' ``metrics/<chapter>.json``, each with ``chapter`` and ``claims``.
+
+    Raises:
+        UsageError: a chapter recorded a claim that the paper's file does not list.
+    """
+    claims = list(claims)
+    known = [claim.id for claim in claims]
+    found: dict[str, tuple[str, Measurement]] = {}
+    for page in metrics:
+        for record in page["claims"]:
+            measurement = Measurement.from_dict(record)
+            if measurement.claim not in known:
+                raise unknown("claim", measurement.claim, known)
+            found[measurement.claim] = (page["chapter"], measurement)
+    return [Entry(claim, *found.get(claim.id, (None, None))) for claim in claims]
+
+
+def as_table(entries: Iterable[Entry], decimals: int = 1) -> str:
+    """The ledger as a Markdown table; a figure of the paper that a second source confirms has a tick."""
+    lines = ["| Finding | Claim | Paper | Ours | Chapter | Verdict |", "|-|-|-:|-:|-|-|"]
+    for entry in entries:
+        claim, measured = entry.claim, entry.measurement
+        paper = "" if claim.paper is None else f"{claim.paper:g}{' ✓' if claim.verified else ''}"
+        ours = ""
+        if measured:
+            scale = 100 if measured.unit == "%" else 1
+            value, low, high = (f"{scale * x:.{decimals}f}" for x in (measured.value, measured.low, measured.high))
+            ours = f"{value} ({low} to {high})"
+        chapter = entry.chapter or ""
+        lines.append(f"| {claim.finding} | {claim.statement} | {paper} | {ours} | {chapter} | **{entry.verdict}** |")
+    return "\n".join(lines)

@@ -1,0 +1,185 @@
+"""The command ``fingerprints``. Heavy things are imported where they are used, so that ``--help`` answers at once."""
+
+import errno
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from . import __version__
+from .errors import FingerprintsError, UsageError
+
+PROFILE_HELP = "Named set of parameters: smoke, quick, full or paper."
+
+
+class _Commands(click.Group):
+    """Turns whatever goes wrong into one sentence and an exit status; ``--debug`` shows the traceback instead."""
+
+    def invoke(self, context: click.Context) -> Any:
+        try:
+            return super().invoke(context)
+        except (FingerprintsError, OSError) as error:
+            if context.params.get("debug"):
+                raise
+            click.echo(f"Error: {_sentence(error)}", err=True)
+            context.exit(getattr(error, "exit_status", 1))
+        except (KeyboardInterrupt, click.Abort):
+            click.echo("\nStopped. What was finished is kept; the same command goes on from there.", err=True)
+            context.exit(130)
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return f"The disk is full (writing {error.filename or 'a file'}): free some space, then run the command again."
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}."
+    return str(error)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="fingerprints")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+def main(debug: bool) -> None:
+    """GAN fingerprints: the book that runs, and its tools."""
+
+
+@main.command()
+@click.option("--profile", default="quick", show_default=True, help=PROFILE_HELP)
+@click.option("--cores", type=click.IntRange(1), help="Processor cores to use.  [default: all]")
+@click.option("-s", "--set", "settings", multiple=True, metavar="CHAPTER.PARAM=VALUE", help="Turn a knob.")
+def book(profile: str, cores: int | None, settings: tuple[str, ...]) -> None:
+    """Run the chapters that have changed and build the pages."""
+    from .chapters import Book
+    from .engine import build_book
+
+    project = Book()
+    index = build_book(project, profile, project.overrides(list(settings)), cores or _available_cores())
+    click.echo(str(index))
+
+
+@main.command()
+@click.argument("chapter")
+@click.option("-p", "settings", multiple=True, metavar="NAME=VALUE", help="Turn a knob.")
+@click.option("--profile", default="quick", show_default=True, help=PROFILE_HELP)
+def run(chapter: str, settings: tuple[str, ...], profile: str) -> None:
+    """Run one chapter alone, on what the chapters before it left; its pages are not rebuilt."""
+    from .chapters import Book
+    from .engine import build_folder, run_chapter
+
+    project = Book()
+    found = project.chapter(chapter)
+    overrides = project.overrides([f"{found.name}.{setting}" for setting in settings]).get(found.name)
+    build = build_folder(project, profile)
+    run_chapter(project, found, profile, project.values(found.name, profile, overrides), build)
+    click.echo(str(build / "executed" / f"{found.name}.ipynb"))
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
+def chapters(as_json: bool) -> None:
+    """List the chapters and their parameters, with types and ranges."""
+    from .chapters import Book
+
+    project = Book()
+    if as_json:
+        listing = [
+            {
+                "name": chapter.name,
+                "title": chapter.title,
+                "opens": chapter.opens,
+                "makes": chapter.makes,
+                "parameters": [vars(parameter) for parameter in chapter.parameters.values()],
+            }
+            for chapter in project.chapters
+        ]
+        click.echo(json.dumps(listing, indent=1))
+        return
+    for chapter in project.chapters:
+        click.echo(f"{chapter.name}: {chapter.title}")
+        for parameter in chapter.parameters.values():
+            click.echo(f"  {parameter.name} = {parameter.default!r}  {parameter.meaning}; {parameter.allowed}")
+
+
+@main.command()
+def doctor() -> None:
+    """Check that everything the book needs is here; say how to mend what is not."""
+    from .doctor import examine
+
+    findings = examine()
+    for finding in findings:
+        click.echo(str(finding))
+    if not all(finding.ok for finding in findings):
+        raise FingerprintsError("Something is missing; the lines marked FAIL say what to do.")
+
+
+@main.command()
+@click.option("--profile", default="quick", show_default=True, help=PROFILE_HELP)
+def timings(profile: str) -> None:
+    """Publish what the last build of a profile took: write data/timings.json."""
+    from .chapters import Book
+    from .engine import record_timings
+
+    click.echo(str(record_timings(Book(), profile)))
+
+
+# What the Snakefile calls, from within the build folder; `fingerprints book` left the configuration there.
+
+
+@main.command(hidden=True)
+@click.argument("chapter")
+@click.option("--threads", type=click.IntRange(1), required=True)
+def job(chapter: str, threads: int) -> None:
+    """Run one chapter of the build in this folder."""
+    from .engine import run_job
+
+    project, profile, overrides, build = _configuration()
+    os.environ |= {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
+    _speak_through(build / "progress.log")
+    (found,) = [job for job in project.plan(profile, overrides) if job.chapter.name == chapter]
+    _or_leave_word(build, lambda: run_job(project, found, profile, build))
+
+
+@main.command(hidden=True)
+def pages() -> None:
+    """Build the pages of the build in this folder."""
+    from .engine import build_pages
+
+    project, profile, overrides, build = _configuration()
+    _speak_through(build / "progress.log")
+    click.echo("[book] building the pages", err=True)
+    _or_leave_word(build, lambda: build_pages(project, profile, overrides, build))
+
+
+def _configuration() -> tuple[Any, str, dict[str, Any], Path]:
+    from .chapters import Book
+
+    path = Path.cwd() / "config.json"
+    if not path.is_file():
+        raise UsageError("This command belongs to the build: run `fingerprints book`.")
+    config = json.loads(path.read_text(encoding="utf-8"))
+    return Book(config["root"]), config["profile"], config["overrides"], Path.cwd()
+
+
+def _speak_through(path: Path) -> None:
+    """Send standard error to a file that `fingerprints book` shows on its terminal."""
+    os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND), 2)
+
+
+def _or_leave_word(build: Path, action: Any) -> None:
+    """Do it; leave the sentence of a failure where `fingerprints book` looks for it, rather than print it here."""
+    try:
+        action()
+    except (FingerprintsError, OSError) as error:
+        (build / "failure.txt").write_text(_sentence(error), encoding="utf-8")
+        sys.exit(1)
+
+
+def _available_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,382 @@
+"""A corpus: labelled images of several sources, memory-mapped, never all in memory.
+
+On disk it is a folder of two plain NumPy files and a card::
+
+    images.npy   uint8 [N, H, W, 3]     split by split, class by class
+    labels.npy   int64 [N]              positions in the card's class names
+    card.json    classes, counts, provenance of each source, hashes
+    equalized/   the same corpus with the colour control applied (made on first use)
+
+A corpus is built in a folder beside it (``NAME.partial``) and gets its name only when it is whole and was read back.
+A build that was killed goes on where it stopped.
+"""
+
+import hashlib
+import io
+import json
+import os
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import accumulate
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import FingerprintsError, UsageError, unknown
+from .images import Pixels, equalize
+from .provenance import content_hash, file_hash, recipe_hash, write_atomically, write_json
+
+FORMAT = "fingerprintlib-corpus-1"
+CORPUS_SPLITS = ("train", "validation", "test")
+COLOURS = ("as_is", "equalized")
+CHUNK = 256  # images between two entries of the journal: what a killed build loses at most
+
+
+class CorpusError(FingerprintsError):
+    """A corpus that is missing, damaged or foreign, or could not be written."""
+
+
+class Source(Protocol):
+    """Where the images of one class come from: a `datasets.Dataset`, a trained generator, ..."""
+
+    @property
+    def provenance(self) -> Mapping[str, Any]:
+        """JSON-able; everything the images depend on."""
+
+    def images(self, split: str, start: int, count: int, /) -> Pixels:
+        """Images ``start .. start + count - 1`` of a split, uint8 ``[count, r, r, 3]``; the same whenever asked."""
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """An open corpus.
+
+    Attributes:
+        path: its folder.
+        card: what the folder says about itself: the recipe (see `build_corpus`) and the hashes of the files.
+    """
+
+    path: Path
+    card: dict[str, Any]
+    _images: Pixels
+    _labels: NDArray[np.int64]
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The sources; a label is a position in this."""
+        return tuple(self.card["recipe"]["classes"])
+
+    @property
+    def resolution(self) -> int:
+        """Side of the images in pixels."""
+        return int(self.card["recipe"]["resolution"])
+
+    @property
+    def colour(self) -> str:
+        """``as_is`` or ``equalized``."""
+        return str(self.card["recipe"]["colour"])
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Images per class of each split."""
+        return _in_order(self.card["recipe"]["counts"])
+
+    @property
+    def hash(self) -> str:
+        """Hash of the whole card, and by the hashes in it of every image and label."""
+        return str(self.card["hash"])
+
+    def split(self, name: str) -> tuple[Pixels, NDArray[np.int64]]:
+        """Images (uint8 ``[n, H, W, 3]``, read-only, mapped from disk) and labels (int64 ``[n]``) of a split.
+
+        They lie class by class: shuffle before training.
+        """
+        here = _slices(self.counts, len(self.class_names))
+        if name not in here:
+            raise unknown("split", name, list(here))
+        return self._images[here[name]], self._labels[here[name]]
+
+    def coloured(self, colour: str) -> "Corpus":
+        """This corpus with or without the colour control (`images.equalize`), which is built on first use.
+
+        Raises:
+            UsageError: an unknown colour, or ``as_is`` of an equalized corpus.
+        """
+        if colour not in COLOURS:
+            raise unknown("colour", colour, COLOURS)
+        if colour == self.colour:
+            return self
+        if colour == "as_is":
+            raise UsageError(f"{self.path} is equalized already. Open the corpus that it was made from.")
+        sources = {name: _Equalized(self, label) for label, name in enumerate(self.class_names)}
+        return build_corpus(self.path / colour, sources, self.counts, self.resolution, colour=colour)
+
+
+@dataclass(frozen=True)
+class _Equalized:
+    """One class of a corpus with the colour control applied, as a source of its own."""
+
+    corpus: Corpus
+    label: int
+
+    @property
+    def provenance(self) -> Mapping[str, Any]:
+        return {"equalized": self.corpus.hash, "class": self.corpus.class_names[self.label]}
+
+    def images(self, split: str, start: int, count: int, /) -> Pixels:
+        first = self.label * self.corpus.counts[split] + start
+        return equalize(self.corpus.split(split)[0][first : first + count])
+
+
+def build_corpus(
+    path: Path | str,
+    sources: Mapping[str, Source],
+    counts: Mapping[str, int],
+    resolution: int,
+    provenance: Mapping[str, Any] | None = None,
+    colour: str = "as_is",
+) -> Corpus:
+    """Build a corpus, or open it where it stands already.
+
+    The recipe is all the arguments but the path, with each source's provenance. A corpus of the same recipe is
+    verified and opened; a corpus of another recipe is replaced, once the new one is whole. A build that was stopped
+    is continued if the recipe is the same, and started over if not.
+
+    Args:
+        path: the folder to make.
+        sources: class name to source; their order is the order of the labels.
+        counts: images per class, for any of ``train``, ``validation`` and ``test``.
+        resolution: side of the images.
+        provenance: anything else to be recorded; JSON-able.
+        colour: what the sources were subjected to; leave it and see `Corpus.coloured`.
+
+    Raises:
+        UsageError: no sources, bad counts, or a folder at `path` that is something else.
+        CorpusError: a source gives other images than asked for, or the disk fails. What is done is kept.
+    """
+    path = Path(path)
+    recipe = _recipe(sources, counts, resolution, provenance, colour)
+    if (path / "card.json").is_file():
+        if _read_card(path).get("recipe") == recipe:
+            return open_corpus(path)
+    elif path.exists() and not (path.is_dir() and not any(path.iterdir())):
+        raise UsageError(f"{path} exists and is not a corpus. Name another folder or remove it.")
+    partial = path.with_name(path.name + ".partial")
+    try:
+        _write(partial, sources, recipe)
+        open_corpus(partial)  # what the disk holds is what was meant
+        _replace(path, partial)
+    except OSError as error:
+        raise CorpusError(
+            f"The corpus {path} could not be written ({error}). Make room and run again: it goes on where it stopped."
+        ) from error
+    return open_corpus(path, verify=False)
+
+
+def open_corpus(path: Path | str, verify: bool = True) -> Corpus:
+    """Open a corpus; only its labels are read into memory.
+
+    Args:
+        path: its folder.
+        verify: also read the images through once and compare their hash (about 1 GB/s).
+
+    Raises:
+        CorpusError: missing, cut short, altered, or not a corpus; the message names the file.
+    """
+    path = Path(path)
+    card = _read_card(path)
+    recipe = card["recipe"]
+    total, side = sum(recipe["counts"].values()) * len(recipe["classes"]), recipe["resolution"]
+    images = _mapped(path / "images.npy", np.dtype(np.uint8), (total, side, side, 3))
+    labels = np.array(_mapped(path / "labels.npy", np.dtype(np.int64), (total,)))
+    for name in ("labels.npy", "images.npy") if verify else ("labels.npy",):
+        if file_hash(path / name) != card["files"][name]:
+            raise CorpusError(f"{path / name} was altered after it was written. Delete the folder and build it again.")
+    return Corpus(path, card, images, labels)
+
+
+def shared_images(corpus: Corpus) -> int:
+    """How many images occur, byte for byte, in more than one split: 0 where nothing has leaked."""
+    hashes = {split: [content_hash(image.tobytes()) for image in corpus.split(split)[0]] for split in corpus.counts}
+    splits_with = Counter(one for mine in hashes.values() for one in set(mine))
+    return sum(splits_with[one] > 1 for mine in hashes.values() for one in mine)
+
+
+def _slices(counts: Mapping[str, int], classes: int) -> dict[str, slice]:
+    """Where each split lies among the images."""
+    ends = list(accumulate((count * classes for count in counts.values()), initial=0))
+    return {split: slice(ends[number], ends[number + 1]) for number, split in enumerate(counts)}
+
+
+def _labels(recipe: Mapping[str, Any]) -> NDArray[np.int64]:
+    classes = np.arange(len(recipe["classes"]), dtype=np.int64)
+    return np.concatenate([np.repeat(classes, count) for count in _in_order(recipe["counts"]).values()])
+
+
+def _in_order(counts: Mapping[str, int]) -> dict[str, int]:
+    return {split: counts[split] for split in CORPUS_SPLITS if split in counts}
+
+
+def _chunks(recipe: Mapping[str, Any]) -> Iterator[tuple[str, str, int, int]]:
+    """Class, split, start and count of each piece of the images, in the order in which they lie on disk."""
+    for split, count in _in_order(recipe["counts"]).items():
+        for name in recipe["classes"]:
+            for start in range(0, count, CHUNK):
+                yield name, split, start, min(CHUNK, count - start)
+
+
+def _recipe(
+    sources: Mapping[str, Source],
+    counts: Mapping[str, int],
+    resolution: int,
+    provenance: Mapping[str, Any] | None,
+    colour: str,
+) -> dict[str, Any]:
+    """Everything a corpus depends on, as it will be read back from JSON."""
+    if not sources:
+        raise UsageError("A corpus needs at least one source. Name one.")
+    if not counts:
+        raise UsageError(f"A corpus needs images. Give a count for one of: {', '.join(CORPUS_SPLITS)}.")
+    for split, count in counts.items():
+        if split not in CORPUS_SPLITS:
+            raise unknown("split", split, CORPUS_SPLITS)
+        if not _is_positive(count):
+            raise UsageError(f"The count {count!r} of the split {split!r} is not a whole number of 1 or more.")
+    if not _is_positive(resolution):
+        raise UsageError(f"The resolution {resolution!r} is not a whole number of 1 or more.")
+    if colour not in COLOURS:
+        raise unknown("colour", colour, COLOURS)
+    recipe = {
+        "classes": list(sources),
+        "counts": dict(counts),
+        "resolution": resolution,
+        "colour": colour,
+        "sources": {name: dict(source.provenance) for name, source in sources.items()},
+        "provenance": dict(provenance or {}),
+    }
+    try:
+        plain: dict[str, Any] = json.loads(json.dumps(recipe))
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"The provenance of a corpus must be JSON ({error}). Give plain values.") from error
+    return plain
+
+
+def _is_positive(number: object) -> bool:
+    return isinstance(number, int) and not isinstance(number, bool) and number > 0
+
+
+def _write(folder: Path, sources: Mapping[str, Source], recipe: Mapping[str, Any]) -> None:
+    """Write a whole corpus, or what of it is not there yet.
+
+    Images are appended chunk by chunk with ordinary writes: on a full disk they fail with an error, where a memory map
+    would take the process down. The journal holds the recipe's hash and then the hash of every chunk.
+    """
+    from .runtime import progress
+
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "card.json").unlink(missing_ok=True)
+    (folder / "images.npy").touch()
+    journal_path = folder / "journal.txt"
+    promised = journal_path.read_text().splitlines() if journal_path.is_file() else []
+    chunks = list(_chunks(recipe))
+    total, side = sum(count for *_, count in chunks), recipe["resolution"]
+    whole = hashlib.blake2b(digest_size=16)
+
+    with open(folder / "images.npy", "r+b") as images:
+        header = _header((total, side, side, 3))
+        images.write(header)
+        whole.update(header)
+        kept = [recipe_hash(recipe)]
+        if promised[:1] == kept:
+            for hashed, (*_, count) in zip(promised[1:], chunks, strict=False):
+                block = images.read(count * side * side * 3)
+                if content_hash(block) != hashed:
+                    break
+                whole.update(block)
+                kept.append(hashed)
+        done = chunks[: len(kept) - 1]
+        finished = sum(count for *_, count in done)
+        images.seek(len(header) + finished * side * side * 3)
+        images.truncate()
+        write_atomically(journal_path, "".join(f"{line}\n" for line in kept))
+
+        with open(journal_path, "a") as journal, progress(total, folder.stem, "images", initial=finished) as bar:
+            for name, split, start, count in chunks[len(done) :]:
+                block = _block(name, sources[name].images(split, start, count), count, side)
+                images.write(block)
+                images.flush()
+                journal.write(content_hash(block) + "\n")
+                journal.flush()
+                whole.update(block)
+                bar.update(count)
+        os.fsync(images.fileno())
+
+    labels = io.BytesIO()
+    np.save(labels, _labels(recipe))
+    write_atomically(folder / "labels.npy", labels.getvalue())
+    files = {"images.npy": whole.hexdigest(), "labels.npy": content_hash(labels.getvalue())}
+    card = {"format": FORMAT, "recipe": recipe, "files": files}
+    write_json(folder / "card.json", card | {"hash": recipe_hash(card)})
+
+
+def _block(name: str, images: Pixels, count: int, side: int) -> bytes:
+    """The bytes of a chunk that a source gave, checked."""
+    if images.dtype != np.uint8 or images.shape != (count, side, side, 3):
+        raise CorpusError(
+            f"The source {name!r} gave {images.dtype} {list(images.shape)} where uint8 {[count, side, side, 3]} "
+            "was asked for. Open it at the resolution of the corpus."
+        )
+    return images.tobytes()
+
+
+def _header(shape: tuple[int, ...]) -> bytes:
+    """The first bytes of a .npy file of uint8."""
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": shape})
+    return header.getvalue()
+
+
+def _replace(path: Path, partial: Path) -> None:
+    """Give a whole corpus its name. Killed halfway, the next build finds `partial` whole and only renames it."""
+    old = path.with_name(path.name + ".old")
+    shutil.rmtree(old, ignore_errors=True)
+    if path.exists():
+        os.replace(path, old)
+    os.replace(partial, path)
+    shutil.rmtree(old, ignore_errors=True)
+    (path / "journal.txt").unlink(missing_ok=True)
+
+
+def _read_card(path: Path) -> dict[str, Any]:
+    """The card of a corpus, checked against its own hash."""
+    try:
+        card = json.loads((path / "card.json").read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise CorpusError(f"There is no corpus {path} (no card.json). Build it first.") from error
+    except (OSError, ValueError) as error:
+        raise CorpusError(
+            f"{path / 'card.json'} cannot be read ({error}). Delete the folder and build it again."
+        ) from error
+    if not isinstance(card, dict) or card.get("format") != FORMAT:
+        raise CorpusError(f"{path} was not written by this library (no {FORMAT!r} mark). Use one that was.")
+    if card.get("hash") != recipe_hash({key: value for key, value in card.items() if key != "hash"}):
+        raise CorpusError(
+            f"{path / 'card.json'} was altered after it was written. Delete the folder and build it again."
+        )
+    return card
+
+
+def _mapped(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    """A .npy file mapped read-only, checked for type, shape and size."""
+    try:
+        array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+        whole = isinstance(array, np.memmap) and path.stat().st_size == array.offset + array.nbytes
+    except (OSError, ValueError, EOFError) as error:
+        raise CorpusError(f"{path} cannot be read ({error}). Delete the folder and build it again.") from error
+    if not whole or array.dtype != dtype or array.shape != shape:
+        raise CorpusError(f"{path} does not hold {dtype} {list(shape)}. Delete the folder and build it again.")
+    return array

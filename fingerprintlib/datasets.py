@@ -1,0 +1,160 @@
+"""Real images, dealt to disjoint splits before anything is trained.
+
+Every image is a function of (dataset, split, index): no state, no order, no shuffling to keep track of.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .errors import UsageError, unknown
+from .images import Pixels, centre_square, decode, resize, size_of
+from .photos import PHOTOS, Photo, Tile, Window, open_photos, photos_tiles
+from .provenance import file_hash, recipe_hash
+from .splits import SHARES, SPLITS, DatasetError, Split, split_of
+
+__all__ = [
+    "DATASETS",
+    "PHOTOS",
+    "SHARES",
+    "SPLITS",
+    "Dataset",
+    "DatasetError",
+    "Photo",
+    "Split",
+    "Tile",
+    "Window",
+    "open_dataset",
+    "photos_tiles",
+]
+
+DATASETS = ("photos", "folder:PATH")
+RESOLUTIONS = range(32, 129)
+EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Real images at one resolution, in four disjoint splits.
+
+    Attributes:
+        name: as it was asked for.
+        resolution: side of the images in pixels.
+        provenance: JSON-able; everything the images depend on, the hashes of the files included.
+    """
+
+    name: str
+    resolution: int
+    provenance: dict[str, Any]
+    splits: Mapping[str, Split]
+
+    @property
+    def hash(self) -> str:
+        """The hash of the provenance."""
+        return recipe_hash(self.provenance)
+
+    def split(self, name: str) -> Split:
+        """One of ``gan``, ``train``, ``validation``, ``test``."""
+        if name not in self.splits:
+            raise unknown("split", name, SPLITS)
+        return self.splits[name]
+
+    def images(self, split: str, start: int, count: int) -> Pixels:
+        """uint8 ``[count, r, r, 3]``; this makes a dataset a source of a corpus (see `corpus.Source`)."""
+        return self.split(split).images(start, count)
+
+    def describe(self) -> list[dict[str, Any]]:
+        """A row per split: how many sources it draws from, how many different images there are, and more (`photos`)."""
+        return [split.describe() for split in self.splits.values()]
+
+
+def open_dataset(spec: str, resolution: int) -> Dataset:
+    """Real images by name.
+
+    Args:
+        spec: ``photos``, or ``folder:PATH`` (PNG, JPEG, WebP and BMP files, at any depth).
+        resolution: side of the images, 32 to 128.
+
+    Raises:
+        UsageError: an unknown name, a resolution out of range, a folder that is missing, empty or too small.
+        ImageError: a file that cannot be read.
+        DatasetError: the photographs are not installed.
+    """
+    if isinstance(resolution, bool) or not isinstance(resolution, int) or resolution not in RESOLUTIONS:
+        raise UsageError(f"The resolution {resolution!r} is not a whole number of 32 to 128 pixels.")
+    kind, colon, path = spec.partition(":")
+    if spec == "photos":
+        provenance, splits = open_photos(resolution)
+    elif kind == "folder" and colon:
+        provenance, splits = _open_folder(Path(path), resolution)
+    else:
+        raise unknown("dataset", spec, DATASETS)
+    return Dataset(spec, resolution, provenance, splits)
+
+
+def _open_folder(folder: Path, resolution: int) -> tuple[dict[str, Any], dict[str, Split]]:
+    """Each file goes to a split by the hash of its content, so adding files moves none of the others."""
+    if not folder.is_dir():
+        raise UsageError(f"There is no folder {folder}. Name one that holds images.")
+    found = {file_hash(path): path for path in _progress(_image_files(folder), "Reading the folder")}
+    if not found:
+        raise UsageError(f"The folder {folder} holds no image ({', '.join(EXTENSIONS)}). Name one that does.")
+    for path in found.values():
+        _check_size(path, size_of(path), resolution)
+    hashes = sorted(found)
+    splits: dict[str, Split] = {
+        name: _FolderSplit(name, resolution, folder, [found[h] for h in hashes if split_of(h) == name])
+        for name in SPLITS
+    }
+    provenance = {"dataset": "folder", "resolution": resolution, "shares": SHARES, "files": hashes}
+    return provenance, splits
+
+
+class _FolderSplit(Split):
+    """The files of a folder: the square in the middle, shrunk; as many images as there are files."""
+
+    def __init__(self, name: str, resolution: int, folder: Path, paths: Sequence[Path]) -> None:
+        self.name = name
+        self.resolution = resolution
+        self._folder = folder
+        self._paths = tuple(paths)
+        self.sources = tuple(path.relative_to(folder).as_posix() for path in paths)
+        self.distinct = len(paths)
+
+    def image(self, index: int) -> Pixels:
+        self._require(index)
+        return resize(centre_square(decode(self._paths[index])), self.resolution)
+
+    def source_of(self, index: int) -> str:
+        self._require(index)
+        return self.sources[index]
+
+    def _require(self, index: int) -> None:
+        if not 0 <= index < self.distinct:
+            raise UsageError(
+                f"The split {self.name!r} of {self._folder} has {self.distinct} images; there is no image {index}. "
+                "Ask for fewer or add files."
+            )
+
+
+def _image_files(folder: Path) -> list[Path]:
+    """The folder's images at any depth, sorted; hidden files (thumbnails, resource forks) are no images."""
+    paths = (path for path in folder.rglob("*") if path.suffix.lower() in EXTENSIONS and path.is_file())
+    return sorted(path for path in paths if not path.name.startswith("."))
+
+
+def _check_size(path: Path, size: tuple[int, int], resolution: int) -> None:
+    if min(size) < resolution:
+        raise UsageError(
+            f"{path} is {size[0]} x {size[1]} pixels, smaller than the resolution {resolution}. "
+            "Remove it or ask for a lower resolution."
+        )
+
+
+def _progress(paths: list[Path], description: str) -> Any:
+    from tqdm import tqdm
+
+    quiet = bool(os.environ.get("FINGERPRINTS_QUIET"))
+    return tqdm(paths, desc=description, unit=" files", delay=2, leave=False, disable=quiet)

@@ -1,0 +1,99 @@
+"""Is everything here that the book needs? One line a check, with the mend where something is missing."""
+
+import importlib.util
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import metadata
+
+NEEDED_GB = 3
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One check's outcome."""
+
+    name: str
+    ok: bool
+    detail: str
+    mend: str = ""
+
+    def __str__(self) -> str:
+        return f"OK    {self.name}: {self.detail}" if self.ok else f"FAIL  {self.name}: {self.detail}. {self.mend}"
+
+
+def examine() -> list[Finding]:
+    """Run every check; none of them raises."""
+    checks: list[Callable[[], Finding]] = [_python, _packages, _torch, _kernel, _photographs, _book, _disk]
+    return [_guarded(check) for check in checks]
+
+
+def _guarded(check: Callable[[], Finding]) -> Finding:
+    try:
+        return check()
+    except Exception as error:  # a doctor who faints helps nobody: whatever it is, it becomes a line
+        name = check.__name__.strip("_")
+        return Finding(name, False, f"{type(error).__name__}: {error}", "Remove .venv and run `make book` again.")
+
+
+def _python() -> Finding:
+    version = ".".join(map(str, sys.version_info[:3]))
+    return Finding("python", sys.version_info >= (3, 11), version, "Install Python 3.11 or newer.")
+
+
+def _packages() -> Finding:
+    import re
+
+    names = [
+        re.split(r"[<>=!~;\[ ]", line)[0] for line in metadata.requires("fingerprintlib") or [] if "dev" not in line
+    ]
+    missing = [name for name in names if not _installed(name)]
+    detail = f"missing {', '.join(missing)}" if missing else f"all {len(names)} are installed"
+    return Finding("packages", not missing, detail, "Remove .venv/ready and run `make book` again.")
+
+
+def _installed(name: str) -> bool:
+    try:
+        metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def _torch() -> Finding:
+    import torch
+    import torchvision
+
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {torch.get_num_threads()} threads"
+    return Finding("torch", True, f"{torch.__version__} with torchvision {torchvision.__version__} on {device}")
+
+
+def _kernel() -> Finding:
+    from jupyter_client.kernelspec import find_kernel_specs
+
+    found = "python3" in find_kernel_specs()
+    detail = "python3" if found else "there is no kernel 'python3'"
+    return Finding("jupyter kernel", found, detail, "Run `.venv/bin/python -m ipykernel install --sys-prefix`.")
+
+
+def _photographs() -> Finding:
+    from .datasets import open_dataset
+
+    sources = open_dataset("photos", 64).split("train").sources
+    return Finding("photographs", bool(sources), f"{len(sources)} of them can be read")
+
+
+def _book() -> Finding:
+    from .chapters import PROFILES, Book
+
+    book = Book()
+    for profile in PROFILES:
+        book.plan(profile)
+    mathjax = importlib.util.find_spec("mathjax") is not None
+    return Finding("book", mathjax, f"{len(book.chapters)} chapters, {len(PROFILES)} profiles", "MathJax is missing.")
+
+
+def _disk() -> Finding:
+    free = shutil.disk_usage(".").free / 1e9
+    return Finding("disk", free > NEEDED_GB, f"{free:.0f} GB free", f"The book needs about {NEEDED_GB} GB: free some.")

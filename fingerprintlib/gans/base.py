@@ -1,0 +1,131 @@
+"""What the four GANs have in common: how they are built, what training asks of them."""
+
+from abc import ABC, abstractmethod
+from copy import deepcopy
+from dataclasses import asdict, dataclass, fields
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import UsageError, unknown
+
+RESOLUTIONS = (32, 64, 128)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What can be set about a GAN; each GAN's file gives the paper's values."""
+
+    latent: int  # length of the latent vector
+    batch: int  # real images a step (ProGAN: at most)
+    d_steps: int  # discriminator steps a generator step
+    lr: float  # Adam's learning rate
+    betas: tuple[float, float]  # Adam's moments
+    ema: float = 0.0  # decay of the generator's moving average, per generator step; 0: none, sample with the last
+
+
+class GAN(nn.Module, ABC):
+    """A generator and its discriminator, with their losses and schedule.
+
+    Images are ``[N, 3, R, R]`` float in [-1, 1]. `progress` is the share of the training's real images already shown,
+    in [0, 1]: schedules depend on it alone, so that a short budget is the long one in small. All randomness is drawn
+    on the CPU from the generator handed in, so that every device sees the same numbers.
+    """
+
+    name: ClassVar[str]
+    settings_type: ClassVar[type[Settings]]
+    batch_multiple: ClassVar[int] = 1
+
+    def __init__(self, resolution: int, width: int, seed: int, **options: Any):
+        super().__init__()
+        if resolution not in RESOLUTIONS:
+            raise UsageError(f"{self.name} cannot be built at {resolution} pixels. Use 32, 64 or 128.")
+        if not 4 <= width <= 256:
+            raise UsageError(f"width={width} is not possible. Use 4 to 256 (16 is slim, 64 is the paper's).")
+        self.resolution = resolution
+        self.width = width
+        self.settings = self._configure(options)
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(seed)
+            self.generator, self.discriminator = self.networks()
+        self.average = deepcopy(self.generator).requires_grad_(False) if self.settings.ema else None
+
+    def _configure(self, options: dict[str, Any]) -> Any:
+        names = [field.name for field in fields(self.settings_type)]
+        for option in options:
+            if option not in names:
+                raise unknown(f"option of {self.name}", option, names)
+        if "betas" in options:
+            options = options | {"betas": tuple(options["betas"])}  # JSON and YAML have lists only
+        settings = self.settings_type(**options)
+        if settings.batch < 2 or settings.batch % self.batch_multiple:
+            need = f"a multiple of {self.batch_multiple}" if self.batch_multiple > 1 else "at least 2"
+            raise UsageError(f"{self.name}'s batch={settings.batch} is not possible. Make it {need}.")
+        if settings.d_steps < 1 or settings.lr <= 0 or not 0 <= settings.ema < 1:
+            raise UsageError(f"{self.name} needs d_steps >= 1, lr > 0 and 0 <= ema < 1. Mend the one that is not.")
+        return settings
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """All that the untrained networks and their schedule depend on, but the seed; JSON-able."""
+        settings = asdict(self.settings)
+        settings["betas"] = list(settings["betas"])
+        return {"gan": self.name, "resolution": self.resolution, "width": self.width, "settings": settings}
+
+    @property
+    def sampler(self) -> nn.Module:
+        """The generator to sample with: the moving average where there is one, else the last."""
+        return self.generator if self.average is None else self.average
+
+    @property
+    def device(self) -> torch.device:
+        """Where the networks are."""
+        return next(self.generator.parameters()).device
+
+    def optimizers(self) -> tuple[torch.optim.Optimizer, torch.optim.Optimizer]:
+        """Adam for the generator and for the discriminator."""
+        lr, betas = self.settings.lr, self.settings.betas
+        # One fused kernel a step: slim networks have many small tensors, and looping over them costs more than Adam.
+        return tuple(  # type: ignore[return-value]
+            torch.optim.Adam(network.parameters(), lr=lr, betas=betas, fused=True)
+            for network in (self.generator, self.discriminator)
+        )
+
+    # What each GAN says for itself; the last three only where it is not the plain thing.
+
+    @abstractmethod
+    def networks(self) -> tuple[nn.Module, nn.Module]:
+        """Generator (latents ``[N, latent]`` -> images) and discriminator, freshly initialized."""
+
+    @abstractmethod
+    def latents(self, n: int, rng: torch.Generator) -> Tensor:
+        """`n` latent vectors, ``[n, latent]`` float32 on the CPU."""
+
+    @abstractmethod
+    def discriminator_loss(self, real: Tensor, progress: float, rng: torch.Generator) -> Tensor:
+        """What the discriminator minimizes on these reals and as many fresh fakes; a scalar."""
+
+    @abstractmethod
+    def generator_loss(self, real: Tensor, progress: float, rng: torch.Generator) -> Tensor:
+        """What the generator minimizes with ``len(real)`` fresh fakes; a scalar. The reals are only for some."""
+
+    def batch_size(self, progress: float) -> int:
+        """Real images in the step that starts at `progress`."""
+        return self.settings.batch
+
+    def learning_rate(self, progress: float) -> float:
+        """Adam's learning rate at `progress`."""
+        return self.settings.lr
+
+    def level(self, progress: float) -> int:
+        """Changes when the optimizers must forget their moments; 0 throughout but for ProGAN."""
+        return 0
+
+    def preview(self, latents: Tensor, progress: float) -> Tensor:
+        """Images ``[N, 3, R, R]`` as they are at `progress`, for looking at."""
+        return self.sampler(latents)
+
+    def draw(self, n: int, rng: torch.Generator) -> Tensor:
+        """`latents` on the networks' device."""
+        return self.latents(n, rng).to(self.device)

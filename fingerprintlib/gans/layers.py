@@ -1,0 +1,141 @@
+"""Layers and terms that more than one GAN uses."""
+
+import math
+from typing import TypeVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+Layer = TypeVar("Layer", nn.Linear, nn.Conv2d)
+
+
+def to_float32(x: Tensor) -> Tensor:
+    """Half precision to float32; float32 and float64 as they are. Losses are computed on this."""
+    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
+
+
+def gradient_penalty(outputs: Tensor, inputs: Tensor) -> Tensor:
+    """Mean over images of ``(||gradient of outputs by an image|| - 1)**2`` (Gulrajani et al., arXiv 1704.00028).
+
+    The norm is over **all** pixels and channels of an image, and in float32 whatever autocast is in force.
+
+    Args:
+        outputs: what was computed from `inputs`, summed before differentiating.
+        inputs: ``[N, ...]``, with ``requires_grad``.
+    """
+    with torch.autocast(inputs.device.type, enabled=False):
+        (gradient,) = torch.autograd.grad(to_float32(outputs).sum(), inputs, create_graph=True)
+        norm = to_float32(gradient).flatten(1).norm(dim=1)  # [N, C, H, W] -> [N, C*H*W] -> [N]
+        return (norm - 1).square().mean()
+
+
+def interpolate(real: Tensor, fake: Tensor, rng: torch.Generator) -> Tensor:
+    """Points between the reals and the fakes, uniform on each segment, ready to be differentiated by."""
+    share = torch.rand(len(real), 1, 1, 1, generator=rng).to(real)
+    return torch.lerp(real, fake.to(real.dtype), share).requires_grad_()
+
+
+class EqualizedConv2d(nn.Conv2d):
+    """Convolution whose weights are N(0, 1), scaled by He's constant at run time (Karras et al., arXiv 1710.10196)."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, gain: float = math.sqrt(2)):
+        super().__init__(inputs, outputs, kernel, padding=kernel // 2)
+        self.scale = gain / math.sqrt(inputs * kernel**2)
+        nn.init.normal_(self.weight)
+        nn.init.zeros_(self.bias)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[N, inputs, H, W]`` -> ``[N, outputs, H, W]``."""
+        return F.conv2d(x, self.weight * self.scale, self.bias, padding=self.padding)  # type: ignore[arg-type]
+
+
+class EqualizedLinear(nn.Linear):
+    """Dense layer whose weights are N(0, 1), scaled by He's constant at run time."""
+
+    def __init__(self, inputs: int, outputs: int, gain: float = math.sqrt(2)):
+        super().__init__(inputs, outputs)
+        self.scale = gain / math.sqrt(inputs)
+        nn.init.normal_(self.weight)
+        nn.init.zeros_(self.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[N, inputs]`` -> ``[N, outputs]``."""
+        return F.linear(x, self.weight * self.scale, self.bias)
+
+
+def pixel_norm(x: Tensor) -> Tensor:
+    """Scale the vector at each pixel, ``x[n, :, ...]``, to unit mean square; shape kept."""
+    return x * to_float32(x).square().mean(dim=1, keepdim=True).add(1e-8).rsqrt().to(x.dtype)
+
+
+def minibatch_stddev(x: Tensor, group: int = 4) -> Tensor:
+    """Append a channel with the mean standard deviation over each group of `group` neighbours in the batch.
+
+    ``[N, C, H, W]`` -> ``[N, C + 1, H, W]``. Groups are consecutive, so a batch of reals followed by fakes gives what
+    two batches would (N a multiple of `group`; otherwise groups are the largest common divisor).
+    """
+    n, c, h, w = x.shape
+    group = math.gcd(n, group)
+    y = to_float32(x).reshape(n // group, group, c, h, w)
+    deviation = (y.var(dim=1, correction=0) + 1e-8).sqrt().mean(dim=(1, 2, 3))  # one number a group: [N/group]
+    channel = deviation.repeat_interleave(group).reshape(n, 1, 1, 1).expand(n, 1, h, w)
+    return torch.cat([x, channel.to(x.dtype)], dim=1)
+
+
+class _Spectral(nn.Module):
+    """Divides a weight by its largest singular value, followed by one power iteration a forward pass in training."""
+
+    def __init__(self, weight: Tensor):
+        super().__init__()
+        self.u: Tensor
+        self.register_buffer("u", F.normalize(torch.randn(len(weight)), dim=0))
+
+    def forward(self, weight: Tensor) -> Tensor:
+        with torch.autocast(weight.device.type, enabled=False):  # in bfloat16 the iteration would wander
+            matrix = weight.flatten(1)  # [outputs, inputs * kernel**2]
+            with torch.no_grad():
+                v = F.normalize(self.u @ matrix, dim=0)
+                u = F.normalize(matrix @ v, dim=0)
+                if self.training:
+                    self.u = u
+            return weight / torch.dot(u, matrix @ v)
+
+
+def spectral_norm(layer: Layer) -> Layer:
+    """The layer with its weight's spectral norm held at 1 (Miyato et al., arXiv 1802.05957)."""
+    parametrize.register_parametrization(layer, "weight", _Spectral(layer.weight))  # type: ignore[arg-type]
+    return layer
+
+
+class UpBlock(nn.Module):
+    """Residual block with batch normalization that doubles the side, nearest neighbour."""
+
+    def __init__(self, inputs: int, outputs: int):
+        super().__init__()
+        self.norm1 = nn.BatchNorm2d(inputs)
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, padding=1)
+        self.norm2 = nn.BatchNorm2d(outputs)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1)
+        self.shortcut = nn.Conv2d(inputs, outputs, 1)
+        for conv, gain in ((self.conv1, math.sqrt(2)), (self.conv2, math.sqrt(2)), (self.shortcut, 1.0)):
+            nn.init.xavier_uniform_(conv.weight, gain)
+            nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[N, inputs, H, W]`` -> ``[N, outputs, 2H, 2W]``."""
+        y = F.interpolate(F.relu(self.norm1(x)), scale_factor=2)
+        y = self.conv2(F.relu(self.norm2(self.conv1(y))))
+        return y + F.interpolate(self.shortcut(x), scale_factor=2)  # a 1x1 convolution is cheaper before than after
+
+
+def upsampling_channels(resolution: int, width: int) -> list[int]:
+    """Channels at 4, 8, ... up to `resolution`: `width` at the end, doubling on the way down to 16 times `width`.
+
+    Networks slimmer than the paper's 64 are capped as well at ``width**2 / 4``: cost falls with the square of the
+    width at low resolutions too (16 gives 64-64-64-32-16 at 64 pixels, 64 gives 1024-512-256-128-64).
+    """
+    cap = max(width, min(16 * width, width**2 // 4))
+    sides = [4 * 2**i for i in range(int(math.log2(resolution)) - 1)]
+    return [min(width * resolution // side, cap) for side in sides]

@@ -1,0 +1,137 @@
+"""SNGAN: Miyato et al., Spectral Normalization for GANs, arXiv 1802.05957.
+
+Two residual networks. Each weight of the discriminator is divided by its largest singular value, which bounds how fast
+its score can change, and so it needs no gradient penalty. The loss is the hinge.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .base import GAN, Settings
+from .layers import Layer, UpBlock, spectral_norm, to_float32, upsampling_channels
+
+
+@dataclass(frozen=True, kw_only=True)
+class SNGANSettings(Settings):
+    """The paper's values."""
+
+    latent: int = 128
+    batch: int = 32
+    d_steps: int = 5
+    lr: float = 2e-4
+    betas: tuple[float, float] = (0.0, 0.9)
+    decay: float = 0.2  # the last share of the budget, in which the learning rate falls linearly to 0
+
+
+class SNGAN(GAN):
+    """Spectral normalization, trained by the hinge loss."""
+
+    name = "sngan"
+    settings_type = SNGANSettings
+    settings: SNGANSettings
+
+    def networks(self) -> tuple["Generator", "Discriminator"]:
+        """Residual both; see the classes."""
+        channels = upsampling_channels(self.resolution, self.width)
+        return Generator(self.settings.latent, channels), Discriminator(channels[::-1])
+
+    def latents(self, n: int, rng: torch.Generator) -> Tensor:
+        """N(0, 1)."""
+        return torch.randn(n, self.settings.latent, generator=rng)
+
+    def learning_rate(self, progress: float) -> float:
+        """Constant, then falling to 0."""
+        return self.settings.lr * min(1.0, (1 - progress) / self.settings.decay if self.settings.decay else 1.0)
+
+    def discriminator_loss(self, real: Tensor, progress: float, rng: torch.Generator) -> Tensor:
+        """The hinge loss on dequantized reals."""
+        with torch.no_grad():
+            fake = self.generator(self.draw(len(real), rng)).to(real.dtype)
+        scores = self.discriminator(torch.cat([dequantize(real, rng), fake]))
+        return hinge_loss(*to_float32(scores).chunk(2))
+
+    def generator_loss(self, real: Tensor, progress: float, rng: torch.Generator) -> Tensor:
+        """Minus the mean score of the fakes."""
+        return -to_float32(self.discriminator(self.generator(self.draw(len(real), rng)))).mean()
+
+
+def hinge_loss(real: Tensor, fake: Tensor) -> Tensor:
+    """``mean(max(0, 1 - real)) + mean(max(0, 1 + fake))`` of scores ``[N, 1]``."""
+    return F.relu(1 - real).mean() + F.relu(1 + fake).mean()
+
+
+def dequantize(images: Tensor, rng: torch.Generator) -> Tensor:
+    """Add noise uniform over one of the 256 steps, so that the discriminator cannot tell reals by their round values.
+
+    In [-1, 1] a step is 2/255 wide; the noise is centred, so the mean stays.
+    """
+    return images + ((torch.rand(images.shape, generator=rng) - 0.5) * (2 / 255)).to(images)
+
+
+class Generator(nn.Module):
+    """Latents ``[N, latent]`` -> images ``[N, 3, R, R]`` in (-1, 1)."""
+
+    def __init__(self, latent: int, channels: list[int]):
+        super().__init__()
+        self.dense = nn.Linear(latent, channels[0] * 16)
+        self.blocks = nn.Sequential(*map(UpBlock, channels, channels[1:]))
+        self.norm = nn.BatchNorm2d(channels[-1])
+        self.to_rgb = nn.Conv2d(channels[-1], 3, 3, padding=1)
+        for layer in (self.dense, self.to_rgb):
+            nn.init.xavier_uniform_(layer.weight)
+            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Batch statistics in training mode, running ones in evaluation."""
+        x = self.dense(z).reshape(len(z), -1, 4, 4)  # [N, C*16] -> [N, C, 4, 4]
+        x = self.blocks(x.contiguous(memory_format=torch.channels_last))  # [N, width, R, R]
+        return torch.tanh(self.to_rgb(F.relu(self.norm(x))))
+
+
+class Discriminator(nn.Module):
+    """Images ``[N, 3, R, R]`` -> scores ``[N, 1]``. `channels` are those from the image's side down to 4x4."""
+
+    def __init__(self, channels: list[int]):
+        super().__init__()
+        self.first = DownBlock(3, channels[0], first=True)
+        self.blocks = nn.Sequential(
+            *[DownBlock(here, below) for here, below in zip(channels, channels[1:-1], strict=False)],
+            DownBlock(channels[-2], channels[-1], down=False),
+        )
+        self.score = _spectral(nn.Linear(channels[-1], 1), gain=1.0)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Features are summed, not averaged, over the 4x4 pixels left."""
+        x = F.relu(self.blocks(self.first(images)))  # [N, C, 4, 4]
+        return self.score(x.sum(dim=(2, 3)))
+
+
+class DownBlock(nn.Module):
+    """Residual block with spectral normalization; halves the side unless told otherwise."""
+
+    def __init__(self, inputs: int, outputs: int, first: bool = False, down: bool = True):
+        super().__init__()
+        self.first = first
+        self.down = down
+        hidden = outputs if first else inputs
+        self.conv1 = _spectral(nn.Conv2d(inputs, hidden, 3, padding=1))
+        self.conv2 = _spectral(nn.Conv2d(hidden, outputs, 3, padding=1))
+        self.shortcut = _spectral(nn.Conv2d(inputs, outputs, 1), gain=1.0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[N, inputs, H, W]`` -> ``[N, outputs, H/2, W/2]``."""
+        y = x if self.first else F.relu(x)  # pixels are not to be rectified
+        y = self.conv2(F.relu(self.conv1(y)))
+        if self.down:
+            y, x = F.avg_pool2d(y, 2), F.avg_pool2d(x, 2)
+        return y + self.shortcut(x)
+
+
+def _spectral(layer: Layer, gain: float = math.sqrt(2)) -> Layer:
+    nn.init.xavier_uniform_(layer.weight, gain)
+    nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+    return spectral_norm(layer)

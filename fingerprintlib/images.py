@@ -1,0 +1,256 @@
+"""The one way in and out of pixels.
+
+Every image of every source passes the same decoder, quantizer and encoder, so that none of them can tell the sources
+apart (the paper's released code quantized each source in its own way, and histograms alone gave it away). Images are
+uint8 ``[H, W, 3]`` in sRGB order red, green, blue; batches are uint8 ``[N, H, W, 3]``; networks see float32
+``[N, 3, H, W]`` in [-1, 1].
+"""
+
+import hashlib
+import io
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from .errors import FingerprintsError, UsageError
+from .provenance import write_atomically
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Pixels = NDArray[np.uint8]
+
+MAX_PIXELS = 50_000_000
+# Formats whose decoders are plain and self-contained; Pillow would otherwise also try PostScript and the like.
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")
+OPAQUE_MODES = ("RGB", "L")
+MODES_WITH_ALPHA = ("RGBA", "LA", "P", "PA")
+
+
+class ImageError(FingerprintsError):
+    """An image that is missing, damaged, too large, or of a kind that cannot be judged fairly."""
+
+
+def decode(source: Path | str | bytes, max_pixels: int = MAX_PIXELS) -> Pixels:
+    """Read one still colour image.
+
+    Grey images become three equal channels, palettes their colours, and an EXIF orientation is applied. Colour
+    profiles are ignored. Nothing is guessed: what has no single honest reading as RGB is refused.
+
+    Args:
+        source: a path, or the bytes of the file.
+        max_pixels: larger images are refused from their header, before a pixel is decoded.
+
+    Returns:
+        uint8 ``[H, W, 3]``.
+
+    Raises:
+        ImageError: missing, not an image, cut short, too large, several frames, transparent, or of another mode.
+    """
+    name = _name(source)
+    with _opened(source, max_pixels) as image:
+        image.load()
+        image = ImageOps.exif_transpose(image)
+        if image.has_transparency_data:
+            image = image.convert("RGBA")
+            if np.asarray(image)[:, :, 3].min() < 255:
+                raise ImageError(f"{name} is partly transparent. Flatten it on a background and save it again.")
+        return np.array(image.convert("RGB"), dtype=np.uint8)
+
+
+def size_of(source: Path | str | bytes, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
+    """Height and width as stored, read from the header alone (an EXIF orientation may exchange them).
+
+    Raises:
+        ImageError: as `decode`, as far as the header tells: damage to the pixels shows only when they are decoded.
+    """
+    with _opened(source, max_pixels) as image:
+        return image.height, image.width
+
+
+@contextmanager
+def _opened(source: Path | str | bytes, max_pixels: int) -> Iterator[Image.Image]:
+    """The image with its header checked; whatever the decoder meets in the block becomes an `ImageError`."""
+    name = _name(source)
+    if not isinstance(source, bytes) and not Path(source).is_file():
+        raise ImageError(f"There is no image file {name}. Check the path.")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow warns of large images at its own limit; ours is below
+            file = io.BytesIO(source) if isinstance(source, bytes) else source
+            with Image.open(file, formats=FORMATS) as image:
+                _check_header(image, name, max_pixels)
+                yield image
+    except ImageError:
+        raise
+    except Image.UnidentifiedImageError as error:
+        raise ImageError(f"{name} is not an image. Give a file that is one of: {', '.join(FORMATS)}.") from error
+    except Image.DecompressionBombError as error:
+        raise ImageError(f"{name} is too large: at most {max_pixels:,} pixels are read. Make it smaller.") from error
+    except Exception as error:  # on hostile bytes the decoders raise nearly anything
+        raise ImageError(f"{name} is damaged ({error}). Save or copy it again.") from error
+
+
+def _check_header(image: Image.Image, name: str, max_pixels: int) -> None:
+    width, height = image.size
+    if width * height > max_pixels:
+        raise ImageError(
+            f"{name} is too large: {width} x {height} pixels, where at most {max_pixels:,} are read. Make it smaller."
+        )
+    # A telephone's MPO is a JPEG with previews behind it: its first frame is the photograph.
+    if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
+        raise ImageError(f"{name} holds several frames. Save one of them as a still image.")
+    if image.mode not in OPAQUE_MODES + MODES_WITH_ALPHA:
+        raise ImageError(f"{name} has the colour mode {image.mode}. Save it as 8-bit RGB.")
+
+
+def _name(source: Path | str | bytes) -> str:
+    return "The image" if isinstance(source, bytes) else str(source)
+
+
+def to_tensor(images: Pixels) -> "Tensor":
+    """uint8 ``[N, H, W, 3]`` to float32 ``[N, 3, H, W]`` in [-1, 1]: ``x / 127.5 - 1``.
+
+    The memory keeps its order, which is what PyTorch calls channels-last.
+    """
+    import torch
+
+    _require_batch(images)
+    writable = np.require(images, requirements=["C", "W"])  # a memory map is read-only, a tensor cannot be
+    return torch.from_numpy(writable).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
+
+
+def quantize(images: "Tensor") -> Pixels:
+    """A generator's floats ``[N, 3, H, W]``, nominally in [-1, 1], to uint8 ``[N, H, W, 3]``.
+
+    The one quantizer of all sources: clamp, scale, round half to even. It inverts `to_tensor` exactly.
+
+    Raises:
+        ImageError: a value is NaN or infinite.
+        UsageError: another shape, or not floats.
+    """
+    import torch
+
+    if images.ndim != 4 or images.shape[1] != 3 or not images.is_floating_point():
+        raise UsageError(f"Images to quantize are floats [N, 3, H, W]; these are {images.dtype} {list(images.shape)}.")
+    images = images.detach().float()
+    if not torch.isfinite(images).all():
+        raise ImageError("The images hold NaN or infinite values: the network that made them has diverged.")
+    levels = images.clamp(-1, 1).add(1).mul(127.5).round().to(torch.uint8)
+    return levels.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+
+
+def encode_png(image: Pixels) -> bytes:
+    """uint8 ``[H, W, 3]`` as the bytes of a PNG, without loss and without metadata."""
+    _require_image(image)
+    buffer = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(image)).save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+def save_png(path: Path | str, image: Pixels) -> None:
+    """Write uint8 ``[H, W, 3]`` as a PNG, atomically."""
+    write_atomically(path, encode_png(image))
+
+
+def centre_square(image: Pixels) -> Pixels:
+    """The largest square in the middle: uint8 ``[H, W, 3]`` to ``[S, S, 3]``, a view."""
+    _require_image(image)
+    height, width, _ = image.shape
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    return image[top : top + side, left : left + side]
+
+
+def resize(image: Pixels, size: int) -> Pixels:
+    """A square uint8 ``[S, S, 3]`` to ``[size, size, 3]``.
+
+    Pillow's bicubic, which widens its kernel when it shrinks (antialiasing) and is the filter of reference for
+    comparing generators (Parmar et al., CVPR 2022); Lanczos would ring at edges, and ringing is a fingerprint too.
+
+    Raises:
+        UsageError: the image is not square (use `centre_square`), or the size is not positive.
+    """
+    _require_image(image)
+    if image.shape[0] != image.shape[1]:
+        raise UsageError(f"Only squares are resized; this is {image.shape[0]} x {image.shape[1]}. Cut it first.")
+    if size < 1:
+        raise UsageError(f"An image cannot be resized to {size} pixels. Ask for 1 or more.")
+    if image.shape[0] == size:
+        return image.copy()
+    return np.array(Image.fromarray(np.ascontiguousarray(image)).resize((size, size), Image.Resampling.BICUBIC))
+
+
+def equalize(images: Pixels, seed: int = 0) -> Pixels:
+    """Give every channel of every image the same histogram, keeping only the order of its pixels.
+
+    The control for colour: each channel's values are replaced by their ranks, spread evenly over 0..255, with ties
+    broken at random. A classifier that sees histograms alone is then at chance by construction. The random numbers
+    come from the seed and the image's own bytes, so the result does not depend on the batch an image comes in.
+
+    Args:
+        images: uint8 ``[N, H, W, 3]`` with ``H * W`` at most 2**24.
+        seed: another seed breaks ties in another way.
+
+    Returns:
+        uint8 ``[N, H, W, 3]``; each value occurs ``H * W / 256`` times a channel, rounded down or up.
+    """
+    _require_batch(images)
+    count, height, width, _ = images.shape
+    pixels = height * width
+    if not 0 < pixels <= 1 << 24:
+        raise UsageError(f"Images of {height} x {width} pixels cannot be equalized; 1 to 2**24 pixels can.")
+    position = np.arange(pixels, dtype=np.uint64)
+    ramp = (np.arange(pixels) * 256 // pixels).astype(np.uint8)
+    result = np.empty_like(images, order="C")
+    for index in range(count):
+        image = np.ascontiguousarray(images[index])
+        # One sort does it all: value, then 32 random bits, then the pixel's position, packed into 64 bits.
+        keys = _random_words(image, seed, 3 * pixels).reshape(3, pixels) & np.uint64(0x00FFFFFF_FF000000)
+        keys |= image.reshape(pixels, 3).T.astype(np.uint64) << np.uint64(56)
+        keys |= position
+        keys.sort(axis=1)
+        order = (keys & np.uint64(0xFFFFFF)).astype(np.int64)
+        result[index].reshape(pixels, 3)[order.T, [0, 1, 2]] = ramp[:, None]
+    return result
+
+
+def _random_words(image: Pixels, seed: int, count: int) -> NDArray[np.uint64]:
+    """Random 64-bit words that are a function of the seed and the image's bytes."""
+    digest = hashlib.blake2b(image.data, digest_size=16, salt=int(seed).to_bytes(16, "little", signed=True)).digest()
+    words: NDArray[np.uint64] = np.random.Philox(key=int.from_bytes(digest, "little")).random_raw(count)
+    return words
+
+
+def grid(images: Pixels, columns: int, gap: int = 2, background: int = 255) -> Pixels:
+    """Lay uint8 ``[N, H, W, 3]`` out row by row as one image, with `gap` pixels of a grey between them."""
+    _require_batch(images)
+    count, height, width, _ = images.shape
+    if count < 1 or columns < 1 or gap < 0 or not 0 <= background <= 255:
+        raise UsageError(
+            "A grid needs an image, a column, a gap of 0 or more and a grey of 0..255; "
+            f"given {count} images, columns={columns}, gap={gap}, background={background}."
+        )
+    rows = -(-count // columns)
+    shape = (rows * (height + gap) - gap, columns * (width + gap) - gap, 3)
+    sheet = np.full(shape, background, dtype=np.uint8)
+    for index, image in enumerate(images):
+        top, left = index // columns * (height + gap), index % columns * (width + gap)
+        sheet[top : top + height, left : left + width] = image
+    return sheet
+
+
+def _require_batch(images: Pixels) -> None:
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3:
+        raise UsageError(f"A batch of images is uint8 [N, H, W, 3]; this is {images.dtype} {list(images.shape)}.")
+
+
+def _require_image(image: Pixels) -> None:
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
+        raise UsageError(f"An image is uint8 [H, W, 3]; this is {image.dtype} {list(image.shape)}.")

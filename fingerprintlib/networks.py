@@ -1,0 +1,126 @@
+"""The attribution network: an image in, a score per source out.
+
+The architecture of Yu, Davis, Fritz (ICCV 2019). Level by level two 3x3 convolutions and a 2x2 average pool take the
+image down to 4x4; two dense layers follow. The last one is where the paper's words live: its weight vector for a source
+is that source's *model fingerprint*, the feature it multiplies is the *image fingerprint*, the score is their product.
+"""
+
+import math
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .errors import UsageError
+from .runtime import step_generator
+
+SLOPE = 0.2
+HE_GAIN = math.sqrt(2)
+
+
+class EqualizedConv2d(nn.Module):
+    """A convolution with reflect padding whose weights are N(0, 1) and He-scaled at run time, gain / sqrt(fan-in).
+
+    So every weight learns at the same effective rate under Adam (Karras et al. 2018, section 4.1). Bias starts at zero.
+    """
+
+    def __init__(self, inputs: int, outputs: int, side: int, gain: float, generator: torch.Generator):
+        super().__init__()
+        self.scale = gain / math.sqrt(inputs * side * side)
+        self.padding = side // 2
+        self.weight = nn.Parameter(torch.randn(outputs, inputs, side, side, generator=generator))
+        self.bias = nn.Parameter(torch.zeros(outputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[N, inputs, H, W] -> [N, outputs, H, W]``."""
+        # Autocast would pad in float32, there and back again: a sixth of a training step, for a copy of numbers.
+        with torch.autocast(x.device.type, enabled=False):
+            p = self.padding
+            x = F.pad(x, (p, p, p, p), mode="reflect")
+        return F.conv2d(x, self.weight * self.scale, self.bias)
+
+
+class EqualizedLinear(nn.Module):
+    """A dense layer whose weights are N(0, 1) and He-scaled at run time, gain / sqrt(fan-in); bias starts at zero."""
+
+    def __init__(self, inputs: int, outputs: int, gain: float, generator: torch.Generator):
+        super().__init__()
+        self.scale = gain / math.sqrt(inputs)
+        self.weight = nn.Parameter(torch.randn(outputs, inputs, generator=generator))
+        self.bias = nn.Parameter(torch.zeros(outputs))
+
+    @property
+    def effective_weight(self) -> Tensor:
+        """The weights as they act, ``[outputs, inputs]``."""
+        return self.weight * self.scale
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[N, inputs] -> [N, outputs]``."""
+        return F.linear(x, self.effective_weight, self.bias)
+
+
+class AttributionNetwork(nn.Module):
+    """The classifier of the paper.
+
+    Args:
+        class_count: number of sources K, at least 2.
+        resolution: side of the images, a power of two from 4 to 1024 (4 is what remains of 128 after five halvings).
+        width: multiplies every channel count, the dense layer's too; 1 is the paper, 1/4 is enough for 64x64.
+        seed: of the initial weights.
+
+    Raises:
+        UsageError: an argument is out of range.
+    """
+
+    def __init__(self, class_count: int, resolution: int, width: float = 1.0, seed: int = 0):
+        super().__init__()
+        if class_count < 2:
+            raise UsageError(f"An attribution network tells at least 2 classes apart; class_count is {class_count}.")
+        if not 4 <= resolution <= 1024 or resolution & (resolution - 1):
+            raise UsageError(f"resolution must be a power of two from 4 to 1024, not {resolution}. Resize the images.")
+        if not 0 < width <= 4:
+            raise UsageError(f"width must be above 0 and at most 4, not {width}.")
+        self.class_count, self.resolution, self.width = class_count, resolution, width
+        generator = step_generator(seed, 0)
+
+        channels = [3]
+        for stage in range(resolution.bit_length() - 1, 2, -1):  # 2**stage is the level's side: down to 8
+            channels += [self.channels(stage - 1), self.channels(stage - 2)]
+        channels.append(self.channels(1))
+        self.convolutions = nn.ModuleList(
+            EqualizedConv2d(inputs, outputs, 3, HE_GAIN, generator) for inputs, outputs in pairwise(channels)
+        )
+        self.dense = EqualizedLinear(self.channels(1) * 4 * 4, self.channels(0), HE_GAIN, generator)
+        self.classifier = EqualizedLinear(self.channels(0), class_count, 1.0, generator)
+
+    def channels(self, stage: int) -> int:
+        """The paper's width at a stage, ``min(1024 / 2**stage, 512)``, times this network's `width`."""
+        return max(1, round(min(1024 / 2**stage, 512) * self.width))
+
+    @property
+    def model_fingerprints(self) -> Tensor:
+        """The sources' fingerprints ``[K, F]``: the classifier's weights as they act, He scale included."""
+        return self.classifier.effective_weight
+
+    def features(self, x: Tensor) -> Tensor:
+        """The image fingerprints ``[N, F]`` of images ``[N, 3, H, W]`` in [-1, 1].
+
+        Raises:
+            UsageError: `x` has another shape.
+        """
+        side = self.resolution
+        if x.ndim != 4 or x.shape[1:] != (3, side, side):
+            raise UsageError(f"x must be [N, 3, {side}, {side}] for this network, not {list(x.shape)}.")
+        for index, convolution in enumerate(self.convolutions):
+            x = F.leaky_relu(convolution(x), SLOPE, inplace=True)
+            if index % 2:  # after every second, so not after the last, which is alone at 4x4
+                x = F.avg_pool2d(x, 2)
+        return F.leaky_relu(self.dense(x.flatten(1)), SLOPE)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[N, 3, H, W]`` in [-1, 1] to logits ``[N, K]``: image fingerprints times model fingerprints, + bias."""
+        features = self.features(x)
+        # The correlation itself is always float32: it costs nothing, and scores near a tie keep their order.
+        with torch.autocast(x.device.type, enabled=False):
+            return self.classifier(features.to(self.classifier.weight.dtype))

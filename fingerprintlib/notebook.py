@@ -1,0 +1,126 @@
+"""What a chapter's cells use: open and make artifacts, record numbers and claims, show figures.
+
+The runner says through the environment where the build lies (``FINGERPRINTS_BUILD``). Without it, in JupyterLab, a
+chapter opens what ``make book`` built at the profile ``quick`` and writes to ``_build/lab``: playing breaks no page.
+"""
+
+import json
+import math
+import os
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from .claims import Measurement
+from .errors import FingerprintsError
+from .provenance import recipe_hash, write_json
+
+
+class Plot(NamedTuple):
+    """A figure and the sentence that says what it shows to those who cannot see it."""
+
+    figure: Any
+    alt: str
+
+
+class Page:
+    """One chapter while it runs."""
+
+    def __init__(self, name: str, root: Path | str | None = None):
+        """Open the page of the chapter `name` (``"attribution"``).
+
+        `root` is the project's folder; it is looked for above the working directory if not given.
+        """
+        self.name = name
+        self.root = Path(root) if root else _find_root()
+        build = os.environ.get("FINGERPRINTS_BUILD")
+        self.build = Path(build) if build else self.root / "_build" / "lab"
+        self._fallback = None if build else self.root / "_build" / "quick"
+        self._metrics: dict[str, Any] = {}
+        self._claims: list[dict[str, Any]] = []
+        self._artifacts: dict[str, str] = {}
+
+    @property
+    def store(self) -> Path:
+        """Where trained things and corpora lie, named by their recipes: the profiles share them."""
+        folder = self.build.parent / "store"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def open(self, artifact: str) -> Any:
+        """What an earlier chapter gave to `make` under this name.
+
+        Raises:
+            FingerprintsError: it has not been made yet.
+        """
+        path = self._find(f"{artifact}.json")
+        if path is None:
+            raise FingerprintsError(
+                f"The artifact {artifact!r} is not there yet: run the chapters before {self.name!r} (`make book` does)."
+            )
+        return json.loads(path.read_text(encoding="utf-8"))
+
+    def make(self, artifact: str, value: Any) -> None:
+        """Leave a small JSON-able value (names, paths in the store, hashes) for later chapters."""
+        self._artifacts[artifact] = recipe_hash(value)
+        write_json(self.build / f"{artifact}.json", value)
+
+    def metrics_of_all(self) -> list[dict[str, Any]]:
+        """The metrics of every chapter that has run, by name of file."""
+        folder = self._find("metrics")
+        paths = sorted(folder.glob("*.json")) if folder else []
+        return [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+
+    def metric(self, name: str, value: float | int | str) -> None:
+        """Record a number (or word) and hand it to the prose as the glue ``CHAPTER.NAME``."""
+        from myst_nb import glue
+
+        if isinstance(value, float) and not math.isfinite(value):
+            raise FingerprintsError(f"The metric {name!r} of chapter {self.name!r} is {value}: look into its cell.")
+        self._metrics[name] = value
+        glue(f"{self.name}.{name}", value, display=False)
+
+    def claim(self, claim: str, value: float, interval: tuple[float, float], **bounds: Any) -> Measurement:
+        """Record our figure for a claim of ``data/paper.yml``; see `Measurement` for the bounds."""
+        measurement = Measurement(claim, float(value), float(interval[0]), float(interval[1]), **bounds)
+        self._claims.append(measurement.as_dict())
+        return measurement
+
+    def show(self, plot: Plot) -> None:
+        """Display a figure with its alternative text."""
+        import io
+
+        from IPython.display import Image, display
+
+        buffer = io.BytesIO()
+        plot.figure.savefig(buffer, format="png")
+        display(Image(buffer.getvalue()), metadata={"alt": plot.alt})
+
+    def finish(self) -> None:
+        """Write ``metrics/<chapter>.json``; the same profile on the same machine gives the same bytes."""
+        record = {
+            "chapter": self.name,
+            "metrics": self._metrics,
+            "claims": self._claims,
+            "artifacts": self._artifacts,
+            "device": _device(),
+        }
+        write_json(self.build / "metrics" / f"{self.name}.json", record)
+
+    def _find(self, relative: str) -> Path | None:
+        for folder in (self.build, self._fallback):
+            if folder and (folder / relative).exists():
+                return folder / relative
+        return None
+
+
+def _find_root() -> Path:
+    for folder in [Path.cwd(), *Path.cwd().parents]:
+        if (folder / "_config.yml").is_file() and (folder / "book").is_dir():
+            return folder
+    raise FingerprintsError("This notebook lies outside the project's folder: open it from there (`make lab`).")
+
+
+def _device() -> str:
+    torch = sys.modules.get("torch")
+    return torch.cuda.get_device_name() if torch is not None and torch.cuda.is_available() else "cpu"

@@ -1,0 +1,279 @@
+"""One visual style; every function returns a `Plot`: the figure, and the sentence that says what it shows.
+
+Colours differ in lightness as well as hue, and nothing is told by colour alone, so that the figures read in grey and
+by colour-blind readers. Figures are made without pyplot: nothing is shown twice and no global state is left behind.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import seaborn as sns
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from numpy.typing import NDArray
+
+from .images import Pixels, grid
+from .metrics import Report
+from .notebook import Plot
+
+# From dark to light, two hues: purple and orange. "real" is always the first.
+PALETTE = ("#1b1b1b", "#542788", "#b35806", "#998ec3", "#f1a340", "#5e8c94", "#c7b9a5")
+MARKERS = "osD^vP*"
+WIDTH = 7.2  # inches: the text column of the book
+
+STYLE = {
+    **sns.axes_style("ticks"),
+    "figure.dpi": 144,
+    "savefig.dpi": 144,
+    "savefig.bbox": "tight",
+    "font.size": 9,
+    "axes.titlesize": 9,
+    "axes.labelsize": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "legend.frameon": False,
+    "axes.prop_cycle": mpl.cycler(color=PALETTE),
+}
+
+
+def _figure(height: float, width: float = WIDTH) -> Figure:
+    with mpl.rc_context(STYLE):
+        return Figure(figsize=(width, height), layout="constrained")
+
+
+def _axes(figure: Figure, rows: int = 1, columns: int = 1, **options: Any) -> NDArray[Any]:
+    with mpl.rc_context(STYLE):
+        return figure.subplots(rows, columns, squeeze=False, **options)
+
+
+def _picture(axes: Any, image: Pixels, title: str = "") -> None:
+    axes.imshow(image, interpolation="nearest")
+    axes.set_title(title, loc="left")
+    axes.axis("off")
+
+
+def source_colours(names: Sequence[str]) -> dict[str, str]:
+    """A colour for each source, the same in every figure of a chapter."""
+    return {name: PALETTE[index % len(PALETTE)] for index, name in enumerate(names)}
+
+
+def sheet(images: Mapping[str, Pixels], columns: int = 10) -> Plot:
+    """A row (or more) of images for each name.
+
+    Args:
+        images: name to uint8 ``[N, H, W, 3]``.
+        columns: images side by side.
+    """
+    sheets = {name: grid(some, columns) for name, some in images.items()}
+    heights = [WIDTH * picture.shape[0] / picture.shape[1] for picture in sheets.values()]
+    figure = _figure(sum(heights) + 0.25 * len(heights))
+    axes = _axes(figure, len(sheets), gridspec_kw={"height_ratios": heights})[:, 0]
+    for ax, (name, picture) in zip(axes, sheets.items(), strict=True):
+        _picture(ax, picture, name)
+    counts = ", ".join(f"{len(some)} of {name}" for name, some in images.items())
+    return Plot(figure, f"Rows of images: {counts}.")
+
+
+def tile_map(photos: Sequence[tuple[str, Pixels, Sequence[tuple[str, int, int, int]]]], columns: int = 4) -> Plot:
+    """Photographs with their tiles, each marked by the split it belongs to.
+
+    Args:
+        photos: title, uint8 ``[H, W, 3]``, and for each tile its split, top, left and side.
+        columns: photographs side by side.
+    """
+    splits = list(dict.fromkeys(tile[0] for _, _, tiles in photos for tile in tiles))
+    hatches = dict(zip(splits, ("", "///", "xxx", "..."), strict=False))
+    colours = dict(zip(splits, ("#ffffff", "#f1a340", "#b35806", "#998ec3"), strict=False))
+    rows = -(-len(photos) // columns)
+    figure = _figure(1.75 * rows + 0.3)
+    axes = _axes(figure, rows, columns).ravel()
+    for ax in axes:
+        ax.axis("off")
+    for ax, (title, image, tiles) in zip(axes, photos, strict=False):
+        ax.imshow(image)
+        ax.set_title(title, fontsize=7.5, loc="left")
+        for split, top, left, side in tiles:
+            style = {"hatch": hatches[split], "edgecolor": colours[split], "linewidth": 0.8}
+            ax.add_patch(Rectangle((left + 2, top + 2), side - 4, side - 4, fill=False, **style))
+    handles = [Rectangle((0, 0), 1, 1, fc="#888888", ec=colours[s], hatch=hatches[s], label=s) for s in splits]
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(splits), frameon=False)
+    counts = {split: sum(tile[0] == split for _, _, tiles in photos for tile in tiles) for split in splits}
+    words = ", ".join(f"{count} tiles for {split}" for split, count in counts.items())
+    return Plot(figure, f"{len(photos)} photographs cut into squares, each square in one split: {words}.")
+
+
+def growth(previews: Mapping[str, tuple[Sequence[int], Pixels]], samples: int = 8) -> Plot:
+    """The same latents' images while a GAN trains, one row a moment, one block a GAN.
+
+    Args:
+        previews: name to the images seen at each moment, and uint8 ``[moments, n, H, W, 3]``.
+        samples: images a row, at most n.
+    """
+    moments = max(len(seen) for seen, _ in previews.values())
+    figure = _figure(0.62 * moments + 0.3)
+    axes = _axes(figure, 1, len(previews))[0]
+    for ax, (name, (seen, images)) in zip(axes, previews.items(), strict=True):
+        shown = images[:, : max(2, samples // len(previews))]
+        side = images.shape[2] + 2
+        _picture(ax, grid(shown.reshape(-1, *images.shape[2:]), shown.shape[1]), name)
+        for row, count in enumerate(seen):
+            ax.text(-6, side * (row + 0.5), _short(count), ha="right", va="center", fontsize=7)
+    return Plot(
+        figure,
+        f"Samples of {', '.join(previews)} at {moments} moments of training, from noise at the top to the last at the "
+        "bottom; at the left of each row the number of real images seen.",
+    )
+
+
+def _short(count: int) -> str:
+    return f"{count / 1000:.0f}k" if count >= 1000 else str(count)
+
+
+def losses(histories: Mapping[str, Mapping[str, Sequence[float]]]) -> Plot:
+    """Discriminator and generator loss against real images seen, one panel a GAN."""
+    figure = _figure(2.0)
+    axes = _axes(figure, 1, len(histories))[0]
+    for ax, (name, history) in zip(axes, histories.items(), strict=True):
+        seen = np.asarray(history["images"]) / 1000
+        ax.plot(seen, history["discriminator"], color=PALETTE[1], lw=1.2, label="discriminator")
+        ax.plot(seen, history["generator"], color=PALETTE[4], lw=1.2, ls="--", label="generator")
+        ax.set(title=name, xlabel="images seen (thousands)")
+    axes[0].set_ylabel("loss")
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False)
+    return Plot(figure, f"Loss curves of {', '.join(histories)}: discriminator solid, generator dashed.")
+
+
+def accuracies(rows: Sequence[tuple[str, str, float, tuple[float, float]]], chance: float) -> Plot:
+    """Accuracies with their 95 % intervals, chance marked.
+
+    Args:
+        rows: method, condition, accuracy in [0, 1], interval; conditions become colours and markers.
+        chance: accuracy of guessing, in [0, 1].
+    """
+    methods = list(dict.fromkeys(row[0] for row in rows))
+    conditions = list(dict.fromkeys(row[1] for row in rows))
+    figure = _figure(0.42 * len(methods) + 0.9)
+    ax = _axes(figure)[0, 0]
+    for method, condition, accuracy, (low, high) in rows:
+        which = conditions.index(condition)
+        y = methods.index(method) + 0.16 * (which - (len(conditions) - 1) / 2)
+        colour = (PALETTE[1], PALETTE[2], PALETTE[0])[which % 3]
+        ax.plot([100 * low, 100 * high], [y, y], color=colour, lw=2)
+        ax.plot(100 * accuracy, y, marker=MARKERS[which], ms=5, color=colour, ls="")
+        ax.annotate(f"{100 * accuracy:.1f}", (100 * high, y), (5, 0), textcoords="offset points", va="center", size=7.5)
+    for which, condition in enumerate(conditions):
+        ax.plot([], [], marker=MARKERS[which], color=(PALETTE[1], PALETTE[2], PALETTE[0])[which % 3], label=condition)
+    ax.axvline(100 * chance, color="0.45", lw=1, ls=":")
+    ax.annotate("chance", (100 * chance, -0.45), (3, 0), textcoords="offset points", size=7.5, color="0.35")
+    ax.set(xlim=(0, 106), ylim=(len(methods) - 0.5, -0.6), xlabel="attribution accuracy on the test split, %")
+    ax.set_yticks(range(len(methods)), methods)
+    figure.legend(loc="outside lower center", ncols=len(conditions), frameon=False)
+    words = "; ".join(f"{method}, {condition}: {100 * accuracy:.1f} %" for method, condition, accuracy, _ in rows)
+    return Plot(figure, f"Accuracies with 95 % intervals. {words}. Chance: {100 * chance:.0f} %.")
+
+
+def confusions(reports: Mapping[str, Report]) -> Plot:
+    """Confusion matrices side by side: per cent of a source's images (row) attributed to each source (column)."""
+    figure = _figure(3.3)
+    axes = _axes(figure, 1, len(reports))[0]
+    for ax, (title, report) in zip(axes, reports.items(), strict=True):
+        shares = 100 * report.confusion / report.confusion.sum(1, keepdims=True)
+        _matrix(ax, shares, report.class_names, "{:.0f}", cmap="Purples", vmin=0, vmax=100)
+        ax.set(title=f"{title}: {100 * report.accuracy:.1f} %", xlabel="attributed to")
+    axes[0].set_ylabel("source")
+    words = "; ".join(
+        f"{title}: " + ", ".join(f"{name} {100 * recall:.0f} %" for name, recall in report.recall.items())
+        for title, report in reports.items()
+    )
+    return Plot(figure, f"Confusion matrices. Share of each source's images attributed rightly: {words}.")
+
+
+def responses(matrices: Mapping[str, NDArray[Any]], names: Sequence[str]) -> Plot:
+    """Square matrices of correlations in [-1, 1] between sources, side by side."""
+    figure = _figure(3.3)
+    axes = _axes(figure, 1, len(matrices))[0]
+    for ax, (title, matrix) in zip(axes, matrices.items(), strict=True):
+        _matrix(ax, matrix, names, "{:.2f}", cmap="PuOr_r", vmin=-1, vmax=1)
+        ax.set_title(title)
+    diagonals = "; ".join(
+        f"{title}: {np.diag(matrix).mean():.2f} against {_off(matrix):.2f}" for title, matrix in matrices.items()
+    )
+    return Plot(figure, f"Correlations between sources, mean on the diagonal against mean off it. {diagonals}.")
+
+
+def _off(matrix: NDArray[Any]) -> float:
+    return float(matrix[~np.eye(len(matrix), dtype=bool)].mean())
+
+
+def _matrix(ax: Any, values: NDArray[Any], names: Sequence[str], form: str, **colours: Any) -> None:
+    ax.imshow(values, **colours)
+    ax.set_xticks(range(len(names)), names, rotation=45, ha="right")
+    ax.set_yticks(range(len(names)), names)
+    ax.spines[:].set_visible(False)
+    ax.tick_params(length=0)
+    low, high = colours["vmin"], colours["vmax"]
+    for (row, column), value in np.ndenumerate(values):
+        strong = abs(value) > 0.6 * max(abs(low), abs(high))
+        ax.text(column, row, form.format(value), ha="center", va="center", size=7.5, color="w" if strong else "k")
+
+
+def training_curves(histories: Mapping[str, Sequence[Mapping[str, float]]], chance: float) -> Plot:
+    """Validation accuracy against steps, a line for each name."""
+    figure = _figure(2.4)
+    ax = _axes(figure)[0, 0]
+    for index, (name, history) in enumerate(histories.items()):
+        steps = [point["step"] for point in history]
+        values = [100 * point["validation_accuracy"] for point in history]
+        ax.plot(steps, values, color=PALETTE[1 + index], marker=MARKERS[index], ms=4, lw=1.2, label=name)
+    ax.axhline(100 * chance, color="0.45", lw=1, ls=":", label="chance")
+    ax.set(xlabel="training steps", ylabel="validation accuracy, %", ylim=(0, 103))
+    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    ends = ", ".join(f"{name} ends at {100 * h[-1]['validation_accuracy']:.0f} %" for name, h in histories.items())
+    return Plot(figure, f"Validation accuracy during training: {ends}; chance is {100 * chance:.0f} %.")
+
+
+def histograms(images: Mapping[str, Mapping[str, Pixels]]) -> Plot:
+    """Mean histograms of all channels by source, one panel for each condition.
+
+    Args:
+        images: condition to source to uint8 ``[N, H, W, 3]``.
+    """
+    figure = _figure(2.4)
+    axes = _axes(figure, 1, len(images), sharey=True)[0]
+    edges = np.arange(0, 257, 8)
+    for ax, (condition, sources) in zip(axes, images.items(), strict=True):
+        for index, (name, some) in enumerate(sources.items()):
+            counts, _ = np.histogram(some, bins=edges)
+            style = ("-", "--", "-.", ":", (0, (5, 1)))[index % 5]
+            ax.plot(edges[:-1] + 4, 100 * counts / counts.sum(), color=PALETTE[index], ls=style, lw=1.3, label=name)
+        ax.set(title=condition, xlabel="pixel value", xlim=(0, 256), ylim=(0, None))
+    axes[0].set_ylabel("share of the pixels, %")
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
+    return Plot(figure, f"Histograms of pixel values by source, {' and '.join(images)}: lines for {', '.join(labels)}.")
+
+
+def ledger(rows: Sequence[tuple[str, float | None, float, float, float, str]]) -> Plot:
+    """The claims' figures: ours with its interval, and the paper's.
+
+    Args:
+        rows: claim, the paper's figure in per cent or None, ours and its interval in per cent, verdict.
+    """
+    figure = _figure(0.45 * max(len(rows), 1) + 0.9)
+    ax = _axes(figure)[0, 0]
+    for y, (_claim, paper, ours, low, high, _verdict) in enumerate(rows):
+        ax.plot([low, high], [y, y], color=PALETTE[1], lw=2)
+        ax.plot(ours, y, "o", color=PALETTE[1], ms=6)
+        if paper is not None:
+            ax.plot(paper, y, "D", mfc="none", mec=PALETTE[2], ms=6)
+        ax.annotate(f"{ours:.1f}", (ours, y), (0, 6), textcoords="offset points", ha="center", size=7.5)
+    ax.plot([], [], "o-", color=PALETTE[1], label="ours, 95 % interval")
+    ax.plot([], [], "D", mfc="none", mec=PALETTE[2], label="the paper's (CelebA)", ls="")
+    ax.set_yticks(range(len(rows)), [f"{row[0]}\n{row[5]}" for row in rows])
+    ax.set(xlim=(0, 104), ylim=(len(rows) - 0.5, -0.6), xlabel="%")
+    figure.legend(loc="outside lower center", ncols=2, frameon=False)
+    words = "; ".join(f"{row[0]}: ours {row[2]:.1f} %, {row[5]}" for row in rows)
+    return Plot(figure, f"Measured claims. {words}.")

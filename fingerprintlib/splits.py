@@ -1,0 +1,73 @@
+"""The four disjoint splits of real images, and what every kind of split can do.
+
+Generators learn from ``gan``, attribution networks from ``train``; settings are chosen on ``validation``, and what the
+book reports is measured on ``test``.
+"""
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import numpy as np
+
+from .errors import FingerprintsError
+from .images import Pixels
+
+SPLITS = ("gan", "train", "validation", "test")
+SHARES = {"gan": 0.45, "train": 0.25, "validation": 0.10, "test": 0.20}
+
+
+class DatasetError(FingerprintsError):
+    """Real images that are missing or cannot be used."""
+
+
+class Split(ABC):
+    """The images of one split; `image(i)` is the same whenever and in whatever order it is asked for.
+
+    Attributes:
+        name: one of `SPLITS`.
+        sources: the photographs or files it draws from.
+        distinct: how many different images there are.
+    """
+
+    name: str
+    resolution: int
+    sources: tuple[str, ...]
+    distinct: int
+
+    @abstractmethod
+    def image(self, index: int) -> Pixels:
+        """Image number `index` (0 or more), uint8 ``[r, r, 3]``."""
+
+    @abstractmethod
+    def source_of(self, index: int) -> str:
+        """Which of `sources` the image was taken from."""
+
+    def images(self, start: int, count: int) -> Pixels:
+        """Images ``start .. start + count - 1``, uint8 ``[count, r, r, 3]``."""
+        batch = np.empty((count, self.resolution, self.resolution, 3), dtype=np.uint8)
+        for offset in range(count):
+            batch[offset] = self.image(start + offset)
+        return batch
+
+    def describe(self) -> dict[str, Any]:
+        """A row of the table that the book prints."""
+        return {"split": self.name, "sources": len(self.sources), "distinct": self.distinct}
+
+
+def deal(count: int) -> dict[str, int]:
+    """How many of `count` things each split gets: by `SHARES`, but one at least when there are four or more."""
+    given = {name: max(int(share * count), int(count >= len(SPLITS))) for name, share in SHARES.items()}
+    for _ in range(count - sum(given.values())):
+        neediest = max(SPLITS, key=lambda name: SHARES[name] * count - given[name])
+        given[neediest] += 1
+    return given
+
+
+def split_of(content: str) -> str:
+    """The split of a file, from the first 32 bits of its hash."""
+    fraction = int(content[:8], 16) / 2**32
+    for name, share in SHARES.items():
+        if fraction < share:
+            return name
+        fraction -= share
+    return SPLITS[-1]

@@ -1,0 +1,218 @@
+"""Trained generators: sampled alike whatever the batch or the threads, kept as safe files, trained when missing."""
+
+import math
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .checkpoints import CheckpointError, load_checkpoint, pack, save_checkpoint, tensors_hash, unpack
+from .corpus import CORPUS_SPLITS
+from .errors import FingerprintsError, UsageError, unknown
+from .gans import GAN, build
+from .gans.training import Images, TrainedGAN, evaluating, train_gan
+from .images import Pixels, quantize
+from .provenance import code_hash, content_hash, recipe_hash
+from .runtime import Fabric, make_fabric, step_generator
+
+KIND = "generator"
+#: Images computed together. Fixed, and aligned to multiples of itself: rounding may differ with the shape of a batch.
+CHUNK = 50
+_SAMPLE_STREAM = 2 << 32  # beyond what training draws from
+
+
+@dataclass(frozen=True)
+class Generator:
+    """A trained generator with its training card."""
+
+    name: str
+    gan: GAN  #: for its generator; the discriminator is untrained
+    card: dict[str, Any]
+    moments: list[int] = field(default_factory=list)  #: images seen when each row of `previews` was made
+    previews: Pixels | None = None  #: samples through training, uint8 ``[moments, 8, R, R, 3]``
+
+    @property
+    def hash(self) -> str:
+        """Of the weights."""
+        return tensors_hash(self.gan.sampler.state_dict())
+
+    def sample(self, n: int, seed: int, start: int = 0) -> Pixels:
+        """See `sample`."""
+        return sample(self.gan, n, seed, start)
+
+
+@dataclass(frozen=True)
+class GeneratorSource:
+    """A generator as a source of a corpus: image `i` of a split is always the same, and no split shares a latent."""
+
+    generator: Generator
+    seed: int  # of the sampling
+
+    def images(self, split: str, start: int, n: int) -> Pixels:
+        """Images `start` to `start + n` of the split, uint8 ``[n, R, R, 3]``."""
+        if split not in CORPUS_SPLITS:
+            raise unknown("split", split, CORPUS_SPLITS)
+        return sample(self.generator.gan, n, self.seed, start, stream=1 + CORPUS_SPLITS.index(split))
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """What the images depend on; JSON-able."""
+        card = self.generator.card
+        recipe = {"generator": self.generator.name, "weights": self.generator.hash, "sampling_seed": self.seed}
+        return recipe | {"recipe": card.get("recipe"), "images_seen": card.get("images_seen")}
+
+
+def sample(gan: GAN, n: int, seed: int, start: int = 0, stream: int = 0) -> Pixels:
+    """Images `start` to `start + n` of the endless row that `seed` and `stream` stand for, uint8 ``[n, R, R, 3]``.
+
+    Image `i` depends on the weights, `seed`, `stream` and `i` alone: not on `n`, nor on how many threads there are.
+    Computed in float32, in evaluation mode, by the moving average where the GAN keeps one.
+    """
+    if n < 0 or start < 0:
+        raise UsageError(f"There are no images {start} to {start + n}. Give start >= 0 and n >= 0.")
+    side = gan.resolution
+    images = np.empty((n, side, side, 3), np.uint8)
+
+    def fill(chunk: int) -> None:
+        with torch.inference_mode():
+            pixels = quantize(gan.sampler(_latents(gan, chunk, seed, stream).to(gan.device)))
+        first = chunk * CHUNK - start  # of the chunk, counted from the first image asked for
+        low, high = max(first, 0), min(first + CHUNK, n)
+        images[low:high] = pixels[low - first : high - first]
+
+    with evaluating(gan.sampler), _one_thread_each(gan.device) as workers, ThreadPoolExecutor(workers) as pool:
+        list(pool.map(fill, range(start // CHUNK, math.ceil((start + n) / CHUNK))))
+    return images
+
+
+def _latents(gan: GAN, chunk: int, seed: int, stream: int) -> Tensor:
+    rows = range(chunk * CHUNK, (chunk + 1) * CHUNK)
+    return torch.cat([gan.latents(1, step_generator(seed, row, _SAMPLE_STREAM + stream)) for row in rows])
+
+
+@contextmanager
+def _one_thread_each(device: torch.device) -> Iterator[int]:
+    """Share the threads out over whole chunks, and yield how many there are.
+
+    An operation split over threads may round differently with their number; and slim networks are faster this way.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
+            yield threads if device.type == "cpu" else 1
+    finally:
+        torch.set_num_threads(threads)
+
+
+def save_generator(path: Path | str, trained: TrainedGAN | Generator, name: str, half: bool = False) -> None:
+    """Write what sampling needs, and the card, as one file.
+
+    Args:
+        path: where to.
+        trained: the GAN with its card.
+        name: of the source, as figures and class names show it.
+        half: store matrices and kernels in 16 bits, after checking that samples stay within one of 256 levels.
+
+    Raises:
+        FingerprintsError: with `half`, a sample changed by more than that; nothing is written.
+    """
+    gan = trained.gan
+    tensors, plain = pack({"generator": gan.sampler})
+    if half:
+        tensors = {key: x.half() if x.ndim > 1 else x for key, x in tensors.items()}
+        _require_close(gan, _restored(gan.recipe, tensors, plain))
+    if trained.previews is not None:
+        tensors["previews"] = torch.from_numpy(trained.previews)
+    metadata = {"name": name, "gan": gan.recipe, "card": trained.card, "moments": trained.moments, "plain": plain}
+    save_checkpoint(path, KIND, tensors, metadata)
+
+
+def load_generator(path: Path | str) -> Generator:
+    """Read what `save_generator` wrote, onto the CPU.
+
+    Raises:
+        CheckpointError: missing, cut short, altered, or not a generator.
+    """
+    tensors, metadata = load_checkpoint(path, KIND)
+    try:
+        previews = tensors.pop("previews", None)
+        gan = _restored(metadata["gan"], tensors, metadata["plain"])
+        pixels = None if previews is None else previews.numpy()
+        return Generator(metadata["name"], gan, metadata["card"], metadata["moments"], pixels)
+    except (KeyError, TypeError, UsageError) as error:
+        raise CheckpointError(f"{path} is no generator of this version ({error}). Train it again.") from error
+
+
+def load_or_train(
+    name: str,
+    gan: str,
+    reals: Images,
+    *,
+    resolution: int,
+    width: int,
+    images: int,
+    seed: int,
+    folder: Path | str,
+    data_hash: str | None = None,
+    fabric: Fabric | None = None,
+    **options: Any,
+) -> Generator:
+    """The generator of this recipe from `folder`; where it is not there yet, train it (or go on training) and save it.
+
+    The file's name carries the hash of the arguments, the data and the code, so that none is used for another.
+
+    Args:
+        name: of the source.
+        gan, reals, resolution, width, images, seed, data_hash, fabric, options: see `gans.training.train_gan`.
+        folder: of the generators and of the checkpoints of those in training.
+    """
+    recipe = build(gan, resolution, width, seed, **options).recipe | {
+        "name": name,
+        "images": images,
+        "seed": seed,
+        "data": data_hash or content_hash(np.ascontiguousarray(reals[:]).data.cast("B")),
+        "code": code_hash(["fingerprintlib.gans.training"]),
+    }
+    stem = f"{name}-{recipe_hash(recipe)[:12]}"
+    path = Path(folder) / f"{stem}.safetensors"
+    if not path.is_file():
+        fabric = fabric or make_fabric()
+        trained = train_gan(
+            gan,
+            reals,
+            resolution=resolution,
+            width=width,
+            images=images,
+            seed=seed,
+            folder=Path(folder) / f"{stem}.training",
+            data_hash=recipe["data"],
+            fabric=fabric,
+            **options,
+        )
+        if fabric.global_rank == 0:
+            save_generator(path, trained, name)
+        fabric.barrier()
+    return load_generator(path)
+
+
+def _restored(recipe: dict[str, Any], tensors: dict[str, Tensor], plain: dict[str, Any]) -> GAN:
+    """The GAN with the generator's weights from a file; its sampler is its generator, whichever was saved."""
+    settings = recipe["settings"] | {"ema": 0.0}
+    gan = build(recipe["gan"], recipe["resolution"], recipe["width"], 0, **settings)
+    widened = {key: x.float() if x.dtype == torch.float16 else x for key, x in tensors.items()}
+    unpack({"generator": gan.generator}, widened, plain)
+    return gan.eval()
+
+
+def _require_close(gan: GAN, other: GAN) -> None:
+    ours, theirs = sample(gan, CHUNK, 0).astype(int), sample(other, CHUNK, 0).astype(int)
+    worst = int(np.abs(ours - theirs).max())
+    if worst > 1:
+        raise FingerprintsError(f"In 16 bits a sample changes by {worst} of 256 levels. Save it with half=False.")

@@ -1,0 +1,115 @@
+"""The engine, on a book of two small chapters: what runs, what runs again, and what is said when it fails."""
+
+import json
+import re
+import time
+
+import nbformat
+import pytest
+
+pytestmark = pytest.mark.book
+
+
+def test_builds_then_rebuilds_exactly_what_changed(small_book):
+    result = small_book.fingerprints("book", "--profile", "smoke")
+    assert result.returncode == 0, result.stderr
+    index = small_book.root / "_build/smoke/html/index.html"
+    assert result.stdout.splitlines()[-1] == str(index)
+    assert "[first] 1/1 Counting" in result.stderr
+    page = (index.parent / "01-first.html").read_text()
+    assert "There are 2 numbers" in _plain(page)  # the profile's value, through the glue
+    assert "count: int = 2  # how many numbers [1..9]" in _plain(page)
+    assert "not measured yet" not in page
+    assert json.loads((index.parents[1] / "metrics/first.json").read_text())["metrics"] == {"count": 2, "nine": 9}
+    assert _ran(result) == ["first", "second", "book"]
+
+    start = time.perf_counter()
+    assert _ran(small_book.fingerprints("book", "--profile", "smoke")) == []
+    assert time.perf_counter() - start < 10
+
+    small_book.edit("book/01-first.md", "There are", "Here are")
+    assert _ran(small_book.fingerprints("book", "--profile", "smoke")) == ["book"]  # a sentence costs no run
+    assert "Here are 2 numbers" in _plain((index.parent / "01-first.html").read_text())
+
+    small_book.edit("fingerprintlib/chapters.py", "import ast", "\nimport ast")  # only the second chapter imports it
+    assert _ran(small_book.fingerprints("book", "--profile", "smoke")) == ["second", "book"]
+
+    result = small_book.fingerprints("book", "--profile", "smoke", "-s", "first.word=fancy")
+    assert _ran(result) == ["first", "book"]  # it makes the same numbers as before: the second need not run
+    assert "[second] unchanged" in result.stderr
+
+    assert _ran(small_book.fingerprints("book", "--profile", "smoke", "-s", "first.count=4"))[:2] == ["first", "second"]
+    assert json.loads((small_book.root / "_build/smoke/total.json").read_text()) == 6.0
+
+
+def test_a_failing_cell_names_chapter_cell_and_error(small_book):
+    small_book.edit("book/02-second.md", "sum(page", 'int("seven") + sum(page')
+    result = small_book.fingerprints("book", "--profile", "smoke")
+    assert result.returncode == 1
+    (line,) = [line for line in result.stderr.splitlines() if line.startswith("Error")]
+    assert "Chapter 'second'" in line
+    assert "Adding" in line
+    assert "ValueError: invalid literal for int() with base 10: 'seven'" in line
+    assert "Traceback" not in result.stderr
+    partial = small_book.root / "_build/smoke/executed/second.partial.ipynb"
+    assert str(partial) in line
+    assert any("seven" in cell.source for cell in nbformat.read(partial, 4).cells)
+    assert not (small_book.root / "_build/smoke/html/index.html").exists()
+    # It stays a failure until it is mended, and then only what is missing runs.
+    assert small_book.fingerprints("book", "--profile", "smoke").returncode == 1
+    small_book.edit("book/02-second.md", 'int("seven") + ', "")
+    assert _ran(small_book.fingerprints("book", "--profile", "smoke")) == ["second", "book"]
+
+
+def test_run_executes_one_chapter_alone(small_book):
+    result = small_book.fingerprints("run", "first", "-p", "count=5", "--profile", "smoke")
+    assert result.returncode == 0, result.stderr
+    assert json.loads((small_book.root / "_build/smoke/numbers.json").read_text()) == [0, 1, 2, 3, 4]
+
+
+def test_run_without_the_chapters_before_says_so(small_book):
+    result = small_book.fingerprints("run", "second", "--profile", "smoke")
+    assert result.returncode == 1
+    assert "The artifact 'numbers' is not there yet" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["book", "--profile", "smok"], "Did you mean 'smoke'?"),
+        (["book", "-s", "frist.count=1"], "Did you mean 'first'?"),
+        (["book", "-s", "first.cuont=1"], "Did you mean 'count'?"),
+        (["book", "-s", "first.count=10"], "must be from 1 to 9"),
+        (["book", "-s", "first.count=2.5"], "not of type int"),
+        (["book", "-s", "first.count=many"], "not of type int"),
+        (["book", "-s", "first.word=odd"], "one of plain, fancy"),
+        (["book", "-s", "count=1"], "CHAPTER.PARAMETER=VALUE"),
+        (["run", "third"], "Unknown chapter 'third'"),
+        (["run", "first", "-p", "count=0"], "must be from 1 to 9"),
+        (["book", "--cores", "0"], "0 is not in the range"),
+        (["bok"], "No such command 'bok'"),
+    ],
+)
+def test_bad_requests_are_refused_before_anything_runs(small_book, arguments, words):
+    result = small_book.fingerprints(*arguments)
+    assert result.returncode == 2
+    assert words in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not (small_book.root / "_build").exists()
+
+
+def test_a_profile_with_a_typo_is_refused(small_book):
+    (small_book.root / "book/profiles/quick.yml").write_text("first: {cuont: 2}\n")
+    result = small_book.fingerprints("book")
+    assert result.returncode == 2
+    assert "Did you mean 'count'?" in result.stderr
+
+
+def _ran(result):
+    """The chapters that a build ran to their end, and whether it built the pages."""
+    assert result.returncode == 0, result.stderr
+    return re.findall(r"^\[(\w+)\] (?:done in|building)", result.stderr, re.MULTILINE)
+
+
+def _plain(html):
+    return re.sub(r"<[^>]+>", "", html).replace("&#39;", "'")

@@ -1,0 +1,129 @@
+"""Each GAN as a whole: shapes, ranges, initialization, schedules, what is refused."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from fingerprintlib.errors import UsageError
+from fingerprintlib.gans import GANS, build
+from fingerprintlib.gans.progan import shrink
+
+
+@pytest.mark.parametrize("name", GANS)
+@pytest.mark.parametrize("resolution", [32, 64, 128])
+def test_shapes_and_ranges(name, resolution):
+    gan = build(name, resolution, 4, seed=0)
+    latents = gan.latents(4, torch.Generator().manual_seed(0))
+    images = gan.generator(latents)
+    assert latents.shape == (4, {"progan": 512, "sngan": 128}.get(name, 100))
+    assert images.shape == (4, 3, resolution, resolution)
+    if name != "progan":  # whose images nothing squashes
+        assert images.abs().max() < 1
+    outputs = {"progan": 1, "sngan": 1, "cramergan": 256, "mmdgan": 16}[name]
+    assert gan.discriminator(images).shape == (4, outputs)
+
+
+@pytest.mark.parametrize("name", GANS)
+def test_latents(name):
+    latents = build(name, 32, 4, seed=0).latents(500, torch.Generator().manual_seed(0))
+    if name in ("progan", "sngan"):
+        assert latents.mean().item() == pytest.approx(0, abs=0.02)
+        assert latents.std().item() == pytest.approx(1, abs=0.02)
+    else:
+        assert latents.min() >= -1
+        assert latents.max() <= 1
+        assert latents.std().item() == pytest.approx(1 / 3**0.5, abs=0.02)
+
+
+@pytest.mark.parametrize("name", GANS)
+def test_the_seed_alone_decides_the_weights(name):
+    state = torch.get_rng_state()
+    first = build(name, 32, 4, seed=7).state_dict()
+    torch.manual_seed(99)
+    second = build(name, 32, 4, seed=7).state_dict()
+    other = build(name, 32, 4, seed=8).state_dict()
+    assert all(torch.equal(first[key], second[key]) for key in first)
+    assert any(not torch.equal(first[key], other[key]) for key in first)
+    torch.set_rng_state(state)
+    build(name, 32, 4, seed=7)
+    assert torch.equal(torch.get_rng_state(), state)  # and nobody else's randomness is disturbed
+
+
+def test_papers_widths():
+    gan = build("progan", 128, 64, seed=0)
+    convs = [block[1].out_channels for block in gan.generator.blocks]
+    assert [gan.generator.first.out_channels, *convs] == [512, 512, 512, 512, 256, 128]
+    with torch.device("meta"):
+        critic = build("cramergan", 128, 64, seed=0).discriminator
+    assert [conv.out_channels for conv in critic.convs] == [64, 128, 256, 512, 1024]
+
+
+def test_papers_settings():
+    settings = {name: cls.settings_type() for name, cls in GANS.items()}
+    assert {name: (s.d_steps, s.lr, s.betas, s.ema) for name, s in settings.items()} == {
+        "progan": (1, 1e-3, (0.0, 0.99), 0.999),
+        "sngan": (5, 2e-4, (0.0, 0.9), 0.0),
+        "cramergan": (5, 1e-4, (0.5, 0.9), 0.0),
+        "mmdgan": (5, 1e-4, (0.5, 0.9), 0.0),
+    }
+    progan = build("progan", 128, 4, seed=0)
+    middles = [0.0, 0.12, 0.22, 0.32, 0.42, 0.99]  # a moment at each resolution
+    assert [progan.level(p) for p in middles] == [0, 1, 2, 3, 4, 5]
+    assert [progan.batch_size(p) for p in middles] == [512, 256, 128, 64, 32, 32]
+    assert [progan.learning_rate(p) for p in middles] == [1e-3] * 5 + [1.5e-3]
+
+
+def test_sngan_learning_rate_falls_over_the_last_fifth():
+    gan = build("sngan", 32, 4, seed=0)
+    rates = [gan.learning_rate(p) for p in (0, 0.5, 0.8, 0.9, 1.0)]
+    assert rates == pytest.approx([2e-4, 2e-4, 2e-4, 1e-4, 0])
+
+
+def test_progan_grows_by_fading_and_standing():
+    gan = build("progan", 32, 4, seed=0)
+    moments = [0, 0.049, 0.05, 0.075, 0.1, 0.149, 0.1501, 0.175, 0.2, 0.26, 0.3, 1.0]
+    want = [(0, 1), (0, 1), (1, 0), (1, 0.5), (1, 1), (1, 1), (2, 0), (2, 0.5), (2, 1), (3, 0.2), (3, 1), (3, 1)]
+    for moment, (level, alpha) in zip(moments, want, strict=True):
+        assert gan.growth(moment) == (level, pytest.approx(alpha, abs=0.01)), moment
+
+
+@pytest.mark.parametrize("level", [1, 2, 3])
+def test_progan_fade(level):
+    gan = build("progan", 32, 4, seed=0)
+    z = torch.randn(4, 512, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        below, here = gan.generator(z, level - 1), gan.generator(z, level)
+        assert here.shape[-1] == 4 * 2**level
+        torch.testing.assert_close(gan.generator(z, level, 0.0), F.interpolate(below, scale_factor=2))
+        half = torch.lerp(F.interpolate(below, scale_factor=2), here, 0.5)
+        torch.testing.assert_close(gan.generator(z, level, 0.5), half)
+        torch.testing.assert_close(gan.generator(z, level, 1.0), here)
+        # The critic's fade starts as the critic of the level below, on images halved.
+        images = torch.rand(4, 3, 4 * 2**level, 4 * 2**level) * 2 - 1
+        scores = gan.discriminator(F.avg_pool2d(images, 2), level - 1)
+        torch.testing.assert_close(gan.discriminator(images, level, 0.0), scores)
+        assert not torch.allclose(gan.discriminator(images, level, 1.0), scores)
+
+
+def test_progan_shrinks_the_reals_alike():
+    images = torch.rand(2, 3, 32, 32, dtype=torch.float64)
+    blocks = images.reshape(2, 3, 8, 4, 8, 4).mean(dim=(3, 5))
+    torch.testing.assert_close(shrink(images, 1, 1.0), blocks)
+    coarse = images.reshape(2, 3, 4, 8, 4, 8).mean(dim=(3, 5)).repeat_interleave(2, 2).repeat_interleave(2, 3)
+    torch.testing.assert_close(shrink(images, 1, 0.25), 0.75 * coarse + 0.25 * blocks)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "says"),
+    [
+        (("sgan", 32, 4), {}, "Did you mean 'sngan'"),
+        (("sngan", 48, 4), {}, "32, 64 or 128"),
+        (("sngan", 32, 2), {}, "width=2"),
+        (("sngan", 32, 4), {"btach": 8}, "Did you mean 'batch'"),
+        (("progan", 32, 4), {"batch": 6}, "multiple of 4"),
+        (("sngan", 32, 4), {"d_steps": 0}, "d_steps"),
+    ],
+)
+def test_what_cannot_be_is_refused(arguments, options, says):
+    with pytest.raises(UsageError, match=says):
+        build(*arguments, seed=0, **options)

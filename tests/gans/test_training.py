@@ -1,0 +1,211 @@
+"""The loop: resumed to the identical weights, stopped before it spoils anything, on a bare installation too."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from fingerprintlib.checkpoints import CheckpointError
+from fingerprintlib.errors import FingerprintsError, UsageError
+from fingerprintlib.gans import GANS, training
+from fingerprintlib.gans.training import train_gan
+from fingerprintlib.runtime import make_fabric
+
+#: Eleven steps or so; ProGAN's, which grow with the resolution, have room for every level.
+BUDGETS = {"progan": 8 * 22, "sngan": 8 * 2 * 11, "cramergan": 8 * 2 * 11, "mmdgan": 8 * 2 * 11}
+
+
+@pytest.fixture(scope="module")
+def fabric():
+    return make_fabric("cpu")
+
+
+@pytest.fixture
+def reals():
+    return np.random.default_rng(0).integers(0, 256, (40, 32, 32, 3), dtype=np.uint8)
+
+
+def options(name, **more):
+    steps = {} if name == "progan" else {"d_steps": 2}
+    return {"resolution": 32, "width": 4, "images": BUDGETS[name], "seed": 3, "batch": 8} | steps | more
+
+
+class Killed(BaseException):
+    pass
+
+
+def kill_at(monkeypatch, step, late=False):
+    """Let the process die in that step: at its start, or in the middle, when half of its updates are done."""
+    whole, updates = training._Run.advance, training._Run.update
+
+    def advance(run):
+        if run.step == step and not late:
+            raise Killed
+        whole(run)
+
+    def update(run, network, optimizer, loss):
+        if late and run.step == step and network is run.gan.generator:
+            raise Killed
+        updates(run, network, optimizer, loss)
+
+    monkeypatch.setattr(training._Run, "advance", advance)
+    monkeypatch.setattr(training._Run, "update", update)
+
+
+def save_at(monkeypatch, *steps):
+    """A clock by which checkpoints are due after these steps only."""
+    whole = training._Run.advance
+    now = [0.0]
+
+    def advance(run):
+        whole(run)
+        now[0] += 1000 if run.step in steps else 1
+
+    monkeypatch.setattr(training._Run, "advance", advance)
+    monkeypatch.setattr(training.time, "monotonic", lambda: now[0])
+
+
+def contents(run):
+    tensors = load_file(run.checkpoint)
+    assert run.history["images"]
+    return tensors, run.history, run.moments
+
+
+@pytest.mark.parametrize("name", GANS)
+def test_killed_and_resumed_equals_uninterrupted(name, fabric, reals, tmp_path, monkeypatch):
+    whole = train_gan(name, reals, folder=tmp_path / "whole", fabric=fabric, **options(name))
+    for step, late in ((5, False), (8, True)):  # saved after 4 and after 6: neither is where it dies
+        with monkeypatch.context() as patch:
+            save_at(patch, 4, 6)
+            kill_at(patch, step, late)
+            with pytest.raises(Killed):
+                train_gan(name, reals, folder=tmp_path / "parts", fabric=fabric, save_seconds=500, **options(name))
+            assert (tmp_path / "parts" / "training.safetensors").is_file()
+    parts = train_gan(name, reals, folder=tmp_path / "parts", fabric=fabric, **options(name))
+    (want, *want_rest), (got, *got_rest) = contents(whole), contents(parts)
+    assert want.keys() == got.keys()
+    assert any("optimizer" in key for key in want)
+    for key in want:
+        assert torch.equal(want[key], got[key]), key
+    assert want_rest == got_rest
+    assert [path.name for path in (tmp_path / "parts").iterdir()] == ["training.safetensors"]
+
+
+def test_training_changes_what_it_should(fabric, reals, tmp_path):
+    run = train_gan("progan", reals, folder=tmp_path, fabric=fabric, **options("progan"))
+    fresh = training.build("progan", 32, 4, 3, batch=8)
+    for network in ("generator", "discriminator", "average"):
+        for key, value in getattr(fresh, network).named_parameters():
+            assert not torch.equal(value, run.gan.get_parameter(f"{network}.{key}")), key
+    assert run.previews.shape[1:] == (training.PREVIEWS, 32, 32, 3)
+    assert len(run.previews) == len(run.moments) <= len(training.MOMENTS)
+    assert run.moments[-1] == run.card["images_seen"] == run.history["images"][-1] == BUDGETS["progan"]
+    assert run.card["recipe"]["precision"] == "bfloat16"
+
+
+def test_another_seed_is_another_gan(fabric, reals, tmp_path):
+    weights = [
+        train_gan("sngan", reals, folder=tmp_path / str(seed), fabric=fabric, **options("sngan", seed=seed))
+        for seed in (0, 1)
+    ]
+    one, two = (run.gan.generator.dense.weight for run in weights)
+    assert not torch.allclose(one, two)
+
+
+def test_a_finished_run_is_not_trained_again(fabric, reals, tmp_path, monkeypatch):
+    first = train_gan("sngan", reals, folder=tmp_path, fabric=fabric, **options("sngan"))
+    kill_at(monkeypatch, 0)
+    monkeypatch.setattr(training._Run, "advance", None)
+    again = train_gan("sngan", reals, folder=tmp_path, fabric=fabric, **options("sngan"))
+    assert again.card == first.card
+    np.testing.assert_array_equal(again.previews, first.previews)
+
+
+def test_resume_refuses_other_settings_and_names_them(fabric, reals, tmp_path):
+    train_gan("sngan", reals, folder=tmp_path, fabric=fabric, **options("sngan"))
+    with pytest.raises(CheckpointError, match=r"lr \(there 0.0002, here 0.001\), seed \(there 3, here 4\)\. Use"):
+        train_gan("sngan", reals, folder=tmp_path, fabric=fabric, **options("sngan", seed=4, lr=1e-3))
+    with pytest.raises(CheckpointError, match="data"):
+        train_gan("sngan", reals[1:], folder=tmp_path, fabric=fabric, **options("sngan"))
+    with pytest.raises(CheckpointError, match="gan"):
+        train_gan("mmdgan", reals, folder=tmp_path, fabric=fabric, **options("sngan"))
+
+
+@pytest.mark.parametrize("what", ["loss", "weight"])
+def test_divergence_stops_and_keeps_the_last_good_checkpoint(what, fabric, reals, tmp_path, monkeypatch):
+    save_at(monkeypatch, 4, 7)
+    whole = training._Run.advance
+
+    def advance(run):
+        whole(run)
+        if run.step == 6:
+            if what == "loss":
+                run.losses[0] = float("nan")
+            else:
+                next(run.gan.generator.parameters()).data.view(-1)[0] = float("inf")
+
+    monkeypatch.setattr(training._Run, "advance", advance)
+    monkeypatch.setattr(training._Run, "look", lambda *_: None)  # found when saving at the latest
+    with pytest.raises(FingerprintsError, match=r"step 7.*last good checkpoint is .*training.safetensors"):
+        train_gan("sngan", reals, folder=tmp_path, fabric=fabric, save_seconds=500, **options("sngan"))
+    tensors, metadata = training.load_checkpoint(tmp_path / "training.safetensors", training.KIND)
+    assert metadata["state"]["step"] == 4
+    assert all(tensor.isfinite().all() for tensor in tensors.values() if tensor.is_floating_point())
+
+
+def test_losses_are_looked_at_between_checkpoints(fabric, reals, tmp_path):
+    with pytest.raises(FingerprintsError, match="Nothing was saved yet"):
+        train_gan("sngan", reals, folder=tmp_path, fabric=fabric, **options("sngan", lr=1e30))
+    assert not (tmp_path / "training.safetensors").exists()
+
+
+def test_reals_are_drawn_from_all_and_mirrored(fabric, reals, tmp_path):
+    run = training._Run(training.build("sngan", 32, 4, 0), reals, {"images": 1}, fabric, tmp_path)
+    drawn = training.quantize(run.draw_reals(400, torch.Generator().manual_seed(0)))
+    seen = {image.tobytes() for image in drawn}
+    plain, mirrored = ({image.tobytes() for image in images} for images in (reals, reals[:, :, ::-1]))
+    assert seen <= plain | mirrored
+    assert len(seen & plain) > 35
+    assert len(seen & mirrored) > 35
+
+
+def test_wrong_reals_are_refused(fabric, reals, tmp_path):
+    for wrong in (reals[:, :16], reals.astype(np.float32), reals[:0]):
+        with pytest.raises(UsageError, match="uint8"):
+            train_gan("sngan", wrong, folder=tmp_path, fabric=fabric, **options("sngan"))
+    with pytest.raises(UsageError, match="images=0"):
+        train_gan("sngan", reals, folder=tmp_path, fabric=fabric, **options("sngan", images=0))
+
+
+BARE = """
+import sys
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {"sklearn", "matplotlib", "seaborn", "papermill", "click", "pandas", "yaml"}:
+            raise ImportError(f"{name} is not installed here")
+sys.meta_path.insert(0, Blocked())
+import numpy as np
+from fingerprintlib.runtime import make_fabric
+from fingerprintlib.zoo import load_or_train
+reals = np.random.default_rng(0).integers(0, 256, (40, 32, 32, 3), dtype=np.uint8)
+made = load_or_train("fake", "sngan", reals, resolution=32, width=4, images=32, seed=0, folder=sys.argv[1],
+                     fabric=make_fabric("cpu"), batch=8, d_steps=2)
+print(made.card["steps"], made.sample(2, 0).shape)
+"""
+
+
+def run_alone(code, folder, **environment):
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "FINGERPRINTS_QUIET": "1"} | environment
+    done = subprocess.run(
+        [sys.executable, "-c", code, folder], capture_output=True, text=True, env=environment, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_trains_where_only_the_bare_libraries_are_installed(tmp_path):
+    assert run_alone(BARE, tmp_path).split("\n")[-2] == "2 (2, 32, 32, 3)"

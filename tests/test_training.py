@@ -1,0 +1,228 @@
+import copy
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from fingerprintlib import training
+from fingerprintlib.checkpoints import CheckpointError
+from fingerprintlib.errors import FingerprintsError, UsageError
+from fingerprintlib.images import to_tensor
+from fingerprintlib.networks import AttributionNetwork
+from fingerprintlib.runtime import make_fabric, step_generator
+from fingerprintlib.training import apply, batch_indices, evaluate, fit, to_network
+
+
+class Line(nn.Module):
+    """The smallest network that learns: one dense layer on 4x4 images."""
+
+    def __init__(self):
+        super().__init__()
+        self.dense = nn.Linear(48, 2)
+        nn.init.zeros_(self.dense.weight)
+        nn.init.zeros_(self.dense.bias)
+
+    def forward(self, x):
+        return self.dense(x.flatten(1))
+
+
+class Killed(BaseException):
+    """As Ctrl-C: nothing that the loop could catch by mistake."""
+
+
+@pytest.fixture(autouse=True)
+def _quiet(monkeypatch):
+    monkeypatch.setenv("FINGERPRINTS_QUIET", "1")
+
+
+def toy(count, seed, side=4, contrast=60):
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 2, count)
+    images = rng.integers(0, 256 - contrast, (count, side, side, 3))
+    images[..., 0] += contrast * labels[:, None, None]
+    return images.astype(np.uint8), labels
+
+
+def weights(network):
+    return {name: value.clone() for name, value in network.state_dict().items()}
+
+
+def same(first, second):
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_loop_is_adam_and_ema_spelled_out(tmp_path):
+    images, labels = toy(10, 0)
+    network = Line()
+    fit(
+        network,
+        images,
+        labels,
+        toy(8, 1),
+        steps=7,
+        checkpoint=tmp_path / "run",
+        batch_size=4,
+        ema_decay=0.3,
+        evaluate_every=7,
+        seed=5,
+        fabric=make_fabric("cpu", "32-true"),
+    )
+    weight, bias = torch.zeros(2, 48), torch.zeros(2)
+    parameters, ema = [weight, bias], [torch.zeros(2, 48), torch.zeros(2)]
+    squares = [torch.zeros(2, 48), torch.zeros(2)]
+    order = np.concatenate([torch.randperm(10, generator=step_generator(5, e, -1)).numpy() for e in range(3)])
+    for step in range(7):
+        batch = order[4 * step : 4 * step + 4]
+        mirrored = torch.rand(4, generator=step_generator(5, step)).numpy() < 0.5
+        pixels = [images[i][:, ::-1] if flip else images[i] for i, flip in zip(batch, mirrored, strict=True)]
+        x = torch.from_numpy(np.stack(pixels).transpose(0, 3, 1, 2).reshape(4, -1) / np.float32(127.5) - 1).float()
+        error = (x @ weight.T + bias).softmax(1) - F.one_hot(torch.from_numpy(labels[batch]), 2)
+        for p, square, g in zip(parameters, squares, [error.T @ x / 4, error.mean(0)], strict=True):
+            square.mul_(0.99).add_(0.01 * g * g)
+            p -= 1e-3 * g / ((square / (1 - 0.99 ** (step + 1))).sqrt() + 1e-8)
+        decay = min(0.3, (1 + step) / (10 + step))
+        ema = [decay * a + (1 - decay) * p for a, p in zip(ema, parameters, strict=True)]
+    torch.testing.assert_close(network.dense.weight.data, ema[0], rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(network.dense.bias.data, ema[1], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("save_seconds", [1000, -1], ids=["saved at evaluations", "saved at each step"])
+def test_resumed_run_equals_the_uninterrupted_one(tmp_path, monkeypatch, save_seconds):
+    monkeypatch.setattr(training, "SAVE_SECONDS", save_seconds)
+    images, labels = toy(20, 0, side=16)
+
+    def run(name, kill_at=None):
+        calls = 0
+
+        def augment(pixels, generator):
+            nonlocal calls
+            calls += 1
+            if calls == kill_at:
+                raise Killed
+            noise = torch.randint(0, 20, pixels.shape, generator=generator, dtype=torch.uint8)
+            return pixels // 2 + noise
+
+        network = AttributionNetwork(2, 16, 0.03)
+        history = fit(
+            network,
+            images,
+            labels,
+            toy(12, 1, side=16),
+            steps=11,
+            checkpoint=tmp_path / name,
+            batch_size=8,
+            augment=augment,
+            evaluate_every=4,
+            seed=3,
+        )
+        return weights(network), [{k: v for k, v in entry.items() if k != "seconds"} for entry in history], calls
+
+    whole, history, _ = run("whole")
+    assert [entry["step"] for entry in history] == [4, 8, 11]
+    for kill_at in (7, 2):  # counted anew in each process
+        with pytest.raises(Killed):
+            run("killed", kill_at)
+    resumed, resumed_history, calls = run("killed")
+    assert 0 < calls < 11  # it did not start from scratch
+    assert same(whole, resumed)
+    assert resumed_history == history
+
+    again, again_history, calls = run("killed")  # a finished run is only read
+    assert calls == 0
+    assert same(whole, again)
+    assert again_history == history
+
+
+def test_best_weights_on_validation_are_kept(tmp_path):
+    """The task turns over half-way through: the labels contradict, so validation peaks before the end."""
+    images, labels = toy(64, 0)
+    order = np.concatenate([batch_indices(step, 8, 64, 0) for step in range(8)])
+    labels[order[32:]] ^= 1
+    validation = toy(64, 1)
+
+    def run(name, steps):
+        network = Line()
+        kwargs = {"batch_size": 8, "learning_rate": 0.01, "ema_decay": 0.0, "evaluate_every": 1, "flip": False}
+        history = fit(network, images, labels, validation, steps=steps, checkpoint=tmp_path / name, **kwargs)
+        return network, history
+
+    network, history = run("whole", 8)
+    scores = [(entry["validation_accuracy"], -entry["validation_loss"]) for entry in history]
+    best = int(np.argmax([accuracy - 1e-6 * -loss for accuracy, loss in scores]))
+    assert best < 7, "the case must have its best before its end"
+    assert scores[best] > scores[-1]
+    accuracy, loss = evaluate(network, *validation, fabric=make_fabric())
+    assert (accuracy, -loss) == scores[best]
+
+
+def test_each_epoch_visits_each_image_once_in_another_order():
+    rows = np.concatenate([batch_indices(step, 4, 10, seed=7) for step in range(10)])
+    epochs = rows.reshape(4, 10)
+    assert all(sorted(epoch) == list(range(10)) for epoch in epochs)
+    assert len({tuple(epoch) for epoch in epochs}) == 4
+    assert sorted(batch_indices(0, 25, 10, seed=7)[:20]) == sorted([*range(10)] * 2)  # a batch of several epochs
+
+
+def test_a_different_recipe_is_refused_by_name(tmp_path):
+    def run(**changed):
+        kwargs = {"steps": 2, "recipe": {"corpus": "abc"}, "batch_size": 4, **changed}
+        fit(Line(), *toy(8, 0), toy(8, 1), checkpoint=tmp_path / "run", **kwargs)
+
+    run()
+    with pytest.raises(UsageError, match=r"another learning_rate \(there 0.001, here 0.1\)"):
+        run(learning_rate=0.1)
+    with pytest.raises(UsageError, match=r"another corpus \(there 'abc', here 'xyz'\)"):
+        run(recipe={"corpus": "xyz"})
+    (tmp_path / "run").write_bytes((tmp_path / "run").read_bytes()[:-50])
+    with pytest.raises(CheckpointError, match="not a whole safetensors file"):
+        run()
+
+
+def test_divergence_stops_and_keeps_the_last_good_checkpoint(tmp_path):
+    def poisoned(logits, labels):
+        return F.cross_entropy(logits, labels) * (torch.inf if logits.requires_grad else 1)
+
+    with pytest.raises(FingerprintsError, match="step 1: the loss is inf"):
+        fit(Line(), *toy(8, 0), toy(8, 1), steps=2, checkpoint=tmp_path / "run", loss=poisoned)
+    assert not (tmp_path / "run").exists()
+
+
+def test_scaling_is_the_one_of_images():
+    images = toy(3, 0)[0]
+    assert torch.equal(to_network(torch.from_numpy(images)), to_tensor(images))
+    assert to_network(torch.from_numpy(images)).is_contiguous(memory_format=torch.channels_last)
+
+
+def test_apply_does_not_depend_on_the_batches_and_reads_memory_maps(tmp_path):
+    np.save(tmp_path / "images.npy", toy(10, 0)[0])
+    images = np.load(tmp_path / "images.npy", mmap_mode="r")
+    network, fabric = copy.deepcopy(AttributionNetwork(2, 4, 0.05)), make_fabric("cpu", "32-true")
+    assert torch.allclose(
+        apply(network, images, fabric=fabric, batch_size=3), network(to_tensor(np.array(images))), atol=1e-6
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"images": np.zeros((8, 4, 4, 3))}, "images must be uint8.*float64"),
+        ({"images": np.full((8, 4, 4, 3), np.nan)}, "images must be uint8.*float64"),
+        ({"images": np.zeros((8, 3, 4, 4), np.uint8)}, r"images must be \[N, H, W, 3\], not \[8, 3, 4, 4\]"),
+        ({"images": np.zeros((4, 4, 3), np.uint8)}, r"single \[4, 4, 3\]"),
+        ({"images": np.zeros((0, 4, 4, 3), np.uint8)}, "images is empty"),
+        ({"images": [1, 2]}, "images must be a NumPy array.*list"),
+        ({"labels": np.zeros(8)}, "labels must be an array of integers, not float64"),
+        ({"labels": np.zeros(7, int)}, r"labels must be \[8\]"),
+        ({"labels": np.full(8, -1)}, "labels must be 0 or above"),
+        ({"validation": (np.zeros((2, 4, 4, 3), np.uint8), np.zeros(3, int))}, r"validation labels must be \[2\]"),
+        ({"steps": 0}, "steps and batch_size must be at least 1"),
+        ({"network": AttributionNetwork(2, 4, 0.05), "labels": np.full(8, 2)}, "labels must be from 0 to 1; they run"),
+    ],
+)
+def test_bad_arguments_are_refused_by_name(tmp_path, change, message):
+    images, labels = toy(8, 0)
+    arguments = {"network": Line(), "images": images, "labels": labels, "validation": toy(8, 1), "steps": 2, **change}
+    with pytest.raises(UsageError, match=message):
+        fit(**arguments, checkpoint=tmp_path / "run")

@@ -1,0 +1,169 @@
+"""Sampling that depends on nothing but weights, seed and index; files that are whole or refused."""
+
+import numpy as np
+import pytest
+import torch
+
+from fingerprintlib import zoo
+from fingerprintlib.checkpoints import CheckpointError, load_checkpoint
+from fingerprintlib.errors import FingerprintsError, UsageError
+from fingerprintlib.gans import GANS, build
+from fingerprintlib.runtime import make_fabric
+from fingerprintlib.zoo import Generator, GeneratorSource, load_generator, load_or_train, sample, save_generator
+
+
+@pytest.fixture(scope="module")
+def fabric():
+    return make_fabric("cpu")
+
+
+@pytest.fixture(scope="module")
+def gans():
+    """Untrained, but with batch statistics that are not the initial ones."""
+    made = {name: build(name, 32, 8, seed=1) for name in GANS}
+    for gan in made.values():
+        for step in range(3):
+            gan.generator(gan.latents(16, torch.Generator().manual_seed(step)))
+    return made
+
+
+@pytest.mark.parametrize("name", GANS)
+def test_an_image_depends_on_seed_and_index_alone(name, gans):
+    gan = gans[name]
+    images = sample(gan, 120, seed=5)
+    assert images.dtype == np.uint8
+    assert images.shape == (120, 32, 32, 3)
+    np.testing.assert_array_equal(sample(gan, 1, seed=5, start=49), images[49:50])
+    np.testing.assert_array_equal(sample(gan, 70, seed=5, start=45), images[45:115])
+    assert not (sample(gan, 120, seed=6) == images).all(axis=(1, 2, 3)).any()
+    assert len({image.tobytes() for image in images}) == 120
+    assert sample(gan, 0, seed=5).shape == (0, 32, 32, 3)
+
+
+@pytest.mark.parametrize("name", GANS)
+def test_the_number_of_threads_changes_no_byte(name, gans):
+    before = torch.get_num_threads()
+    try:
+        made = []
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            made.append(sample(gans[name], 120, seed=5))
+            assert torch.get_num_threads() == threads  # left as found
+    finally:
+        torch.set_num_threads(before)
+    np.testing.assert_array_equal(made[0], made[1])
+    np.testing.assert_array_equal(made[0], made[2])
+
+
+def test_sampling_is_in_evaluation_mode_and_leaves_the_network_as_it_was(gans):
+    gan = gans["sngan"]
+    gan.train()
+    before = {key: value.clone() for key, value in gan.state_dict().items()}
+    images = sample(gan, 60, seed=0)
+    assert gan.generator.training
+    assert all(torch.equal(value, before[key]) for key, value in gan.state_dict().items())
+    with torch.no_grad():
+        latents = zoo._latents(gan, 0, 0, 0)
+        plain = gan.generator.eval()(latents)
+    np.testing.assert_allclose(images[:50].transpose(0, 3, 1, 2), (plain.numpy() + 1) * 127.5, atol=0.51)
+
+
+def test_the_moving_average_is_what_is_sampled(gans):
+    gan = build("progan", 32, 4, seed=0)
+    images = sample(gan, 5, seed=0)
+    with torch.no_grad():
+        for parameter in gan.generator.parameters():
+            parameter.zero_()
+    np.testing.assert_array_equal(sample(gan, 5, seed=0), images)
+
+
+def test_a_diverged_network_is_named():
+    gan = build("sngan", 32, 4, seed=0)
+    gan.generator.dense.weight.data.fill_(float("nan"))
+    with pytest.raises(FingerprintsError, match="diverged"):
+        sample(gan, 2, seed=0)
+
+
+@pytest.mark.parametrize("name", GANS)
+def test_saved_and_loaded_samples_the_same(name, gans, tmp_path):
+    path = tmp_path / "generator.safetensors"
+    made = Generator("mine", gans[name].eval(), {"seed": 1}, [8], np.zeros((1, 8, 32, 32, 3), np.uint8))
+    save_generator(path, made, "mine")
+    back = load_generator(path)
+    assert (back.name, back.card, back.moments, back.gan.name) == ("mine", {"seed": 1}, [8], name)
+    assert back.hash == made.hash
+    np.testing.assert_array_equal(back.previews, made.previews)
+    np.testing.assert_array_equal(back.sample(60, 3), made.sample(60, 3))
+    tensors, _ = load_checkpoint(path, "generator")
+    assert not any("discriminator" in key or "average" in key for key in tensors)
+
+
+def test_half_precision_is_smaller_and_within_a_level(gans, tmp_path):
+    made = Generator("mine", gans["cramergan"].eval(), {})
+    save_generator(tmp_path / "whole", made, "mine")
+    save_generator(tmp_path / "half", made, "mine", half=True)
+    assert (tmp_path / "half").stat().st_size < 0.7 * (tmp_path / "whole").stat().st_size
+    images = load_generator(tmp_path / "half").sample(60, 3)
+    assert np.abs(images.astype(int) - made.sample(60, 3)).max() <= 1
+
+
+def test_half_precision_that_would_show_is_refused(tmp_path):
+    gan = build("cramergan", 32, 4, seed=0)
+    with torch.no_grad():
+        gan.generator.to_rgb.weight.mul_(1000)  # steep: small differences of the features become large ones
+        gan.generator.to_rgb.weight.add_(0.123)
+    with pytest.raises(FingerprintsError, match="half=False"):
+        save_generator(tmp_path / "half", Generator("mine", gan.eval(), {}), "mine", half=True)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("damage", ["cut", "altered", "foreign", "missing"])
+def test_a_damaged_file_is_refused(damage, gans, tmp_path):
+    path = tmp_path / "generator.safetensors"
+    save_generator(path, Generator("mine", gans["sngan"].eval(), {}), "mine")
+    data = path.read_bytes()
+    if damage == "cut":
+        path.write_bytes(data[:-100])
+    elif damage == "altered":
+        path.write_bytes(data[:-100] + bytes([data[-100] ^ 1]) + data[-99:])
+    elif damage == "foreign":
+        path.write_bytes(b"GIF89a" + data)
+    else:
+        path.unlink()
+    with pytest.raises(CheckpointError, match="generator.safetensors"):
+        load_generator(path)
+
+
+def test_load_or_train_trains_once_and_never_shows_what_is_stale(fabric, tmp_path, monkeypatch):
+    reals = np.random.default_rng(0).integers(0, 256, (20, 32, 32, 3), dtype=np.uint8)
+    settings = {"resolution": 32, "width": 4, "images": 32, "seed": 0, "batch": 8, "d_steps": 2}
+
+    def get(**other):
+        data = {"reals": reals, "folder": tmp_path, "fabric": fabric} | settings | other
+        return load_or_train("mine", "sngan", **data)
+
+    first = get()
+    with monkeypatch.context() as patch:
+        patch.setattr(zoo, "train_gan", None)  # must not be called
+        again = get()
+    assert again.hash == first.hash
+    assert again.card == first.card
+    assert again.previews is not None
+    kept = set(tmp_path.glob("*.safetensors"))
+    for other in ({"seed": 1}, {"images": 48}, {"reals": reals[1:]}, {"lr": 1e-3}):
+        assert get(**other).hash != first.hash
+    monkeypatch.setattr(zoo, "code_hash", lambda modules: "another")
+    get()
+    assert len(set(tmp_path.glob("*.safetensors")) - kept) == 5
+
+
+def test_source(gans):
+    source = GeneratorSource(Generator("mine", gans["sngan"].eval(), {"recipe": {"seed": 1}, "images_seen": 9}), 4)
+    splits = {split: source.images(split, 0, 60) for split in ("train", "validation", "test")}
+    np.testing.assert_array_equal(source.images("test", 30, 20), splits["test"][30:50])
+    everything = {image.tobytes() for images in splits.values() for image in images}
+    assert len(everything) == 180  # no latent is shared
+    assert source.provenance["sampling_seed"] == 4
+    assert source.provenance["recipe"] == {"seed": 1}
+    with pytest.raises(UsageError, match="Did you mean 'train'"):
+        source.images("trian", 0, 1)
