@@ -22,7 +22,7 @@ from .images import equalize
 from .metrics import Report
 from .networks import AttributionNetwork
 from .provenance import code_hash, content_hash, recipe_hash
-from .runtime import Fabric, make_fabric
+from .runtime import Fabric, make_fabric, report_reuse
 from .training import apply, check_images, check_labels, fit
 
 KIND = "attributor"
@@ -150,9 +150,11 @@ class Attributor:
         """
         fabric = fabric or make_fabric()
         complete = _complete(corpus, **settings)
-        path = Path(folder) / f"attributor-{recipe_hash(_recipe(corpus, complete))[:12]}.safetensors"
+        path = Path(folder) / _file_name(_recipe(corpus, complete))
         if path.exists():
-            return cls.load(path, fabric=fabric)
+            attributor = cls.load(path, fabric=fabric)
+            report_reuse("attributor", attributor.seconds)
+            return attributor
         unfinished = path.with_suffix(".training")
         attributor = cls._train(corpus, complete, unfinished, fabric)
         if fabric.is_global_zero:
@@ -197,6 +199,11 @@ class Attributor:
             "trained": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         }
         return cls(network, tuple(corpus.class_names), corpus.colour, provenance, fabric)
+
+    @property
+    def file_name(self) -> str:
+        """What `load_or_train` calls its file."""
+        return _file_name(self.provenance["recipe"])
 
     def save(self, path: Path | str) -> None:
         """Write everything as one safetensors file, atomically."""
@@ -320,6 +327,10 @@ def _recipe(corpus: LabelledImages, settings: dict[str, Any]) -> dict[str, Any]:
     code = code_hash(["fingerprintlib.networks", "fingerprintlib.training"])
     names = list(corpus.class_names)
     return {"corpus": corpus.hash, "class_names": names, "colour": corpus.colour, "code": code, "settings": settings}
+
+
+def _file_name(recipe: dict[str, Any]) -> str:
+    return f"attributor-{recipe_hash(recipe)[:12]}.safetensors"
 
 
 @dataclass(frozen=True)

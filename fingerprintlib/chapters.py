@@ -25,7 +25,7 @@ from .errors import FingerprintsError, UsageError, unknown
 from .provenance import code_hash, imports_of, recipe_hash
 
 PROFILES = ("smoke", "quick", "full", "paper")
-TYPES = {"int": int, "float": float, "str": str, "bool": bool}
+TYPES: dict[str, Any] = {"int": int, "float": float, "str": str, "bool": bool}
 # A change of one of these packages may change a result; a change of the others cannot.
 COMPUTING_PACKAGES = ("matplotlib", "numpy", "pillow", "scikit-image", "scikit-learn", "scipy", "torch", "torchvision")
 
@@ -82,7 +82,7 @@ class Parameter:
             return "one of " + ", ".join(map(str, self.choices))
         if self.low is None:
             return "any text"
-        return f"from {self.low:g} to {self.high:g}"
+        return f"from {self.low:.10g} to {self.high:.10g}"
 
     def check(self, value: Any, where: str) -> Any:
         """The value, if type and range fit (an integer will do for a float).
@@ -334,8 +334,8 @@ class Book:
 def _split_options(body: str) -> tuple[dict[str, Any], str]:
     """A MyST cell's options (``:tags: [...]`` lines, or YAML between dashes) and its source."""
     if body.startswith("---\n"):
-        options, _, source = body[4:].partition("\n---\n")
-        return yaml.safe_load(options) or {}, source
+        header, _, source = body[4:].partition("\n---\n")
+        return yaml.safe_load(header) or {}, source
     lines = body.splitlines(keepends=True)
     count = next((index for index, line in enumerate(lines) if not line.startswith(":")), len(lines))
     options = yaml.safe_load("".join(line[1:] for line in lines[:count])) or {}

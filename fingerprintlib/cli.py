@@ -21,6 +21,8 @@ class _Commands(click.Group):
     def invoke(self, context: click.Context) -> Any:
         try:
             return super().invoke(context)
+        except BrokenPipeError:
+            raise  # `fingerprints ... | head` is no failure; click knows
         except (FingerprintsError, OSError) as error:
             if context.params.get("debug"):
                 raise

@@ -29,9 +29,9 @@ from numpy.typing import NDArray
 from .errors import FingerprintsError, UsageError, unknown
 from .images import Pixels, equalize
 from .provenance import content_hash, file_hash, recipe_hash, write_atomically, write_json
+from .splits import SPLITS
 
 FORMAT = "fingerprintlib-corpus-1"
-CORPUS_SPLITS = ("train", "validation", "test")
 COLOURS = ("as_is", "equalized")
 CHUNK = 256  # images between two entries of the journal: what a killed build loses at most
 
@@ -149,7 +149,7 @@ def build_corpus(
     Args:
         path: the folder to make.
         sources: class name to source; their order is the order of the labels.
-        counts: images per class, for any of ``train``, ``validation`` and ``test``.
+        counts: images per class, for any of the splits.
         resolution: side of the images.
         provenance: anything else to be recorded; JSON-able.
         colour: what the sources were subjected to; leave it and see `Corpus.coloured`.
@@ -175,6 +175,17 @@ def build_corpus(
             f"The corpus {path} could not be written ({error}). Make room and run again: it goes on where it stopped."
         ) from error
     return open_corpus(path, verify=False)
+
+
+def load_or_build(
+    folder: Path | str, name: str, sources: Mapping[str, Source], counts: Mapping[str, int], resolution: int
+) -> Corpus:
+    """The corpus of this recipe in `folder`, built if it is not there; its own folder is named after the recipe's hash.
+
+    Args and Raises: see `build_corpus`.
+    """
+    digest = recipe_hash(_recipe(sources, counts, resolution, None, "as_is"))
+    return build_corpus(Path(folder) / f"{name}-{digest[:12]}", sources, counts, resolution)
 
 
 def open_corpus(path: Path | str, verify: bool = True) -> Corpus:
@@ -218,7 +229,7 @@ def _labels(recipe: Mapping[str, Any]) -> NDArray[np.int64]:
 
 
 def _in_order(counts: Mapping[str, int]) -> dict[str, int]:
-    return {split: counts[split] for split in CORPUS_SPLITS if split in counts}
+    return {split: counts[split] for split in SPLITS if split in counts}
 
 
 def _chunks(recipe: Mapping[str, Any]) -> Iterator[tuple[str, str, int, int]]:
@@ -240,10 +251,10 @@ def _recipe(
     if not sources:
         raise UsageError("A corpus needs at least one source. Name one.")
     if not counts:
-        raise UsageError(f"A corpus needs images. Give a count for one of: {', '.join(CORPUS_SPLITS)}.")
+        raise UsageError(f"A corpus needs images. Give a count for one of: {', '.join(SPLITS)}.")
     for split, count in counts.items():
-        if split not in CORPUS_SPLITS:
-            raise unknown("split", split, CORPUS_SPLITS)
+        if split not in SPLITS:
+            raise unknown("split", split, SPLITS)
         if not _is_positive(count):
             raise UsageError(f"The count {count!r} of the split {split!r} is not a whole number of 1 or more.")
     if not _is_positive(resolution):

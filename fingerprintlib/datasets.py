@@ -11,7 +11,7 @@ from typing import Any
 
 from .errors import UsageError, unknown
 from .images import Pixels, centre_square, decode, resize, size_of
-from .photos import PHOTOS, Photo, Tile, Window, open_photos, photos_tiles
+from .photos import PHOTOS, Photo, Tile, Window, open_photos, overlap, photos_tiles
 from .provenance import file_hash, recipe_hash
 from .splits import SHARES, SPLITS, DatasetError, Split, split_of
 
@@ -27,6 +27,7 @@ __all__ = [
     "Tile",
     "Window",
     "open_dataset",
+    "overlap",
     "photos_tiles",
 ]
 

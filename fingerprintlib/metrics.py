@@ -141,3 +141,26 @@ class Report:
             f"accuracy {self.accuracy:.1%} ({self.confidence:.0%} interval {low:.1%} to {high:.1%}) "
             f"on {self.count} images of {len(self.class_names)} sources"
         )
+
+
+def cosines(some: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Cosines between rows: ``[N, F]`` and ``[M, F]`` to float64 ``[N, M]``; a row of zeros has cosine 0 with all."""
+    from sklearn.metrics.pairwise import cosine_similarity
+
+    return cosine_similarity(np.asarray(some, np.float64), np.asarray(others, np.float64))
+
+
+def mean_distance(images: np.ndarray) -> float:
+    """Mean root-mean-square difference, in levels of 0 to 255, over all pairs of the uint8 images ``[N, H, W, 3]``.
+
+    Near 0 when a generator has collapsed to one image.
+
+    Raises:
+        UsageError: fewer than two images.
+    """
+    from scipy.spatial.distance import pdist
+
+    if len(images) < 2:
+        raise UsageError(f"images must be at least two for a distance, not {len(images)}.")
+    flat = np.asarray(images, np.float32).reshape(len(images), -1)
+    return float(pdist(flat).mean() / np.sqrt(flat.shape[1]))

@@ -178,6 +178,16 @@ class PhotoSplit(Split):
         return words
 
 
+def overlap(some: Sequence[Window], others: Sequence[Window]) -> float:
+    """The share of `some` windows that have a pixel of a photograph in common with one of the `others`; a leak."""
+
+    def meet(a: Window, b: Window) -> bool:
+        apart = max(abs(2 * (a.y - b.y) + a.side - b.side), abs(2 * (a.x - b.x) + a.side - b.side))
+        return a.tile.photo == b.tile.photo and apart < a.side + b.side
+
+    return sum(any(meet(a, b) for b in others) for a in some) / len(some)
+
+
 def _scaled(word: int, count: int) -> int:
     """A random 64-bit word as a number of ``0 .. count - 1``."""
     return word * count >> 64

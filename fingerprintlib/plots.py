@@ -4,12 +4,14 @@ Colours differ in lightness as well as hue, and nothing is told by colour alone,
 by colour-blind readers. Figures are made without pyplot: nothing is shown twice and no global state is left behind.
 """
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 import seaborn as sns
+from cycler import cycler
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
@@ -17,6 +19,7 @@ from numpy.typing import NDArray
 from .images import Pixels, grid
 from .metrics import Report
 from .notebook import Plot
+from .splits import SPLITS
 
 # From dark to light, two hues: purple and orange. "real" is always the first.
 PALETTE = ("#1b1b1b", "#542788", "#b35806", "#998ec3", "#f1a340", "#5e8c94", "#c7b9a5")
@@ -34,18 +37,32 @@ STYLE = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "legend.frameon": False,
-    "axes.prop_cycle": mpl.cycler(color=PALETTE),
+    "legend.fontsize": 8.5,
+    "axes.prop_cycle": cycler(color=PALETTE),
 }
 
 
+def _styled(function: Callable[..., Plot]) -> Callable[..., Plot]:
+    """Draw in the book's style, and leave everybody else's alone."""
+
+    @functools.wraps(function)
+    def draw(*arguments: Any, **options: Any) -> Plot:
+        with mpl.rc_context(STYLE):
+            return function(*arguments, **options)
+
+    return draw
+
+
 def _figure(height: float, width: float = WIDTH) -> Figure:
-    with mpl.rc_context(STYLE):
-        return Figure(figsize=(width, height), layout="constrained")
+    return Figure(figsize=(width, height), layout="constrained")
 
 
 def _axes(figure: Figure, rows: int = 1, columns: int = 1, **options: Any) -> NDArray[Any]:
-    with mpl.rc_context(STYLE):
-        return figure.subplots(rows, columns, squeeze=False, **options)
+    return figure.subplots(rows, columns, squeeze=False, **options)
+
+
+def _legend_below(figure: Figure, handles: Sequence[Any], labels: Sequence[str]) -> None:
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
 
 
 def _picture(axes: Any, image: Pixels, title: str = "") -> None:
@@ -54,11 +71,7 @@ def _picture(axes: Any, image: Pixels, title: str = "") -> None:
     axes.axis("off")
 
 
-def source_colours(names: Sequence[str]) -> dict[str, str]:
-    """A colour for each source, the same in every figure of a chapter."""
-    return {name: PALETTE[index % len(PALETTE)] for index, name in enumerate(names)}
-
-
+@_styled
 def sheet(images: Mapping[str, Pixels], columns: int = 10) -> Plot:
     """A row (or more) of images for each name.
 
@@ -76,34 +89,38 @@ def sheet(images: Mapping[str, Pixels], columns: int = 10) -> Plot:
     return Plot(figure, f"Rows of images: {counts}.")
 
 
+@_styled
 def tile_map(photos: Sequence[tuple[str, Pixels, Sequence[tuple[str, int, int, int]]]], columns: int = 4) -> Plot:
-    """Photographs with their tiles, each marked by the split it belongs to.
+    """Photographs with their tiles, each marked by the number of the split it belongs to.
 
     Args:
         photos: title, uint8 ``[H, W, 3]``, and for each tile its split, top, left and side.
         columns: photographs side by side.
     """
-    splits = list(dict.fromkeys(tile[0] for _, _, tiles in photos for tile in tiles))
-    hatches = dict(zip(splits, ("", "///", "xxx", "..."), strict=False))
-    colours = dict(zip(splits, ("#ffffff", "#f1a340", "#b35806", "#998ec3"), strict=False))
+    colours = dict(zip(SPLITS, ("#b35806", "#f1a340", "#ffffff", "#8073ac"), strict=True))
     rows = -(-len(photos) // columns)
-    figure = _figure(1.75 * rows + 0.3)
+    figure = _figure(1.8 * rows + 0.3)
     axes = _axes(figure, rows, columns).ravel()
     for ax in axes:
         ax.axis("off")
     for ax, (title, image, tiles) in zip(axes, photos, strict=False):
-        ax.imshow(image)
+        ax.imshow(image // 2 + 64)  # muted, so that the marks can be read
         ax.set_title(title, fontsize=7.5, loc="left")
+        size = 6.5 if len(tiles) < 60 else 3.5
         for split, top, left, side in tiles:
-            style = {"hatch": hatches[split], "edgecolor": colours[split], "linewidth": 0.8}
-            ax.add_patch(Rectangle((left + 2, top + 2), side - 4, side - 4, fill=False, **style))
-    handles = [Rectangle((0, 0), 1, 1, fc="#888888", ec=colours[s], hatch=hatches[s], label=s) for s in splits]
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(splits), frameon=False)
-    counts = {split: sum(tile[0] == split for _, _, tiles in photos for tile in tiles) for split in splits}
+            ax.add_patch(Rectangle((left + 2, top + 2), side - 4, side - 4, fill=False, lw=0.9, ec=colours[split]))
+            number, middle = str(SPLITS.index(split) + 1), side / 2
+            badge = {"boxstyle": "circle,pad=0.25", "fc": colours[split], "ec": "none"}
+            ax.text(left + middle, top + middle, number, ha="center", va="center", size=size, bbox=badge)
+    labels = [f"{number} {split}" for number, split in enumerate(SPLITS, 1)]
+    handles = [Rectangle((0, 0), 1, 1, fc="#606060", ec=colours[split], lw=1.5) for split in SPLITS]
+    _legend_below(figure, handles, labels)
+    counts = {split: sum(tile[0] == split for _, _, tiles in photos for tile in tiles) for split in SPLITS}
     words = ", ".join(f"{count} tiles for {split}" for split, count in counts.items())
     return Plot(figure, f"{len(photos)} photographs cut into squares, each square in one split: {words}.")
 
 
+@_styled
 def growth(previews: Mapping[str, tuple[Sequence[int], Pixels]], samples: int = 8) -> Plot:
     """The same latents' images while a GAN trains, one row a moment, one block a GAN.
 
@@ -131,6 +148,7 @@ def _short(count: int) -> str:
     return f"{count / 1000:.0f}k" if count >= 1000 else str(count)
 
 
+@_styled
 def losses(histories: Mapping[str, Mapping[str, Sequence[float]]]) -> Plot:
     """Discriminator and generator loss against real images seen, one panel a GAN."""
     figure = _figure(2.0)
@@ -142,10 +160,11 @@ def losses(histories: Mapping[str, Mapping[str, Sequence[float]]]) -> Plot:
         ax.set(title=name, xlabel="images seen (thousands)")
     axes[0].set_ylabel("loss")
     handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False)
+    _legend_below(figure, handles, labels)
     return Plot(figure, f"Loss curves of {', '.join(histories)}: discriminator solid, generator dashed.")
 
 
+@_styled
 def accuracies(rows: Sequence[tuple[str, str, float, tuple[float, float]]], chance: float) -> Plot:
     """Accuracies with their 95 % intervals, chance marked.
 
@@ -170,17 +189,19 @@ def accuracies(rows: Sequence[tuple[str, str, float, tuple[float, float]]], chan
     ax.annotate("chance", (100 * chance, -0.45), (3, 0), textcoords="offset points", size=7.5, color="0.35")
     ax.set(xlim=(0, 106), ylim=(len(methods) - 0.5, -0.6), xlabel="attribution accuracy on the test split, %")
     ax.set_yticks(range(len(methods)), methods)
-    figure.legend(loc="outside lower center", ncols=len(conditions), frameon=False)
+    _legend_below(figure, *ax.get_legend_handles_labels())
     words = "; ".join(f"{method}, {condition}: {100 * accuracy:.1f} %" for method, condition, accuracy, _ in rows)
     return Plot(figure, f"Accuracies with 95 % intervals. {words}. Chance: {100 * chance:.0f} %.")
 
 
+@_styled
 def confusions(reports: Mapping[str, Report]) -> Plot:
     """Confusion matrices side by side: per cent of a source's images (row) attributed to each source (column)."""
     figure = _figure(3.3)
     axes = _axes(figure, 1, len(reports))[0]
     for ax, (title, report) in zip(axes, reports.items(), strict=True):
-        shares = 100 * report.confusion / report.confusion.sum(1, keepdims=True)
+        counts = np.array(report.confusion)
+        shares = 100 * counts / counts.sum(1, keepdims=True)
         _matrix(ax, shares, report.class_names, "{:.0f}", cmap="Purples", vmin=0, vmax=100)
         ax.set(title=f"{title}: {100 * report.accuracy:.1f} %", xlabel="attributed to")
     axes[0].set_ylabel("source")
@@ -191,6 +212,7 @@ def confusions(reports: Mapping[str, Report]) -> Plot:
     return Plot(figure, f"Confusion matrices. Share of each source's images attributed rightly: {words}.")
 
 
+@_styled
 def responses(matrices: Mapping[str, NDArray[Any]], names: Sequence[str]) -> Plot:
     """Square matrices of correlations in [-1, 1] between sources, side by side."""
     figure = _figure(3.3)
@@ -220,6 +242,7 @@ def _matrix(ax: Any, values: NDArray[Any], names: Sequence[str], form: str, **co
         ax.text(column, row, form.format(value), ha="center", va="center", size=7.5, color="w" if strong else "k")
 
 
+@_styled
 def training_curves(histories: Mapping[str, Sequence[Mapping[str, float]]], chance: float) -> Plot:
     """Validation accuracy against steps, a line for each name."""
     figure = _figure(2.4)
@@ -235,6 +258,7 @@ def training_curves(histories: Mapping[str, Sequence[Mapping[str, float]]], chan
     return Plot(figure, f"Validation accuracy during training: {ends}; chance is {100 * chance:.0f} %.")
 
 
+@_styled
 def histograms(images: Mapping[str, Mapping[str, Pixels]]) -> Plot:
     """Mean histograms of all channels by source, one panel for each condition.
 
@@ -252,10 +276,11 @@ def histograms(images: Mapping[str, Mapping[str, Pixels]]) -> Plot:
         ax.set(title=condition, xlabel="pixel value", xlim=(0, 256), ylim=(0, None))
     axes[0].set_ylabel("share of the pixels, %")
     handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
+    _legend_below(figure, handles, labels)
     return Plot(figure, f"Histograms of pixel values by source, {' and '.join(images)}: lines for {', '.join(labels)}.")
 
 
+@_styled
 def ledger(rows: Sequence[tuple[str, float | None, float, float, float, str]]) -> Plot:
     """The claims' figures: ours with its interval, and the paper's.
 
@@ -274,6 +299,6 @@ def ledger(rows: Sequence[tuple[str, float | None, float, float, float, str]]) -
     ax.plot([], [], "D", mfc="none", mec=PALETTE[2], label="the paper's (CelebA)", ls="")
     ax.set_yticks(range(len(rows)), [f"{row[0]}\n{row[5]}" for row in rows])
     ax.set(xlim=(0, 104), ylim=(len(rows) - 0.5, -0.6), xlabel="%")
-    figure.legend(loc="outside lower center", ncols=2, frameon=False)
+    _legend_below(figure, *ax.get_legend_handles_labels())
     words = "; ".join(f"{row[0]}: ours {row[2]:.1f} %, {row[5]}" for row in rows)
     return Plot(figure, f"Measured claims. {words}.")

@@ -7,7 +7,7 @@ Randomness is a function of ``(seed, step, rank)`` and never a state that wander
 import math
 import os
 import sys
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -18,13 +18,14 @@ from .errors import FingerprintsError
 try:
     from lightning_fabric import Fabric
 except ImportError:  # the umbrella package carries the same class under another name
-    from lightning.fabric import Fabric
+    from lightning.fabric import Fabric  # type: ignore[no-redef]
 
 __all__ = [
     "Fabric",
     "average_gradients",
     "make_fabric",
     "progress",
+    "report_reuse",
     "require_finite",
     "step_generator",
     "update_ema",
@@ -80,7 +81,7 @@ def average_gradients(fabric: Fabric, network: nn.Module) -> None:
     if fabric.world_size > 1:
         for parameter in network.parameters():
             if parameter.grad is not None:
-                parameter.grad.copy_(fabric.all_reduce(parameter.grad, reduce_op="mean"))
+                parameter.grad.copy_(cast(Tensor, fabric.all_reduce(parameter.grad, reduce_op="mean")))
 
 
 def require_finite(name: str, value: Tensor | float, step: int, checkpoint: Any = None) -> float:
@@ -112,3 +113,8 @@ def progress(total: int, description: str, unit: str, initial: int = 0) -> tqdm:
         leave=False,
         disable=bool(os.environ.get("FINGERPRINTS_QUIET")),
     )
+
+
+def report_reuse(what: str, seconds: float) -> None:
+    """Say that something was found trained; the book adds the seconds to what its chapter costs from scratch."""
+    print(f"{what}: reused, saving {seconds:.1f} s", file=sys.stderr)

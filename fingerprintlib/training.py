@@ -155,7 +155,7 @@ def fit(
             if state.is_best:
                 best.load_state_dict(ema.state_dict())
             loss_sum.zero_()
-        if state.evaluated == state.step or time.monotonic() - last_save > SAVE_SECONDS:
+        if state.step == steps or time.monotonic() - last_save > SAVE_SECONDS:
             state.loss_sum, state.seconds = float(loss_sum), time.monotonic() - started
             save()
             last_save = time.monotonic()

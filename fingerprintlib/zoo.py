@@ -13,13 +13,13 @@ import torch
 from torch import Tensor
 
 from .checkpoints import CheckpointError, load_checkpoint, pack, save_checkpoint, tensors_hash, unpack
-from .corpus import CORPUS_SPLITS
 from .errors import FingerprintsError, UsageError, unknown
 from .gans import GAN, build
 from .gans.training import Images, TrainedGAN, evaluating, train_gan
 from .images import Pixels, quantize
 from .provenance import code_hash, content_hash, recipe_hash
 from .runtime import Fabric, make_fabric, step_generator
+from .splits import SPLITS
 
 KIND = "generator"
 #: Images computed together. Fixed, and aligned to multiples of itself: rounding may differ with the shape of a batch.
@@ -56,9 +56,9 @@ class GeneratorSource:
 
     def images(self, split: str, start: int, n: int) -> Pixels:
         """Images `start` to `start + n` of the split, uint8 ``[n, R, R, 3]``."""
-        if split not in CORPUS_SPLITS:
-            raise unknown("split", split, CORPUS_SPLITS)
-        return sample(self.generator.gan, n, self.seed, start, stream=1 + CORPUS_SPLITS.index(split))
+        if split not in SPLITS:
+            raise unknown("split", split, SPLITS)
+        return sample(self.generator.gan, n, self.seed, start, stream=1 + SPLITS.index(split))
 
     @property
     def provenance(self) -> dict[str, Any]:

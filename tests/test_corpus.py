@@ -42,7 +42,7 @@ class Noise:
         return np.stack([self.image(split, index) for index in range(start, start + count)])
 
     def image(self, split: str, index: int) -> np.ndarray:
-        rng = np.random.default_rng([self.seed, module.CORPUS_SPLITS.index(split), index])
+        rng = np.random.default_rng([self.seed, module.SPLITS.index(split), index])
         return rng.integers(0, 256, (self.side, self.side, 3), dtype=np.uint8)
 
 
@@ -290,7 +290,7 @@ def test_an_altered_or_foreign_card_is_found(copy):
         ({"sources": {}}, "at least one source"),
         ({"counts": {}}, "Give a count"),
         ({"counts": {"training": 5}}, "Did you mean 'train'"),
-        ({"counts": {"gan": 5}}, "Unknown split"),
+        ({"counts": {"gam": 5}}, "Did you mean 'gan'"),
         ({"counts": {"train": 0}}, "count 0"),
         ({"counts": {"train": 2.0}}, "count 2.0"),
         ({"counts": {"train": True}}, "count True"),

@@ -11,7 +11,17 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from fingerprintlib import photos
-from fingerprintlib.datasets import PHOTOS, SHARES, SPLITS, DatasetError, open_dataset, photos_tiles
+from fingerprintlib.datasets import (
+    PHOTOS,
+    SHARES,
+    SPLITS,
+    DatasetError,
+    Tile,
+    Window,
+    open_dataset,
+    overlap,
+    photos_tiles,
+)
 from fingerprintlib.errors import UsageError
 from fingerprintlib.images import ImageError, save_png
 from fingerprintlib.photos import PhotoSplit
@@ -311,3 +321,17 @@ def test_an_unknown_dataset_is_refused(spec):
 def test_an_unknown_split_is_refused_with_the_nearest():
     with pytest.raises(UsageError, match="'validation'"):
         open_dataset("photos", 64).split("validate")
+
+
+def test_overlap_counts_windows_that_share_a_pixel():
+    tile = Tile(0, 0, 0, 100, "train")
+    other_photo = Tile(1, 0, 0, 100, "train")
+
+    def window(y, x, side, tile=tile):
+        return Window(tile, y, x, side, flip=False)
+
+    assert overlap([window(0, 0, 10)], [window(0, 10, 10)]) == 0  # side by side
+    assert overlap([window(0, 0, 10)], [window(9, 9, 10)]) == 1  # one pixel
+    assert overlap([window(20, 20, 5)], [window(0, 0, 64)]) == 1  # one inside the other
+    assert overlap([window(0, 0, 10)], [window(0, 0, 10, other_photo)]) == 0
+    assert overlap([window(0, 0, 10), window(50, 50, 10)], [window(5, 0, 10)]) == 0.5

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fingerprintlib.errors import UsageError
-from fingerprintlib.metrics import Report, confusion_matrix, wilson_interval
+from fingerprintlib.metrics import Report, confusion_matrix, cosines, mean_distance, wilson_interval
 
 
 def formula(correct, total, z):
@@ -69,3 +69,12 @@ def test_report_tells_everything_and_survives_json():
     assert report.interval == wilson_interval(19, 20)
     assert Report.from_dict(json.loads(json.dumps(report.to_dict()))) == report
     assert str(report) == "accuracy 95.0% (95% interval 76.4% to 99.1%) on 20 images of 3 sources"
+
+
+def test_cosines_and_mean_distance():
+    rows = np.array([[3.0, 4.0], [0.0, 2.0], [0.0, 0.0]])
+    np.testing.assert_allclose(cosines(rows, rows[:2]), [[1, 0.8], [0.8, 1], [0, 0]], atol=1e-12)
+    images = np.stack([np.full((4, 4, 3), level, np.uint8) for level in (0, 10, 30)])
+    assert mean_distance(images) == pytest.approx((10 + 20 + 30) / 3)
+    with pytest.raises(UsageError, match="at least two"):
+        mean_distance(images[:1])

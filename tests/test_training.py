@@ -88,9 +88,9 @@ def test_loop_is_adam_and_ema_spelled_out(tmp_path):
     torch.testing.assert_close(network.dense.bias.data, ema[1], rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("save_seconds", [1000, -1], ids=["saved at evaluations", "saved at each step"])
-def test_resumed_run_equals_the_uninterrupted_one(tmp_path, monkeypatch, save_seconds):
-    monkeypatch.setattr(training, "SAVE_SECONDS", save_seconds)
+@pytest.mark.parametrize("kills", [(7, 2), (5, 1, 1, 3), (9,)])  # at which step of each process, counted anew
+def test_resumed_run_equals_the_uninterrupted_one(tmp_path, monkeypatch, kills):
+    monkeypatch.setattr(training, "SAVE_SECONDS", -1)  # at each step
     images, labels = toy(20, 0, side=16)
 
     def run(name, kill_at=None):
@@ -121,7 +121,7 @@ def test_resumed_run_equals_the_uninterrupted_one(tmp_path, monkeypatch, save_se
 
     whole, history, _ = run("whole")
     assert [entry["step"] for entry in history] == [4, 8, 11]
-    for kill_at in (7, 2):  # counted anew in each process
+    for kill_at in kills:
         with pytest.raises(Killed):
             run("killed", kill_at)
     resumed, resumed_history, calls = run("killed")

@@ -4,15 +4,15 @@ The critic maps an image to a feature vector, and the generator makes the energy
 there. Its unbiased estimate needs two fakes that are independent of one another; no averaging over a large batch.
 """
 
-import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .base import GAN, Settings
-from .layers import UpBlock, gradient_penalty, interpolate, to_float32, upsampling_channels
+from .layers import UpBlock, gradient_penalty, in_float32, interpolate, upsampling_channels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,17 +48,17 @@ class CramerGAN(GAN):
         """Minus how much farther the reals score than the fakes, and the gradient penalty on that score."""
         with torch.no_grad():
             fakes = self.generator(self.draw(2 * len(real), rng)).to(real.dtype)
-        features = to_float32(self.discriminator(torch.cat([real, fakes])))
+        features = self.discriminator(torch.cat([real, fakes]))
         on_real, on_fake, other = features.chunk(3)  # [N, features] each
         surrogate = critic(on_real, other) - critic(on_fake, other)
         between = interpolate(real, fakes[: len(real)], rng)
-        penalty = gradient_penalty(critic(to_float32(self.discriminator(between)), other), between)
+        penalty = gradient_penalty(critic(self.discriminator(between), other), between)
         return -surrogate.mean() + self.settings.penalty * penalty
 
     def generator_loss(self, real: Tensor, progress: float, rng: torch.Generator) -> Tensor:
         """The energy distance between the reals and two independent batches of fakes."""
         fakes = self.generator(self.draw(2 * len(real), rng))
-        features = to_float32(self.discriminator(torch.cat([real, fakes.to(real.dtype)])))
+        features = self.discriminator(torch.cat([real, fakes.to(real.dtype)]))
         return energy_distance(*features.chunk(3))
 
 
@@ -103,7 +103,7 @@ class Critic(nn.Module):
         super().__init__()
         channels = [3, *upsampling_channels(128, width)[:0:-1]]  # five of them: width, 2 width, ... at any resolution
         self.convs = nn.ModuleList(
-            nn.Conv2d(i, o, 5, stride=2, padding=2) for i, o in zip(channels, channels[1:], strict=False)
+            nn.Conv2d(inputs, outputs, 5, stride=2, padding=2) for inputs, outputs in pairwise(channels)
         )
         self.dense = nn.Linear(channels[-1] * (resolution // 32) ** 2, features)
         for conv in self.convs:
@@ -118,7 +118,7 @@ class Critic(nn.Module):
         for conv in self.convs:
             x = F.leaky_relu(conv(x), 0.2)
             layers.append(x)  # [N, C, side / 2, side / 2]
-        layers.append(self.dense(x.flatten(1)))
+        layers.append(in_float32(self.dense, x.flatten(1)))
         return layers
 
     def forward(self, images: Tensor) -> Tensor:

@@ -12,8 +12,17 @@ Layer = TypeVar("Layer", nn.Linear, nn.Conv2d)
 
 
 def to_float32(x: Tensor) -> Tensor:
-    """Half precision to float32; float32 and float64 as they are. Losses are computed on this."""
+    """Half precision to float32; float32 and float64 as they are."""
     return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
+
+
+def in_float32(layer: nn.Linear, x: Tensor) -> Tensor:
+    """The layer's output computed in float32 whatever autocast is in force: for what a loss is computed from.
+
+    Small terms of a loss, such as ProGAN's drift, would be rounded away from a bfloat16 gradient.
+    """
+    with torch.autocast(x.device.type, enabled=False):
+        return layer(to_float32(x))
 
 
 def gradient_penalty(outputs: Tensor, inputs: Tensor) -> Tensor:
@@ -48,7 +57,7 @@ class EqualizedConv2d(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """``[N, inputs, H, W]`` -> ``[N, outputs, H, W]``."""
-        return F.conv2d(x, self.weight * self.scale, self.bias, padding=self.padding)  # type: ignore[arg-type]
+        return F.conv2d(x, self.weight * self.scale, self.bias, padding=self.padding)
 
 
 class EqualizedLinear(nn.Linear):
@@ -105,7 +114,7 @@ class _Spectral(nn.Module):
 
 def spectral_norm(layer: Layer) -> Layer:
     """The layer with its weight's spectral norm held at 1 (Miyato et al., arXiv 1802.05957)."""
-    parametrize.register_parametrization(layer, "weight", _Spectral(layer.weight))  # type: ignore[arg-type]
+    parametrize.register_parametrization(layer, "weight", _Spectral(layer.weight))
     return layer
 
 

@@ -37,9 +37,9 @@ class MMDGAN(CramerGAN):
         with torch.no_grad():
             fake = self.generator(self.draw(len(real), rng)).to(real.dtype)
         layers = self.discriminator.activations(torch.cat([real, fake]))  # type: ignore[operator]
-        on_real, on_fake = to_float32(layers[-1]).chunk(2)  # [N, features] each
+        on_real, on_fake = layers[-1].chunk(2)  # [N, features] each
         between = interpolate(real, fake, rng)
-        penalty = gradient_penalty(witness(to_float32(self.discriminator(between)), on_real, on_fake), between)
+        penalty = gradient_penalty(witness(self.discriminator(between), on_real, on_fake), between)
         size = torch.stack([to_float32(layer).square().mean() for layer in layers]).sum()
         settings = self.settings
         return -mmd2(on_real, on_fake) + settings.penalty * penalty + settings.activation_penalty * size
@@ -47,7 +47,7 @@ class MMDGAN(CramerGAN):
     def generator_loss(self, real: Tensor, progress: float, rng: torch.Generator) -> Tensor:
         """MMD**2 between the reals and as many fakes."""
         fake = self.generator(self.draw(len(real), rng)).to(real.dtype)
-        return mmd2(*to_float32(self.discriminator(torch.cat([real, fake]))).chunk(2))
+        return mmd2(*self.discriminator(torch.cat([real, fake])).chunk(2))
 
 
 def kernel(x: Tensor, y: Tensor) -> Tensor:

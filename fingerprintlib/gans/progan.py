@@ -7,6 +7,7 @@ normalized. The critic sees how varied a batch is, and is trained with the gradi
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import ClassVar
 
 import torch
@@ -18,10 +19,10 @@ from .layers import (
     EqualizedConv2d,
     EqualizedLinear,
     gradient_penalty,
+    in_float32,
     interpolate,
     minibatch_stddev,
     pixel_norm,
-    to_float32,
 )
 
 #: Real images a step, by resolution.
@@ -87,7 +88,7 @@ class ProGAN(GAN):
         real = shrink(real, level, alpha)
         with torch.no_grad():
             fake = self.generator(self.draw(len(real), rng), level, alpha).to(real.dtype)
-        scores_real, scores_fake = to_float32(self.discriminator(torch.cat([real, fake]), level, alpha)).chunk(2)
+        scores_real, scores_fake = self.discriminator(torch.cat([real, fake]), level, alpha).chunk(2)
         between = interpolate(real, fake, rng)
         penalty = gradient_penalty(self.discriminator(between, level, alpha), between)
         return critic_loss(scores_real, scores_fake, self.settings.drift) + self.settings.penalty * penalty
@@ -96,7 +97,7 @@ class ProGAN(GAN):
         """Minus the mean score of the fakes."""
         level, alpha = self.growth(progress)
         fake = self.generator(self.draw(len(real), rng), level, alpha)
-        return -to_float32(self.discriminator(fake, level, alpha)).mean()
+        return -self.discriminator(fake, level, alpha).mean()
 
     def preview(self, latents: Tensor, progress: float) -> Tensor:
         """Images of the resolution in training, enlarged to the full one."""
@@ -127,7 +128,7 @@ class Generator(nn.Module):
         self.first = EqualizedConv2d(channels[0], channels[0], 3)
         self.blocks = nn.ModuleList(
             nn.ModuleList([EqualizedConv2d(below, here, 3), EqualizedConv2d(here, here, 3)])
-            for below, here in zip(channels, channels[1:], strict=False)
+            for below, here in pairwise(channels)
         )
         self.to_rgb = nn.ModuleList(EqualizedConv2d(here, 3, 1, gain=1.0) for here in channels)
 
@@ -138,7 +139,8 @@ class Generator(nn.Module):
         x = x.contiguous(memory_format=torch.channels_last)
         x = _activate(self.first(_activate(x)))
         below = x
-        for conv1, conv2 in self.blocks[:level]:  # type: ignore[misc]
+        for block in self.blocks[:level]:
+            conv1, conv2 = block.children()
             below = x
             x = _activate(conv2(_activate(conv1(_up(x)))))
         image = self.to_rgb[level](x)
@@ -155,7 +157,7 @@ class Discriminator(nn.Module):
         self.from_rgb = nn.ModuleList(EqualizedConv2d(3, here, 1) for here in channels)
         self.blocks = nn.ModuleList(
             nn.ModuleList([EqualizedConv2d(here, here, 3), EqualizedConv2d(here, below, 3)])
-            for below, here in zip(channels, channels[1:], strict=False)
+            for below, here in pairwise(channels)
         )
         self.last = EqualizedConv2d(channels[0] + 1, channels[0], 3)
         self.dense = EqualizedLinear(channels[0] * 16, channels[0])
@@ -166,14 +168,14 @@ class Discriminator(nn.Module):
         level = len(self.blocks) if level is None else level
         x = F.leaky_relu(self.from_rgb[level](images), 0.2)
         for index in reversed(range(level)):
-            conv1, conv2 = self.blocks[index]  # type: ignore[misc]
+            conv1, conv2 = self.blocks[index].children()
             x = F.avg_pool2d(F.leaky_relu(conv2(F.leaky_relu(conv1(x), 0.2)), 0.2), 2)
             if alpha < 1 and index == level - 1:
                 below = F.leaky_relu(self.from_rgb[index](F.avg_pool2d(images, 2)), 0.2)
                 x = torch.lerp(below, x, alpha)
         x = F.leaky_relu(self.last(minibatch_stddev(x)), 0.2)
         x = F.leaky_relu(self.dense(x.flatten(1)), 0.2)  # [N, C, 4, 4] -> [N, C*16] -> [N, C]
-        return self.score(x)
+        return in_float32(self.score, x)
 
 
 def _channels(level: int, width: int) -> int:

@@ -6,13 +6,14 @@ its score can change, and so it needs no gradient penalty. The loss is the hinge
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .base import GAN, Settings
-from .layers import Layer, UpBlock, spectral_norm, to_float32, upsampling_channels
+from .layers import Layer, UpBlock, in_float32, spectral_norm, upsampling_channels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,11 +53,11 @@ class SNGAN(GAN):
         with torch.no_grad():
             fake = self.generator(self.draw(len(real), rng)).to(real.dtype)
         scores = self.discriminator(torch.cat([dequantize(real, rng), fake]))
-        return hinge_loss(*to_float32(scores).chunk(2))
+        return hinge_loss(*scores.chunk(2))
 
     def generator_loss(self, real: Tensor, progress: float, rng: torch.Generator) -> Tensor:
         """Minus the mean score of the fakes."""
-        return -to_float32(self.discriminator(self.generator(self.draw(len(real), rng)))).mean()
+        return -self.discriminator(self.generator(self.draw(len(real), rng))).mean()
 
 
 def hinge_loss(real: Tensor, fake: Tensor) -> Tensor:
@@ -99,7 +100,7 @@ class Discriminator(nn.Module):
         super().__init__()
         self.first = DownBlock(3, channels[0], first=True)
         self.blocks = nn.Sequential(
-            *[DownBlock(here, below) for here, below in zip(channels, channels[1:-1], strict=False)],
+            *[DownBlock(here, below) for here, below in pairwise(channels[:-1])],
             DownBlock(channels[-2], channels[-1], down=False),
         )
         self.score = _spectral(nn.Linear(channels[-1], 1), gain=1.0)
@@ -107,7 +108,7 @@ class Discriminator(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Features are summed, not averaged, over the 4x4 pixels left."""
         x = F.relu(self.blocks(self.first(images)))  # [N, C, 4, 4]
-        return self.score(x.sum(dim=(2, 3)))
+        return in_float32(self.score, x.sum(dim=(2, 3)))
 
 
 class DownBlock(nn.Module):

@@ -214,7 +214,7 @@ class _Run:
 
     def update(self, network: nn.Module, optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         average_gradients(self.fabric, network)
         optimizer.step()
 
@@ -230,7 +230,15 @@ class _Run:
             self.losses.zero_()
 
     @torch.no_grad()
+    def check(self) -> None:
+        """Stop if a weight or a loss is no longer finite."""
+        norms = torch._foreach_norm(list(self.gan.parameters()))
+        require_finite("a weight", torch.stack(norms).sum(), self.step, self.kept())
+        require_finite("a loss", self.losses.sum(), self.step, self.kept())
+
+    @torch.no_grad()
     def keep_previews(self) -> None:
+        self.check()
         rng = step_generator(self.recipe["seed"], 0, _PREVIEW_STREAM)
         with evaluating(self.gan):
             pixels = quantize(self.gan.preview(self.gan.draw(PREVIEWS, rng), self.share))
@@ -246,14 +254,12 @@ class _Run:
         return {"gan": self.gan, "g_optimizer": self.g_optimizer, "d_optimizer": self.d_optimizer}
 
     def save(self) -> None:
-        """Write the state, unless a weight has ceased to be finite: that would spoil the last good checkpoint."""
-        norms = torch._foreach_norm(list(self.gan.parameters()))
-        require_finite("a weight", torch.stack(norms).sum(), self.step, self.kept())
-        require_finite("a loss", self.losses.sum(), self.step, self.kept())
+        """Write the state, unless it has ceased to be finite: that would spoil the last good checkpoint."""
+        self.check()
         if self.fabric.global_rank == 0:
             tensors, plain = pack(self.parts())
             tensors |= {"losses": self.losses} | {f"preview{i}": grid for i, grid in enumerate(self.previews)}
-            state = {"step": self.step, "seen": self.seen, "level": self.level, "seconds": self.seconds}
+            state: dict[str, Any] = {"step": self.step, "seen": self.seen, "level": self.level, "seconds": self.seconds}
             state |= {"history": self.history, "moments": self.moments}
             save_checkpoint(self.path, KIND, tensors, {"recipe": self.recipe, "state": state, "plain": plain})
 
@@ -336,4 +342,4 @@ def _average_buffers(fabric: Fabric, gan: GAN) -> None:
     if fabric.world_size > 1:
         for buffer in gan.buffers():
             if buffer.is_floating_point():
-                buffer.copy_(fabric.all_reduce(buffer, reduce_op="mean"))
+                buffer.copy_(fabric.all_reduce(buffer, reduce_op="mean"))  # type: ignore[arg-type]

@@ -24,8 +24,8 @@ from fingerprintlib.networks import AttributionNetwork
 from fingerprintlib.training import fit
 
 SIDE, WIDTH, BATCH, CLASSES = 64, 0.25, 32, 4
-STEPS = 60
-ROUNDS = 5
+STEPS = 50
+ROUNDS = 3
 
 
 class PlainConv(nn.Conv2d):
@@ -147,6 +147,7 @@ def test_training_is_twice_as_fast_as_a_plain_loop(benchmark, tmp_path, monkeypa
             (images[:BATCH], labels[:BATCH]),
             steps=STEPS,
             batch_size=BATCH,
+            evaluate_every=STEPS,
             checkpoint=tmp_path / f"run{len(runs)}",
         )
 

@@ -43,9 +43,7 @@ def euclid(x, y):
 
 def test_energy_distance_uses_two_independent_fakes(features):
     real, fake, other = features
-    terms = [
-        euclid(real[i], fake[i]) + euclid(real[i], other[i]) - euclid(fake[i], other[i]) for i in range(N)
-    ]
+    terms = [euclid(real[i], fake[i]) + euclid(real[i], other[i]) - euclid(fake[i], other[i]) for i in range(N)]
     assert cramergan.energy_distance(*tensors(features)).item() == pytest.approx(sum(terms) / N, rel=1e-12)
 
 
