@@ -11,6 +11,7 @@ or run, so that a mistake is refused before anything starts.
 """
 
 import ast
+import contextlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,12 +23,14 @@ from typing import Any
 import yaml
 
 from .errors import FingerprintsError, UsageError, unknown
-from .provenance import code_hash, imports_of, recipe_hash
+from .provenance import code_hash, file_hash, imports_of, recipe_hash
 
 PROFILES = ("smoke", "quick", "full", "paper")
 TYPES: dict[str, Any] = {"int": int, "float": float, "str": str, "bool": bool}
 # A change of one of these packages may change a result; a change of the others cannot.
 COMPUTING_PACKAGES = ("matplotlib", "numpy", "pillow", "scikit-image", "scikit-learn", "scipy", "torch", "torchvision")
+# Functions that read the project's data: a chapter that calls one runs again when the file has changed.
+DATA = {"load_claims": "data/paper.yml", "load_paper": "data/paper.yml"}
 
 PARAMETER_LINE = re.compile(
     r"(?P<name>\w+): (?P<type>\w+) = (?P<default>.+?)\s+# (?P<meaning>.+?) \[(?P<allowed>[^\[\]]+)\]"
@@ -61,18 +64,23 @@ class Parameter:
         match = PARAMETER_LINE.fullmatch(line.strip())
         if not match or match["type"] not in TYPES:
             raise ChapterError(f"Parameter line {line!r} is not 'name: type = default  # meaning [low..high]'.")
-        kind = TYPES[match["type"]]
+        allowed, numeric = match["allowed"], match["type"] in ("int", "float")
+        if (allowed == "text" and match["type"] != "str") or (".." in allowed and not numeric):
+            raise ChapterError(f"Parameter line {line!r}: [{allowed}] says nothing about a {match['type']}.")
         low = high = None
         choices: tuple[Any, ...] = ()
-        if ".." in match["allowed"]:
-            low, high = (float(bound) for bound in match["allowed"].split(".."))
-        elif match["allowed"] != "text":
-            words = [word.strip() for word in match["allowed"].split(",")]
-            choices = tuple(word if kind is str else ast.literal_eval(word) for word in words)
-        parameter = cls(
-            match["name"], match["type"], ast.literal_eval(match["default"]), match["meaning"], low, high, choices
-        )
-        parameter.check(parameter.default, "default")
+        try:
+            default = ast.literal_eval(match["default"])
+            if ".." in allowed:
+                low, high = (float(bound) for bound in allowed.split(".."))
+            elif allowed != "text":
+                words = [word.strip() for word in allowed.split(",")]
+                choices = tuple(word if match["type"] == "str" else ast.literal_eval(word) for word in words)
+            parameter = cls(match["name"], match["type"], default, match["meaning"], low, high, choices)
+            for value in (*choices, default):
+                parameter.check(value, "default")
+        except (ValueError, SyntaxError) as error:
+            raise ChapterError(f"Parameter line {line!r}: {error}") from error
         return parameter
 
     @property
@@ -92,7 +100,8 @@ class Parameter:
         """
         kind = TYPES[self.type]
         if kind is float and type(value) is int:
-            value = float(value)
+            with contextlib.suppress(OverflowError):
+                value = float(value)
         if type(value) is not kind:
             raise UsageError(f"{where}: {self.name} = {value!r} is not of type {self.type}; it must be {self.allowed}.")
         if self.choices and value not in self.choices:
@@ -108,11 +117,11 @@ class Parameter:
             UsageError: it is not of the type, or out of range.
         """
         value: Any = text
-        if self.type != "str":
-            try:
-                value = ast.literal_eval(text.strip().capitalize() if self.type == "bool" else text.strip())
-            except (ValueError, SyntaxError):
-                value = text
+        if self.type == "bool":
+            value = {"true": True, "false": False}.get(text.strip().lower(), text)
+        else:
+            with contextlib.suppress(ValueError):
+                value = TYPES[self.type](text)
         return self.check(value, where)
 
 
@@ -136,7 +145,7 @@ class Chapter:
     def front_matter(self) -> dict[str, Any]:
         """The YAML between the first two lines of dashes; empty if there is none."""
         match = re.match(r"---\n(.*?)\n---\n", self.text, re.DOTALL)
-        return (yaml.safe_load(match[1]) or {}) if match else {}
+        return _mapping(match[1], f"The front matter of {self.path.name}", ChapterError) if match else {}
 
     @property
     def is_notebook(self) -> bool:
@@ -164,7 +173,7 @@ class Chapter:
         """The code cells: tags and source."""
         found = []
         for match in CELL.finditer(self.text):
-            options, source = _split_options(match["body"])
+            options, source = _split_options(match["body"], f"The options of a cell of {self.path.name}")
             found.append((options.get("tags", []), source))
         return found
 
@@ -203,15 +212,37 @@ class Chapter:
     def fingerprint(self, values: Mapping[str, Any]) -> str:
         """A hash of all that its results depend on, but for the artifacts it opens.
 
-        Code, parameters, the library modules it really imports, and the packages that compute. Prose is not in it: a
-        corrected sentence costs no training.
+        Code, parameters, the library modules it really imports, the project's data that it reads, and the packages that
+        compute. Prose is not in it: a corrected sentence costs no training.
+
+        Raises:
+            ChapterError: a cell is not Python.
         """
         sources = [source for _, source in self.cells]
-        modules = imports_of("\n".join(_without_magics(source) for source in sources))
-        versions = {name: metadata.version(name) for name in COMPUTING_PACKAGES}
+        modules = {module for source in sources for module in imports_of(self._plain_python(source))}
+        read = {path for name, path in DATA.items() if any(name in source for source in sources)}
         return recipe_hash(
-            {"code": sources, "values": dict(values), "library": code_hash(modules), "versions": versions}
+            {
+                "code": sources,
+                "values": dict(values),
+                "library": code_hash(modules),
+                "data": {path: file_hash(self.path.parents[1] / path) for path in read},
+                "versions": {name: metadata.version(name) for name in COMPUTING_PACKAGES},
+            }
         )
+
+    def _plain_python(self, source: str) -> str:
+        """A cell's source; if it has lines that are IPython's alone (``%time``, ``!ls``), they become ``pass``."""
+        try:
+            ast.parse(source)
+            return source
+        except SyntaxError:
+            plain = re.sub(r"^(\s*)[%!].*$", r"\1pass", source, flags=re.MULTILINE)
+        try:
+            ast.parse(plain)
+            return plain
+        except SyntaxError as error:
+            raise ChapterError(f"{self.path.name} has a cell that is not Python: {error.msg}: {error.text}") from error
 
 
 @dataclass(frozen=True)
@@ -274,10 +305,14 @@ class Book:
         if name not in PROFILES:
             raise unknown("profile", name, PROFILES)
         path = self.root / "book" / "profiles" / f"{name}.yml"
-        sections = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-        for chapter, values in sections.items():
-            self.chapter(chapter).values((f"Profile {name}, chapter {chapter}", values or {}))
-        return {chapter: values or {} for chapter, values in sections.items()}
+        found: dict[str, dict[str, Any]] = {}
+        for section, values in _mapping(path.read_text(encoding="utf-8"), f"Profile {name}", UsageError).items():
+            where, chapter = f"Profile {name}, chapter {section}", self.chapter(section)
+            if not isinstance(values, dict | None):
+                raise UsageError(f"{where}: {values!r} is not parameters with their values.")
+            chapter.values((where, values or {}))
+            found[chapter.name] = values or {}
+        return found
 
     def values(self, name: str, profile: str, overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """The values of a chapter's parameters: its defaults, then the profile's, then `overrides`."""
@@ -307,7 +342,7 @@ class Book:
         """Every chapter's job, in reading order; paths are relative to the build folder of the profile.
 
         Raises:
-            ChapterError: a chapter opens an artifact that no earlier chapter makes.
+            ChapterError: a chapter opens an artifact that no earlier chapter makes, or makes one that is there already.
         """
         jobs: list[Job] = []
         made: dict[str, str] = {}
@@ -326,21 +361,31 @@ class Book:
                 **{artifact: f"{artifact}.json" for artifact in chapter.makes},
             }
             jobs.append(Job(chapter, values, list(inputs), outputs, chapter.fingerprint(values)))
+            for artifact in chapter.makes:
+                if artifact in made:
+                    raise ChapterError(f"{chapter.path.name} makes {artifact!r}, which an earlier chapter makes too.")
             made |= {artifact: outputs[artifact] for artifact in chapter.makes}
             metrics.append(outputs["metrics"])
         return jobs
 
 
-def _split_options(body: str) -> tuple[dict[str, Any], str]:
+def _split_options(body: str, what: str) -> tuple[dict[str, Any], str]:
     """A MyST cell's options (``:tags: [...]`` lines, or YAML between dashes) and its source."""
     if body.startswith("---\n"):
         header, _, source = body[4:].partition("\n---\n")
-        return yaml.safe_load(header) or {}, source
+        return _mapping(header, what, ChapterError), source
     lines = body.splitlines(keepends=True)
     count = next((index for index, line in enumerate(lines) if not line.startswith(":")), len(lines))
-    options = yaml.safe_load("".join(line[1:] for line in lines[:count])) or {}
+    options = _mapping("".join(line[1:] for line in lines[:count]), what, ChapterError)
     return options, "".join(lines[count:]).lstrip("\n")
 
 
-def _without_magics(source: str) -> str:
-    return "\n".join("pass" if line.lstrip().startswith(("%", "!")) else line for line in source.splitlines())
+def _mapping(text: str, what: str, error: type[FingerprintsError]) -> dict[str, Any]:
+    """YAML that must be a mapping, or nothing; otherwise the error, which begins with `what`."""
+    try:
+        found = yaml.safe_load(text)
+    except yaml.YAMLError as problem:
+        raise error(f"{what} cannot be read as YAML: {' '.join(str(problem).split())}") from problem
+    if not isinstance(found, dict | None):
+        raise error(f"{what} must be names with values, not {found!r}.")
+    return found or {}

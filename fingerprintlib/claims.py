@@ -4,6 +4,7 @@ Statements and the paper's figures stand in ``data/paper.yml``; chapters record 
 from the measurement's 95 % interval and two bounds that were fixed beforehand, so that nobody words it.
 """
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from .errors import unknown
+from .errors import UsageError, unknown
 
 HOLDS, FAILS, OPEN, UNMEASURED = "holds", "fails", "not reproduced at this scale", "not measured yet"
 
@@ -27,6 +28,9 @@ class Measurement:
         fails_below: it fails when the whole interval lies below this (chance, say); between the two it is open.
         unit: what the figure counts, for print: ``"%"`` shows fractions as per cent.
         conditions: how it was measured, in a few words.
+
+    Raises:
+        UsageError: a number is not finite, or the interval or the bounds are the wrong way round.
     """
 
     claim: str
@@ -37,6 +41,14 @@ class Measurement:
     fails_below: float
     unit: str = "%"
     conditions: str = ""
+
+    def __post_init__(self) -> None:
+        numbers = (self.value, self.low, self.high, self.holds_above, self.fails_below)
+        if not all(map(math.isfinite, numbers)) or self.low > self.high or self.fails_below > self.holds_above:
+            raise UsageError(
+                f"Claim {self.claim!r}: needs finite numbers, low <= high and fails_below <= holds_above; "
+                f"value, low, high, holds_above, fails_below are {numbers}."
+            )
 
     @property
     def verdict(self) -> str:

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
 
+from .errors import FingerprintsError
+
 NEEDED_GB = 3
 
 
@@ -20,7 +22,9 @@ class Finding:
     mend: str = ""
 
     def __str__(self) -> str:
-        return f"OK    {self.name}: {self.detail}" if self.ok else f"FAIL  {self.name}: {self.detail}. {self.mend}"
+        if self.ok:
+            return f"OK    {self.name}: {self.detail}"
+        return f"FAIL  {self.name}: {self.detail.rstrip('.')}. {self.mend}".rstrip()
 
 
 def examine() -> list[Finding]:
@@ -32,6 +36,8 @@ def examine() -> list[Finding]:
 def _guarded(check: Callable[[], Finding]) -> Finding:
     try:
         return check()
+    except FingerprintsError as error:
+        return Finding(check.__name__.strip("_"), False, str(error))  # it says its own mend
     except Exception as error:  # a doctor who faints helps nobody: whatever it is, it becomes a line
         name = check.__name__.strip("_")
         return Finding(name, False, f"{type(error).__name__}: {error}", "Remove .venv and run `make book` again.")
@@ -91,7 +97,8 @@ def _book() -> Finding:
     for profile in PROFILES:
         book.plan(profile)
     mathjax = importlib.util.find_spec("mathjax") is not None
-    return Finding("book", mathjax, f"{len(book.chapters)} chapters, {len(PROFILES)} profiles", "MathJax is missing.")
+    detail = f"{len(book.chapters)} chapters, {len(PROFILES)} profiles" if mathjax else "MathJax is missing"
+    return Finding("book", mathjax, detail, "Remove .venv/ready and run `make book` again.")
 
 
 def _disk() -> Finding:

@@ -67,14 +67,22 @@ class Page:
 
     def metrics_of_all(self) -> list[dict[str, Any]]:
         """The metrics of every chapter that has run, by name of file."""
-        folder = self._find("metrics")
-        paths = sorted(folder.glob("*.json")) if folder else []
-        return [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+        folders = [folder / "metrics" for folder in (self._fallback, self.build) if folder]
+        paths = {path.name: path for folder in folders for path in folder.glob("*.json")}
+        return [json.loads(path.read_text(encoding="utf-8")) for _, path in sorted(paths.items())]
 
     def metric(self, name: str, value: float | int | str) -> None:
-        """Record a number (or word) and hand it to the prose as the glue ``CHAPTER.NAME``."""
+        """Record a number (or word) and hand it to the prose as the glue ``CHAPTER.NAME``.
+
+        Raises:
+            FingerprintsError: it is neither, or not finite.
+        """
         from myst_nb import glue
 
+        if callable(getattr(value, "item", None)):
+            value = value.item()  # type: ignore[union-attr]  # a scalar of NumPy or PyTorch
+        if not isinstance(value, float | int | str):
+            raise FingerprintsError(f"The metric {name!r} of chapter {self.name!r} is a {type(value).__name__}.")
         if isinstance(value, float) and not math.isfinite(value):
             raise FingerprintsError(f"The metric {name!r} of chapter {self.name!r} is {value}: look into its cell.")
         self._metrics[name] = value

@@ -29,8 +29,6 @@ WIDTH = 7.2  # inches: the text column of the book
 STYLE = {
     **sns.axes_style("ticks"),
     "figure.dpi": 144,
-    "savefig.dpi": 144,
-    "savefig.bbox": "tight",
     "font.size": 9,
     "axes.titlesize": 9,
     "axes.labelsize": 9,
@@ -40,6 +38,14 @@ STYLE = {
     "legend.fontsize": 8.5,
     "axes.prop_cycle": cycler(color=PALETTE),
 }
+
+
+def _colour(index: int) -> str:
+    return PALETTE[index % len(PALETTE)]
+
+
+def _marker(index: int) -> str:
+    return MARKERS[index % len(MARKERS)]
 
 
 def _styled(function: Callable[..., Plot]) -> Callable[..., Plot]:
@@ -129,12 +135,14 @@ def growth(previews: Mapping[str, tuple[Sequence[int], Pixels]], samples: int = 
         samples: images a row, at most n.
     """
     moments = max(len(seen) for seen, _ in previews.values())
-    figure = _figure(0.62 * moments + 0.3)
+    across = max(2, samples // len(previews))
+    figure = _figure(0.92 * moments * WIDTH / (across * len(previews)) + 0.3)
     axes = _axes(figure, 1, len(previews))[0]
     for ax, (name, (seen, images)) in zip(axes, previews.items(), strict=True):
-        shown = images[:, : max(2, samples // len(previews))]
+        shown = images[:, :across]
         side = images.shape[2] + 2
         _picture(ax, grid(shown.reshape(-1, *images.shape[2:]), shown.shape[1]), name)
+        ax.set_anchor("N")
         for row, count in enumerate(seen):
             ax.text(-6, side * (row + 0.5), _short(count), ha="right", va="center", fontsize=7)
     return Plot(
@@ -161,7 +169,11 @@ def losses(histories: Mapping[str, Mapping[str, Sequence[float]]]) -> Plot:
     axes[0].set_ylabel("loss")
     handles, labels = axes[0].get_legend_handles_labels()
     _legend_below(figure, handles, labels)
-    return Plot(figure, f"Loss curves of {', '.join(histories)}: discriminator solid, generator dashed.")
+    ends = "; ".join(
+        f"{name} ends at {history['discriminator'][-1]:.2f} and {history['generator'][-1]:.2f}"
+        for name, history in histories.items()
+    )
+    return Plot(figure, f"Loss curves, discriminator solid and generator dashed: {ends}.")
 
 
 @_styled
@@ -181,10 +193,10 @@ def accuracies(rows: Sequence[tuple[str, str, float, tuple[float, float]]], chan
         y = methods.index(method) + 0.16 * (which - (len(conditions) - 1) / 2)
         colour = (PALETTE[1], PALETTE[2], PALETTE[0])[which % 3]
         ax.plot([100 * low, 100 * high], [y, y], color=colour, lw=2)
-        ax.plot(100 * accuracy, y, marker=MARKERS[which], ms=5, color=colour, ls="")
+        ax.plot(100 * accuracy, y, marker=_marker(which), ms=5, color=colour, ls="")
         ax.annotate(f"{100 * accuracy:.1f}", (100 * high, y), (5, 0), textcoords="offset points", va="center", size=7.5)
     for which, condition in enumerate(conditions):
-        ax.plot([], [], marker=MARKERS[which], color=(PALETTE[1], PALETTE[2], PALETTE[0])[which % 3], label=condition)
+        ax.plot([], [], marker=_marker(which), color=(PALETTE[1], PALETTE[2], PALETTE[0])[which % 3], label=condition)
     ax.axvline(100 * chance, color="0.45", lw=1, ls=":")
     ax.annotate("chance", (100 * chance, -0.45), (3, 0), textcoords="offset points", size=7.5, color="0.35")
     ax.set(xlim=(0, 106), ylim=(len(methods) - 0.5, -0.6), xlabel="attribution accuracy on the test split, %")
@@ -201,7 +213,7 @@ def confusions(reports: Mapping[str, Report]) -> Plot:
     axes = _axes(figure, 1, len(reports))[0]
     for ax, (title, report) in zip(axes, reports.items(), strict=True):
         counts = np.array(report.confusion)
-        shares = 100 * counts / counts.sum(1, keepdims=True)
+        shares = 100 * counts / np.maximum(counts.sum(1, keepdims=True), 1)
         _matrix(ax, shares, report.class_names, "{:.0f}", cmap="Purples", vmin=0, vmax=100)
         ax.set(title=f"{title}: {100 * report.accuracy:.1f} %", xlabel="attributed to")
     axes[0].set_ylabel("source")
@@ -250,7 +262,7 @@ def training_curves(histories: Mapping[str, Sequence[Mapping[str, float]]], chan
     for index, (name, history) in enumerate(histories.items()):
         steps = [point["step"] for point in history]
         values = [100 * point["validation_accuracy"] for point in history]
-        ax.plot(steps, values, color=PALETTE[1 + index], marker=MARKERS[index], ms=4, lw=1.2, label=name)
+        ax.plot(steps, values, color=_colour(1 + index), marker=_marker(index), ms=4, lw=1.2, label=name)
     ax.axhline(100 * chance, color="0.45", lw=1, ls=":", label="chance")
     ax.set(xlabel="training steps", ylabel="validation accuracy, %", ylim=(0, 103))
     ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
@@ -272,12 +284,16 @@ def histograms(images: Mapping[str, Mapping[str, Pixels]]) -> Plot:
         for index, (name, some) in enumerate(sources.items()):
             counts, _ = np.histogram(some, bins=edges)
             style = ("-", "--", "-.", ":", (0, (5, 1)))[index % 5]
-            ax.plot(edges[:-1] + 4, 100 * counts / counts.sum(), color=PALETTE[index], ls=style, lw=1.3, label=name)
+            ax.plot(edges[:-1] + 4, 100 * counts / counts.sum(), color=_colour(index), ls=style, lw=1.3, label=name)
         ax.set(title=condition, xlabel="pixel value", xlim=(0, 256), ylim=(0, None))
     axes[0].set_ylabel("share of the pixels, %")
     handles, labels = axes[0].get_legend_handles_labels()
     _legend_below(figure, handles, labels)
-    return Plot(figure, f"Histograms of pixel values by source, {' and '.join(images)}: lines for {', '.join(labels)}.")
+    means = "; ".join(
+        f"{condition}: " + ", ".join(f"{name} {some.mean():.0f}" for name, some in sources.items())
+        for condition, sources in images.items()
+    )
+    return Plot(figure, f"Histograms of pixel values, a line a source. Mean pixel values, {means}.")
 
 
 @_styled
@@ -300,5 +316,8 @@ def ledger(rows: Sequence[tuple[str, float | None, float, float, float, str]]) -
     ax.set_yticks(range(len(rows)), [f"{row[0]}\n{row[5]}" for row in rows])
     ax.set(xlim=(0, 104), ylim=(len(rows) - 0.5, -0.6), xlabel="%")
     _legend_below(figure, *ax.get_legend_handles_labels())
-    words = "; ".join(f"{row[0]}: ours {row[2]:.1f} %, {row[5]}" for row in rows)
-    return Plot(figure, f"Measured claims. {words}.")
+    words = [
+        f"{claim}: ours {ours:.1f} %" + ("" if paper is None else f", the paper's {paper:g} %") + f", {verdict}"
+        for claim, paper, ours, _low, _high, verdict in rows
+    ]
+    return Plot(figure, f"Measured claims. {'; '.join(words)}." if words else "No claim was measured.")

@@ -9,7 +9,6 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +87,6 @@ def _path_or_none(module: str) -> Path | None:
     return None
 
 
-@cache
 def _path(module: str) -> Path:
     path = _path_or_none(module)
     if path is None:
@@ -115,6 +113,9 @@ def write_atomically(path: Path | str, data: bytes | str) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
+    except OSError as error:
+        error.filename = error.filename or str(path)  # a full disk does not say which file it was
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

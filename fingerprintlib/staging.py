@@ -22,8 +22,8 @@ def merge(
 ) -> None:
     """Put the executed cells' outputs into the notebook `text`, in place, and make it a page.
 
-    The parameters cell shows the values that were used; figures get their alternative texts; ``% cost`` is replaced by
-    the measured cost, and what the page was built with is told at its end.
+    The parameters cell shows the values that were used; figures get their alternative texts; ``{{ cost }}`` is replaced
+    by the measured cost, and what the page was built with is told at its end.
 
     Raises:
         FingerprintsError: code cells differ; then the chapter has to run again.
@@ -63,7 +63,7 @@ def _stamp(values: Mapping[str, Any], profile: str, record: Mapping[str, Any]) -
     rows = [("Profile", f"`{profile}`"), ("Library", f"fingerprintlib {__version__}"), ("Device", record["device"])]
     rows += [(f"Parameter `{name}`", f"`{value!r}`") for name, value in values.items()]
     rows += [(f"Artifact `{name}`", f"`{digest[:12]}`") for name, digest in record["artifacts"].items()]
-    lines = "\n".join(f"| {name} | {value} |" for name, value in rows)
+    lines = "\n".join("| {} | {} |".format(name, str(value).replace("|", "\\|")) for name, value in rows)
     return f":::{{dropdown}} What this page was built with\n\n| | |\n|-|-|\n{lines}\n\n:::"
 
 

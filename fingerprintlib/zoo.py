@@ -36,6 +36,7 @@ class Generator:
     card: dict[str, Any]
     moments: list[int] = field(default_factory=list)  #: images seen when each row of `previews` was made
     previews: Pixels | None = None  #: samples through training, uint8 ``[moments, 8, R, R, 3]``
+    path: Path | None = None  #: the file it was loaded from
 
     @property
     def hash(self) -> str:
@@ -145,7 +146,7 @@ def load_generator(path: Path | str) -> Generator:
         previews = tensors.pop("previews", None)
         gan = _restored(metadata["gan"], tensors, metadata["plain"])
         pixels = None if previews is None else previews.numpy()
-        return Generator(metadata["name"], gan, metadata["card"], metadata["moments"], pixels)
+        return Generator(metadata["name"], gan, metadata["card"], metadata["moments"], pixels, Path(path))
     except (KeyError, TypeError, UsageError) as error:
         raise CheckpointError(f"{path} is no generator of this version ({error}). Train it again.") from error
 

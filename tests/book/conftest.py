@@ -1,15 +1,10 @@
 """A book of three small chapters in a folder of its own, for tests of the engine that take seconds."""
 
-import os
-import shutil
-import subprocess
-import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from ..conftest import Project, copy_project
 
 HEAD = """---
 jupytext:
@@ -76,40 +71,6 @@ page.finish()
 ```
 """
 )
-
-
-@dataclass
-class Project:
-    """A copy of the project with a small book."""
-
-    root: Path
-
-    def fingerprints(self, *arguments: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
-        """Run the command there, with this checkout's library unless the copy has its own."""
-        environment = {**os.environ, "PYTHONPATH": str(self.root), "JUPYTER_PLATFORM_DIRS": "1"}
-        return subprocess.run(
-            [sys.executable, "-m", "fingerprintlib.cli", *arguments],
-            cwd=self.root,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-        )
-
-    def edit(self, path: str, old: str, new: str) -> None:
-        """Replace text in a file; it must be there."""
-        text = (self.root / path).read_text()
-        assert old in text
-        (self.root / path).write_text(text.replace(old, new))
-
-
-def copy_project(root: Path) -> Project:
-    """The parts of this checkout that a book needs, in `root`."""
-    for name in ("_config.yml", "Snakefile"):
-        shutil.copy(ROOT / name, root / name)
-    for name in ("fingerprintlib", "book", "data"):
-        shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__", "*.ipynb"))
-    return Project(root)
 
 
 @pytest.fixture

@@ -1,0 +1,74 @@
+"""The real book at the profile `smoke`: it builds, and again only what a change affects runs again."""
+
+import json
+import re
+
+import pytest
+
+from fingerprintlib.chapters import Book
+from fingerprintlib.claims import OPEN, UNMEASURED
+
+pytestmark = pytest.mark.book
+
+
+def ran(result):
+    assert result.returncode == 0, result.stderr
+    return re.findall(r"^\[([\w-]+)\] (?:done in|building)", result.stderr, re.MULTILINE)
+
+
+def test_artifacts_are_where_they_should_be(smoke_book):
+    build = smoke_book.root / "_build" / "smoke"
+    assert smoke_book.output.splitlines()[0] == str(build / "html" / "index.html")
+    for chapter in Book().chapters:
+        record = json.loads((build / "metrics" / f"{chapter.name}.json").read_text())
+        assert record["chapter"] == chapter.name
+    claims = json.loads((build / "claims.json").read_text())
+    verdicts = {entry["claim"]["id"]: entry["verdict"] for entry in claims}
+    assert verdicts["existence"] in (OPEN, "fails", "holds")
+    assert verdicts["immunizable"] == UNMEASURED
+    assert not list(build.rglob("*.partial*"))
+
+
+def test_progress_names_chapter_and_step(smoke_book):
+    assert "[attribution] 2/7 Learning to attribute  (" in smoke_book.output
+    assert "[book] building the pages" in smoke_book.output
+
+
+def test_timings_page_has_every_chapter(smoke_book):
+    page = (smoke_book.html / "timings.html").read_text()
+    for chapter in Book().chapters:
+        assert f'href="{chapter.path.stem}.html"' in page
+
+
+def test_controls_behave_even_at_this_scale(smoke_book):
+    metrics = json.loads((smoke_book.root / "_build/smoke/metrics/attribution.json").read_text())["metrics"]
+    assert metrics["shared_images"] == 0
+    assert metrics["colour_equalized_low"] <= metrics["chance"] <= metrics["colour_equalized_high"]
+    assert metrics["network_shuffled_low"] <= metrics["chance"] <= metrics["network_shuffled_high"]
+
+
+def test_a_second_build_runs_nothing(smoke_book):
+    assert ran(smoke_book.fingerprints("book", "--profile", "smoke")) == []
+
+
+def test_the_same_run_gives_the_same_metrics_bit_for_bit(smoke_book):
+    path = smoke_book.root / "_build/smoke/metrics/attribution.json"
+    before = path.read_bytes()
+    for unfinished in (smoke_book.root / "_build/store/attributors").glob("*"):
+        unfinished.unlink()  # nothing to load: train again
+    assert smoke_book.fingerprints("run", "attribution", "--profile", "smoke").returncode == 0
+    assert path.read_bytes() == before
+
+
+def test_a_library_edit_runs_the_chapters_that_import_it(smoke_book):
+    text = (smoke_book.root / "fingerprintlib/baselines.py").read_text()
+    (smoke_book.root / "fingerprintlib/baselines.py").write_text(text + "\n# edited\n")
+    result = smoke_book.fingerprints("book", "--profile", "smoke")
+    assert ran(result) == ["attribution", "book"]
+    assert "[claims] unchanged" in result.stderr
+
+
+def test_a_prose_edit_runs_no_chapter(smoke_book):
+    smoke_book.edit("book/03-attribution.md", "Five sources", "Here are five sources")
+    assert ran(smoke_book.fingerprints("book", "--profile", "smoke")) == ["book"]
+    assert "Here are five sources" in (smoke_book.html / "03-attribution.html").read_text()

@@ -1,0 +1,78 @@
+"""Every page of the built book, as a reader without a network sees it: from a folder, in a real browser."""
+
+import pytest
+
+from fingerprintlib.chapters import Book
+
+pytestmark = pytest.mark.browser
+
+PAGES = ["intro", *[page.path.stem for page in Book().pages[1:]], "timings", "search", "genindex"]
+
+
+@pytest.fixture
+def visit(browser, smoke_book):
+    """Open a page; return it with what went wrong meanwhile."""
+    page = browser.new_page()
+    troubles = []
+    page.on("console", lambda message: troubles.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: troubles.append(str(error)))
+    page.on("request", lambda request: troubles.append(request.url) if not _is_local(request.url) else None)
+    page.on("requestfailed", lambda request: troubles.append(f"failed: {request.url}"))
+
+    def open_page(name):
+        page.goto((smoke_book.html / f"{name}.html").as_uri(), wait_until="load")
+        page.wait_for_load_state("networkidle")
+        return page, troubles
+
+    yield open_page
+    page.close()
+
+
+def _is_local(url):
+    return url.startswith(("file:", "data:", "blob:"))
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_page_is_sound(visit, name):
+    page, troubles = visit(name)
+    assert troubles == []
+    images = page.eval_on_selector_all(
+        "article img, .bd-article img",
+        "found => found.map(i => ({src: i.src.slice(-60), alt: i.alt, width: i.naturalWidth, shown: i.clientWidth}))",
+    )
+    for image in images:
+        assert image["width"] > 0, image
+        assert image["shown"] > 0, image
+        assert len(image["alt"]) > 15, image
+    text = page.inner_text("body")
+    for leftover in ("{glue", "{numref}", "{cite}", "{doc}", "{term}", "{{", "Traceback", "%|", "**"):
+        assert leftover not in text, leftover
+    overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    assert overflow <= 0, "the page scrolls sideways"
+
+
+def test_chapters_keep_their_contract(visit):
+    for chapter in Book().chapters:
+        page, _ = visit(chapter.path.stem)
+        text = page.inner_text("article")
+        for part in ("You will", "You need", "It costs", "What could fool us", "Exercises", "Summary"):
+            assert part in text, f"{chapter.path.name} lacks {part!r}"
+        first_figure = page.locator("article img").first.bounding_box()
+        assert first_figure is not None
+        assert first_figure["y"] < 1800, f"the first figure of {chapter.path.name} comes late"
+        assert page.locator("div.admonition.exercise").count() >= 2
+        assert page.locator("div.solution").count() == page.locator("div.admonition.exercise").count()
+
+
+def test_formulas_are_drawn(visit):
+    page, _ = visit("02-zoo")
+    page.wait_for_selector("mjx-container svg", timeout=15000)
+    assert page.locator("mjx-container svg").count() >= 4
+
+
+def test_search_works_without_a_network(visit, smoke_book):
+    page, troubles = visit("search")
+    page.goto((smoke_book.html / "search.html").as_uri() + "?q=fingerprint")
+    page.wait_for_selector("ul.search li", timeout=15000)
+    assert "Attribution" in page.inner_text("#search-results")
+    assert troubles == []

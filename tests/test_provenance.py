@@ -1,0 +1,204 @@
+import errno
+import hashlib
+import json
+import os
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fingerprintlib import provenance
+from fingerprintlib.provenance import (
+    code_hash,
+    content_hash,
+    file_hash,
+    imported_modules,
+    imports_of,
+    recipe_hash,
+    write_atomically,
+    write_json,
+)
+
+P = "fingerprintlib"
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """A package of the same name that is read, never imported; returns a function that writes one of its files."""
+    monkeypatch.setattr(provenance, "ROOT", tmp_path)
+
+    def write(path, source=""):
+        file = tmp_path / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(source)
+
+    write("__init__.py")
+    for name in ("alone", "relative", "sibling", "absolute", "plain", "late", "deep/inner/leaf", "deep/other"):
+        write(f"{name}.py")
+    write("deep/__init__.py")
+    write("deep/inner/__init__.py")
+    return write
+
+
+# --- which modules ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("", []),
+        ("import numpy, os.path\nfrom json import loads", []),
+        ("from .relative import x", ["", "relative"]),
+        ("from . import sibling, x", ["", "sibling"]),
+        ("from fingerprintlib.absolute import x", ["", "absolute"]),
+        ("from fingerprintlib import plain as p, x", ["", "plain"]),
+        ("import fingerprintlib.plain as p", ["", "plain"]),
+        ("import fingerprintlib", [""]),
+        ("def f():\n    if True:\n        from .late import x", ["", "late"]),
+        ("class A:\n    import fingerprintlib.late", ["", "late"]),
+        ("from .deep.inner.leaf import x", ["", "deep", "deep.inner", "deep.inner.leaf"]),
+        ("from .deep import other, x", ["", "deep", "deep.other"]),
+        ("import fingerprintlibrary.absolute\nfrom numpy import absolute", []),
+        ("text = 'from .relative import x'  # from .late import x", []),
+    ],
+)
+def test_imports_are_read_off_the_source(package, source, expected):
+    assert imports_of(source, f"{P}.alone") == [f"{P}.{name}".rstrip(".") for name in expected]
+
+
+def test_relative_imports_start_from_the_module_that_has_them(package):
+    # In a package `.` is the package itself, in a module it is the package around.
+    assert imports_of("from . import leaf", f"{P}.deep.inner") == [P, *(f"{P}.deep{x}" for x in ("", ".inner", ".inner.leaf"))]
+    assert imports_of("from . import leaf", f"{P}.deep.other") == [P, f"{P}.deep"]
+    assert imports_of("from .. import other", f"{P}.deep.inner") == [P, f"{P}.deep", f"{P}.deep.other"]
+    assert imports_of("from .. import other", f"{P}.deep.inner.leaf") == [P, f"{P}.deep", f"{P}.deep.other"]
+
+
+def test_imports_are_followed_and_circles_end(package):
+    package("a.py", "from .b import x")
+    package("b.py", "def f():\n    from . import c")
+    package("c.py", "from .a import x\nimport fingerprintlib.deep.inner.leaf")
+    package("__init__.py", "from .plain import x")
+    expected = ["", ".a", ".b", ".c", ".deep", ".deep.inner", ".deep.inner.leaf", ".plain"]
+    assert imported_modules([f"{P}.a"]) == [P + name for name in expected]
+
+
+def test_of_the_real_package():
+    assert imported_modules([f"{P}.errors"]) == [f"{P}.errors"]
+    closure = imported_modules([f"{P}.attribution"])
+    assert {f"{P}.networks", f"{P}.training", f"{P}.runtime", f"{P}.provenance", P} <= set(closure)
+    assert not [module for module in closure if "gans" in module or module.endswith((".plots", ".zoo", ".cli"))]
+    assert f"{P}.gans.training" in imported_modules([f"{P}.zoo"])
+
+
+def test_a_module_that_does_not_exist_is_named():
+    with pytest.raises(ValueError, match=r"no module 'fingerprintlib\.nonesuch'"):
+        code_hash([f"{P}.nonesuch"])
+
+
+def test_code_hash_changes_with_every_file_of_the_closure_and_no_other(package):
+    package("a.py", "from .b import x")
+    package("b.py", "from .deep.inner import leaf")
+    before = code_hash([f"{P}.a"])
+    assert code_hash([f"{P}.a", f"{P}.b", f"{P}.a"]) == before  # the same files
+    for path in ("b.py", "deep/inner/leaf.py", "deep/__init__.py", "__init__.py"):
+        source = (provenance.ROOT / path).read_text()
+        package(path, source + "\n# changed")
+        assert code_hash([f"{P}.a"]) != before, path
+        package(path, source)
+    assert code_hash([f"{P}.a"]) == before
+    package("late.py", "# nobody imports it")
+    assert code_hash([f"{P}.a"]) == before
+
+
+# --- hashes -------------------------------------------------------------------------------------
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
+    max_leaves=10,
+)
+
+
+def _reordered(value):
+    if isinstance(value, dict):
+        return {key: _reordered(value[key]) for key in reversed(value)}
+    return [_reordered(item) for item in value] if isinstance(value, list) else value
+
+
+@given(st.dictionaries(st.text(max_size=5), JSON, min_size=1, max_size=5), JSON)
+def test_a_recipes_hash_depends_on_its_content_but_not_on_the_order_of_keys(recipe, other):
+    assert recipe_hash(_reordered(recipe)) == recipe_hash(recipe)
+    key = next(iter(recipe))
+    changed = {**recipe, key: other}
+    same = json.dumps(changed, sort_keys=True) == json.dumps(recipe, sort_keys=True)
+    assert (recipe_hash(changed) == recipe_hash(recipe)) == same
+
+
+def test_the_order_of_a_list_matters():
+    assert recipe_hash([1, 2]) != recipe_hash([2, 1])
+    assert recipe_hash({"a": 1}) != recipe_hash({"a": "1"})
+
+
+@given(st.binary(max_size=100), st.integers(0, 100))
+def test_content_hash_is_blake2b_of_the_concatenation(data, cut):
+    assert content_hash(data[:cut], bytearray(data[cut:])) == hashlib.blake2b(data, digest_size=16).hexdigest()
+
+
+def test_file_hash_reads_all_blocks(tmp_path):
+    data = os.urandom((1 << 20) + 7)
+    (tmp_path / "file").write_bytes(data)
+    assert file_hash(tmp_path / "file") == content_hash(data)
+
+
+# --- writing ------------------------------------------------------------------------------------
+
+
+def test_writes_bytes_and_text_into_folders_that_it_makes(tmp_path):
+    write_atomically(tmp_path / "a" / "b", b"\x00\xff")
+    assert (tmp_path / "a" / "b").read_bytes() == b"\x00\xff"
+    write_atomically(str(tmp_path / "a" / "b"), "née")
+    assert (tmp_path / "a" / "b").read_text(encoding="utf-8") == "née"
+    assert os.listdir(tmp_path / "a") == ["b"]
+
+
+@pytest.mark.parametrize("moment", ["fsync", "replace"])
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()])
+@pytest.mark.parametrize("old", ["old", None])
+def test_whatever_goes_wrong_the_old_file_stays_and_nothing_else(tmp_path, monkeypatch, moment, error, old):
+    path = tmp_path / "file.json"
+    if old:
+        path.write_text(old)
+
+    def fail(*arguments):
+        assert len(os.listdir(tmp_path)) == (2 if old else 1)  # the new one is being written beside the old
+        raise error
+
+    monkeypatch.setattr(os, moment, fail)
+    with pytest.raises(type(error)):
+        write_atomically(path, "new")
+    assert (path.read_text() if old else None) == old
+    assert os.listdir(tmp_path) == (["file.json"] if old else [])
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_a_full_disk_names_the_file_that_was_to_be_written(tmp_path, monkeypatch):
+    path = tmp_path / "file.json"
+    path.write_text("old")
+    monkeypatch.setattr(provenance, "open", lambda *_: open("/dev/full", "wb"), raising=False)
+    with pytest.raises(OSError, match="No space left") as caught:
+        write_atomically(path, "new")
+    assert caught.value.errno == errno.ENOSPC
+    assert caught.value.filename == str(path)
+    assert path.read_text() == "old"
+
+
+@given(JSON)
+def test_json_is_read_back_and_does_not_depend_on_the_order_of_keys(tmp_path_factory, value):
+    path = tmp_path_factory.getbasetemp() / "value.json"
+    write_json(path, value)
+    data = path.read_bytes()
+    assert json.loads(data) == value
+    assert data.endswith(b"\n")
+    write_json(path, _reordered(value))
+    assert path.read_bytes() == data

@@ -1,0 +1,149 @@
+import copy
+import multiprocessing
+import os
+import socket
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from fingerprintlib.errors import FingerprintsError
+from fingerprintlib.runtime import (
+    average_gradients,
+    make_fabric,
+    progress,
+    report_reuse,
+    require_finite,
+    step_generator,
+    update_ema,
+)
+
+
+def draw(*arguments):
+    return torch.randint(2**31, (4,), generator=step_generator(*arguments)).tolist()
+
+
+@settings(max_examples=50)
+@given(st.integers(0, 2**40), st.integers(0, 10**7), st.integers(0, 64))
+def test_randomness_is_a_function_of_seed_step_and_rank(seed, step, rank):
+    here = draw(seed, step, rank)
+    torch.rand(3)  # the global state plays no part
+    assert draw(seed, step, rank) == here
+    neighbours = {
+        (s, t, r)
+        for s in {seed, seed + 1, step}
+        for t in {step, step + 1, seed, max(step - 1, 0)}
+        for r in {rank, rank + 1, step}
+    } - {(seed, step, rank)}
+    streams = [here, *(draw(*neighbour) for neighbour in neighbours)]
+    assert len({tuple(stream) for stream in streams}) == len(streams)
+
+
+def test_a_thousand_steps_have_a_thousand_streams_that_look_uniform():
+    first = torch.stack([torch.rand(8, generator=step_generator(0, step)) for step in range(1000)])
+    assert len(first.unique(dim=0)) == 1000
+    assert abs(first.mean() - 0.5) < 0.02
+    assert abs(torch.corrcoef(torch.stack([first[:-1, 0], first[1:, 0]]))[0, 1]) < 0.1
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.9, 0.999, 1.0])
+def test_the_moving_average_follows_its_formula_and_copies_buffers(decay):
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4))
+    average = copy.deepcopy(network)
+    expected = [parameter.detach().double() for parameter in average.parameters()]
+    for _ in range(5):
+        with torch.no_grad():
+            for parameter in network.parameters():
+                parameter.add_(torch.randn_like(parameter))
+        network(torch.randn(6, 3))
+        update_ema(average, network, decay)
+        expected = [
+            decay * old + (1 - decay) * new.detach().double()
+            for old, new in zip(expected, network.parameters(), strict=True)
+        ]
+    for found, wanted in zip(average.parameters(), expected, strict=True):
+        torch.testing.assert_close(found.detach().double(), wanted, rtol=1e-5, atol=1e-6)
+    assert average[1].num_batches_tracked == 5
+    assert torch.equal(average[1].running_mean, network[1].running_mean)
+    assert average[1].running_mean.abs().max() > 0
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), torch.tensor(-float("inf"))])
+@pytest.mark.parametrize(("kept", "words"), [(None, "Nothing was saved yet"), ("a/b.st", "checkpoint is a/b.st")])
+def test_a_loss_that_is_not_finite_stops_with_step_name_and_mend(value, kept, words):
+    with pytest.raises(FingerprintsError, match=words) as caught:
+        require_finite("discriminator loss", value, 17, kept)
+    for part in ("step 17", f"discriminator loss is {float(value)}", "Lower the learning rate"):
+        assert part in str(caught.value)
+
+
+def test_a_finite_loss_is_a_number():
+    found = require_finite("loss", torch.tensor(1.5), 0)
+    assert (type(found), found) == (float, 1.5)
+
+
+def test_the_bar_is_silent_when_asked(monkeypatch, capsys):
+    monkeypatch.setenv("FINGERPRINTS_QUIET", "1")
+    progress(10, "training", "images").update(10)
+    assert capsys.readouterr() == ("", "")
+    monkeypatch.delenv("FINGERPRINTS_QUIET")
+    bar = progress(10, "training", "images", initial=4)
+    assert bar.n == 4
+    bar.close()
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "training" in err
+
+
+def test_the_words_on_reuse_are_what_the_engine_looks_for(capsys, tmp_path):
+    import nbformat
+
+    from fingerprintlib.engine import _reused
+
+    report_reuse("progan", 61.25)
+    stderr = nbformat.v4.new_output("stream", name="stderr", text=capsys.readouterr().err)
+    cell = nbformat.v4.new_code_cell("", outputs=[stderr])
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), tmp_path / "n.ipynb")
+    assert _reused(tmp_path / "n.ipynb", 10.0)["from_scratch"] == pytest.approx(71.25, abs=0.06)
+
+
+def test_one_process_keeps_its_gradients():
+    network = nn.Linear(2, 1)
+    network.weight.grad = torch.tensor([[1.0, 2.0]])
+    average_gradients(make_fabric("cpu", "32-true"), network)
+    assert network.weight.grad.tolist() == [[1.0, 2.0]]
+    assert network.bias.grad is None
+
+
+def _average_in_a_process(rank, shared, results):
+    os.environ.update(shared, RANK=str(rank), LOCAL_RANK=str(rank))
+    fabric = make_fabric("cpu", "32-true")
+    network = nn.Linear(2, 1)
+    network.weight.grad = torch.tensor([[1.0, 10.0]]) * (1 + 2 * fabric.global_rank)
+    average_gradients(fabric, network)
+    results.put((fabric.world_size, network.weight.grad.tolist(), network.bias.grad))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_two_processes_average_theirs():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    shared = {  # what torchrun sets
+        **{"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"},
+        **{"GROUP_RANK": "0", "NODE_RANK": "0", "TORCHELASTIC_RUN_ID": "test"},
+    }
+    context = multiprocessing.get_context("fork")
+    results = context.Queue()
+    processes = [context.Process(target=_average_in_a_process, args=(rank, shared, results)) for rank in (0, 1)]
+    for process in processes:
+        process.start()
+    try:
+        assert [results.get(timeout=60) for _ in processes] == [(2, [[2.0, 20.0]], None)] * 2
+    finally:
+        for process in processes:
+            process.kill()
+            process.join()
