@@ -33,7 +33,9 @@ COMPUTING_PACKAGES = ("matplotlib", "numpy", "pillow", "scikit-image", "scikit-l
 DATA = {"load_claims": "data/paper.yml", "load_paper": "data/paper.yml"}
 
 PARAMETER_LINE = re.compile(
-    r"(?P<name>\w+): (?P<type>\w+) = (?P<default>.+?)\s+# (?P<meaning>.+?) \[(?P<allowed>[^\[\]]+)\]"
+    r"""(?P<name>\w+):[ ](?P<type>\w+)[ ]=[ ](?P<default>"[^"]*"|'[^']*'|[^"'\#]+?)\s+
+    \#[ ](?P<meaning>.+?)[ ]\[(?P<allowed>[^\[\]]+)\]""",
+    re.VERBOSE,
 )
 CELL = re.compile(r"^```\{code-cell\}[^\n]*\n(?P<body>.*?)^```\s*$", re.MULTILINE | re.DOTALL)
 

@@ -66,17 +66,17 @@ def book(profile: str, cores: int | None, settings: tuple[str, ...]) -> None:
 @click.argument("chapter")
 @click.option("-p", "settings", multiple=True, metavar="NAME=VALUE", help="Turn a knob.")
 @click.option("--profile", default="quick", show_default=True, help=PROFILE_HELP)
-def run(chapter: str, settings: tuple[str, ...], profile: str) -> None:
-    """Run one chapter alone, on what the chapters before it left; its pages are not rebuilt."""
+@click.option("--cores", type=click.IntRange(1), help="Processor cores to use.  [default: all]")
+def run(chapter: str, settings: tuple[str, ...], profile: str, cores: int | None) -> None:
+    """Run one chapter, and before it only those that it needs and that have changed; build no pages."""
     from .chapters import Book
-    from .engine import build_folder, run_chapter
+    from .engine import build_book
 
     project = Book()
-    found = project.chapter(chapter)
-    overrides = project.overrides([f"{found.name}.{setting}" for setting in settings]).get(found.name)
-    build = build_folder(project, profile)
-    run_chapter(project, found, profile, project.values(found.name, profile, overrides), build)
-    click.echo(str(build / "executed" / f"{found.name}.ipynb"))
+    name = project.chapter(chapter).name
+    overrides = project.overrides([f"{name}.{setting}" for setting in settings])
+    notebook = f"executed/{name}.ipynb"
+    click.echo(str(build_book(project, profile, overrides, cores or _available_cores(), notebook)))
 
 
 @main.command()

@@ -23,6 +23,9 @@ from .errors import FingerprintsError
 from .provenance import code_hash, file_hash, recipe_hash, write_atomically, write_json
 
 
+REMEMBERED = 5  # runs of a chapter that need not be repeated when a knob is turned back
+
+
 class BookError(FingerprintsError):
     """A chapter or the book did not build; the message names chapter, cell and error."""
 
@@ -90,7 +93,7 @@ def run_chapter(book: Book, chapter: Chapter, profile: str, values: Mapping[str,
 
 
 def run_job(book: Book, job: Job, profile: str, build: Path) -> None:
-    """Run a chapter of the plan, or take over what it gave the last time it ran with the very same of everything.
+    """Run a chapter of the plan, or take over what it gave when it last ran with the very same of everything.
 
     Snakemake runs a chapter again when one of its inputs was written again, and clears its outputs before. Here the
     inputs' contents count: if a chapter before this one ran and came to the same artifacts, nothing has to be done.
@@ -106,7 +109,9 @@ def run_job(book: Book, job: Job, profile: str, build: Path) -> None:
             write_atomically(build / path, (memory / path.replace("/", "-")).read_bytes())
         return
     run_chapter(book, job.chapter, profile, job.values, build)
-    shutil.rmtree(memory.parent, ignore_errors=True)  # only the last run is remembered
+    older = sorted(memory.parent.glob("*"), key=lambda path: path.stat().st_mtime)
+    for forgotten in older[: max(0, len(older) - REMEMBERED + 1)]:
+        shutil.rmtree(forgotten)
     partial = memory.with_suffix(".partial")
     partial.mkdir(parents=True)
     for path in job.outputs.values():
@@ -167,8 +172,15 @@ def environment(**variables: str) -> Iterator[None]:
 # --- the book --------------------------------------------------------------------------------
 
 
-def build_book(book: Book, profile: str, overrides: Mapping[str, Mapping[str, Any]], cores: int) -> Path:
+PAGES = "html/index.html"
+
+
+def build_book(
+    book: Book, profile: str, overrides: Mapping[str, Mapping[str, Any]], cores: int, target: str | None = None
+) -> Path:
     """Run what has changed and build the pages; returns ``html/index.html``.
+
+    With a `target`, the path of something in the build folder, only that and what it needs is made, and returned.
 
     Raises:
         BookError: a chapter or the pages failed.
@@ -181,12 +193,14 @@ def build_book(book: Book, profile: str, overrides: Mapping[str, Mapping[str, An
     write_json(
         config, {"root": str(book.root), "profile": profile, "overrides": {k: dict(v) for k, v in overrides.items()}}
     )
+    _forget_removed_chapters(book, build)
     log, failure, words = build / "snakemake.log", build / "failure.txt", build / "progress.log"
     failure.unlink(missing_ok=True)
     words.write_bytes(b"")
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(book.root / "Snakefile")]
     command += ["--configfile", str(config), "--directory", str(build), "--cores", str(cores)]
     command += ["--quiet", "all", "--rerun-incomplete", "--rerun-triggers", "mtime", "params", "input", "--nolock"]
+    command += [target] if target else []
     # Snakemake's own words go to its log; the jobs, perhaps on other hosts, speak through a file that is read here.
     with open(log, "wb") as sink, _relay(words):
         process = subprocess.Popen(command, stdout=sink, stderr=sink)
@@ -200,7 +214,15 @@ def build_book(book: Book, profile: str, overrides: Mapping[str, Mapping[str, An
         if failure.is_file():
             raise BookError(failure.read_text(encoding="utf-8").strip())
         raise BookError(f"The build failed; its last words: {_tail(log)} All of them: {log}")
-    return build / "html" / "index.html"
+    return build / (target or PAGES)
+
+
+def _forget_removed_chapters(book: Book, build: Path) -> None:
+    """Remove the metrics of chapters that the book no longer has: the ledger reads all that lie there."""
+    names = {chapter.name for chapter in book.chapters}
+    for path in (build / "metrics").glob("*.json"):
+        if path.stem not in names:
+            path.unlink()
 
 
 @contextlib.contextmanager

@@ -1,13 +1,12 @@
 """From an executed notebook and the present text to the page that Jupyter Book reads."""
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import nbformat
 
 from . import __version__
-from .chapters import PROFILES, Chapter
+from .chapters import PARAMETER_LINE, PROFILES, Chapter
 from .errors import FingerprintsError
 
 
@@ -55,8 +54,10 @@ def _describe_image(cell: Any) -> None:
 
 
 def _with_value(line: str, values: Mapping[str, Any]) -> str:
-    match = re.match(r"(\w+): (\w+) = (.+?)(\s+# .*)$", line)
-    return f"{match[1]}: {match[2]} = {values[match[1]]!r}{match[4]}" if match and match[1] in values else line
+    match = PARAMETER_LINE.match(line)
+    if not match or match["name"] not in values:
+        return line
+    return f"{line[: match.start('default')]}{values[match['name']]!r}{line[match.end('default') :]}"
 
 
 def _stamp(values: Mapping[str, Any], profile: str, record: Mapping[str, Any]) -> str:

@@ -34,7 +34,9 @@ def tensors(draw):
 def same_bits(a, b):
     assert a.dtype == b.dtype
     assert a.shape == b.shape
-    return a.contiguous().reshape(-1).view(torch.uint8).tolist() == b.contiguous().reshape(-1).view(torch.uint8).tolist()
+    return (
+        a.contiguous().reshape(-1).view(torch.uint8).tolist() == b.contiguous().reshape(-1).view(torch.uint8).tolist()
+    )
 
 
 METADATA = st.dictionaries(

@@ -1,4 +1,5 @@
 import errno
+import functools
 import hashlib
 import json
 import os
@@ -68,7 +69,10 @@ def test_imports_are_read_off_the_source(package, source, expected):
 
 def test_relative_imports_start_from_the_module_that_has_them(package):
     # In a package `.` is the package itself, in a module it is the package around.
-    assert imports_of("from . import leaf", f"{P}.deep.inner") == [P, *(f"{P}.deep{x}" for x in ("", ".inner", ".inner.leaf"))]
+    assert imports_of("from . import leaf", f"{P}.deep.inner") == [
+        P,
+        *(f"{P}.deep{x}" for x in ("", ".inner", ".inner.leaf")),
+    ]
     assert imports_of("from . import leaf", f"{P}.deep.other") == [P, f"{P}.deep"]
     assert imports_of("from .. import other", f"{P}.deep.inner") == [P, f"{P}.deep", f"{P}.deep.other"]
     assert imports_of("from .. import other", f"{P}.deep.inner.leaf") == [P, f"{P}.deep", f"{P}.deep.other"]
@@ -185,7 +189,8 @@ def test_whatever_goes_wrong_the_old_file_stays_and_nothing_else(tmp_path, monke
 def test_a_full_disk_names_the_file_that_was_to_be_written(tmp_path, monkeypatch):
     path = tmp_path / "file.json"
     path.write_text("old")
-    monkeypatch.setattr(provenance, "open", lambda *_: open("/dev/full", "wb"), raising=False)
+    full = functools.partial(open, "/dev/full", "wb")
+    monkeypatch.setattr(provenance, "open", lambda *_: full(), raising=False)
     with pytest.raises(OSError, match="No space left") as caught:
         write_atomically(path, "new")
     assert caught.value.errno == errno.ENOSPC

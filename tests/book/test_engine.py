@@ -61,16 +61,17 @@ def test_a_failing_cell_names_chapter_cell_and_error(small_book):
     assert _ran(small_book.fingerprints("book", "--profile", "smoke")) == ["second", "book"]
 
 
-def test_run_executes_one_chapter_alone(small_book):
-    result = small_book.fingerprints("run", "first", "-p", "count=5", "--profile", "smoke")
-    assert result.returncode == 0, result.stderr
-    assert json.loads((small_book.root / "_build/smoke/numbers.json").read_text()) == [0, 1, 2, 3, 4]
-
-
-def test_run_without_the_chapters_before_says_so(small_book):
+def test_run_executes_one_chapter_and_what_it_needs(small_book):
+    assert _ran(small_book.fingerprints("run", "second", "--profile", "smoke")) == ["first", "second"]
+    assert _ran(small_book.fingerprints("run", "second", "-p", "factor=3", "--profile", "smoke")) == ["second"]
+    assert json.loads((small_book.root / "_build/smoke/total.json").read_text()) == 3.0
+    # Turned back, the knob costs nothing: the last runs are remembered.
     result = small_book.fingerprints("run", "second", "--profile", "smoke")
-    assert result.returncode == 1
-    assert "The artifact 'numbers' is not there yet" in result.stderr
+    assert _ran(result) == []
+    assert "[second] unchanged" in result.stderr
+    assert json.loads((small_book.root / "_build/smoke/total.json").read_text()) == 1.0
+    assert _ran(small_book.fingerprints("run", "first", "-p", "count=5", "--profile", "smoke")) == ["first"]
+    assert json.loads((small_book.root / "_build/smoke/numbers.json").read_text()) == [0, 1, 2, 3, 4]
 
 
 @pytest.mark.parametrize(

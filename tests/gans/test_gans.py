@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from fingerprintlib.errors import UsageError
-from fingerprintlib.gans import GANS, build
+from fingerprintlib.gans import GANS, SHORT, build
 from fingerprintlib.gans.progan import shrink
 
 
@@ -71,6 +71,13 @@ def test_papers_settings():
     assert [progan.level(p) for p in middles] == [0, 1, 2, 3, 4, 5]
     assert [progan.batch_size(p) for p in middles] == [512, 256, 128, 64, 32, 32]
     assert [progan.learning_rate(p) for p in middles] == [1e-3] * 5 + [1.5e-3]
+
+
+def test_options_for_short_budgets_are_options():
+    assert SHORT.keys() == GANS.keys()
+    for name, options in SHORT.items():
+        settings = build(name, 32, 4, seed=0, **options).recipe["settings"]
+        assert {key: settings[key] for key in options} == options
 
 
 def test_sngan_learning_rate_falls_over_the_last_fifth():

@@ -1,0 +1,418 @@
+import ast
+import math
+
+import jupytext
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fingerprintlib import chapters
+from fingerprintlib.chapters import PROFILES, Book, Chapter, ChapterError, Parameter
+from fingerprintlib.errors import UsageError
+
+from .conftest import ROOT
+
+REAL = Book(ROOT)
+
+
+def knob(line):
+    return Parameter.parse(line)
+
+
+# --- parameter lines ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("a: int = 4  # how many [1..9]", Parameter("a", "int", 4, "how many", 1.0, 9.0)),
+        ("a: int = -4  # a [b] c [-5..-3]", Parameter("a", "int", -4, "a [b] c", -5.0, -3.0)),
+        ("a: float = 0.5  # share [0.25..1]", Parameter("a", "float", 0.5, "share", 0.25, 1.0)),
+        ("a: float = 1e-3  # rate [1e-5..1e-1]", Parameter("a", "float", 0.001, "rate", 1e-5, 0.1)),
+        ("a: float = 1  # an integer will do [0..1]", Parameter("a", "float", 1, "an integer will do", 0.0, 1.0)),
+        ("a: int = 32  # side [32, 64]", Parameter("a", "int", 32, "side", choices=(32, 64))),
+        ('a: str = "x"  # word [x, y z]', Parameter("a", "str", "x", "word", choices=("x", "y z"))),
+        ('a: str = "x # y"  # word [text]', Parameter("a", "str", "x # y", "word")),
+        ("  a: bool = True  # whether [True, False]  ", Parameter("a", "bool", True, "whether", choices=(True, False))),
+    ],
+)
+def test_every_form_of_a_parameter_line(line, expected):
+    assert knob(line) == expected
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "a = 4  # how many [1..9]",  # no type
+        "a: int  # how many [1..9]",  # no default
+        "a: int = 4",  # no meaning
+        "a: int = 4  # how many",  # nothing allowed
+        "a: int = 4  # [1..9]",
+        "a: list = 4  # of no known type [1..9]",
+        "a: int = 4  # more after it [1..9] really",
+        "a: int = four  # a name for a value [1..9]",
+        "a: int = 2 * 2  # an expression [1..9]",
+        "a: int = 4  # three bounds [1..5..9]",
+        "a: int = 4  # bounds that are none [one..nine]",
+        "a: int = 4  # a list of words [four, five]",
+        "a: int = 4  # a list of other types [4, 5.0]",
+        "a: int = 4  # text for a number [text]",
+        "a: bool = True  # text for a truth [text]",
+        "a: bool = True  # a range of truths [0..1]",
+        'a: str = "b"  # a range of words [a..c]',
+        "a: int = 0  # the default is out of range [1..9]",
+        "a: int = 4.0  # the default is of another type [1..9]",
+        "a: int = True  # the default is of another type [0..9]",
+        'a: str = "z"  # the default is not in the list [x, y]',
+        "a: int = 4  # the bounds are the wrong way round [9..1]",
+    ],
+)
+def test_other_lines_are_refused_as_the_chapters_mistake(line):
+    with pytest.raises(ChapterError) as caught:
+        knob(line)
+    assert repr(line) in str(caught.value)
+
+
+# --- values -------------------------------------------------------------------------------------
+
+COUNT = knob("count: int = 4  # how many [-50..50]")
+SHARE = knob("share: float = 0.5  # how much [-2.5..50]")
+FLAG = knob("flag: bool = True  # whether [True, False]")
+WORD = knob('word: str = "x"  # which [x, y, 1, True]')
+FREE = knob('free: str = "x"  # any [text]')
+SIDE = knob("side: int = 32  # side [32, 64]")
+HALF = knob("half: float = 0.5  # one of few [0.5, 1]")
+KNOBS = [COUNT, SHARE, FLAG, WORD, FREE, SIDE, HALF]
+
+ANY = (
+    st.integers(-60, 60)
+    | st.integers()
+    | st.floats()
+    | st.floats(-3, 60)
+    | st.booleans()
+    | st.text(max_size=4)
+    | st.sampled_from(["x", "y", "1", "True", 32, 64, 0.5, 1, 1.0, None, 10**400])
+    | st.lists(st.integers(), max_size=2)
+)
+
+
+def allowed(parameter, value):
+    """The rule once more, in other words."""
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    return {
+        "count": whole and -50 <= value <= 50,
+        "share": (whole or isinstance(value, float)) and -2.5 <= value <= 50,
+        "flag": isinstance(value, bool),
+        "word": isinstance(value, str) and value in ("x", "y", "1", "True"),
+        "free": isinstance(value, str),
+        "side": whole and value in (32, 64),
+        "half": (whole or isinstance(value, float)) and value in (0.5, 1),
+    }[parameter.name]
+
+
+@given(st.sampled_from(KNOBS), ANY)
+def test_check_passes_what_is_allowed_and_refuses_all_else(parameter, value):
+    if allowed(parameter, value):
+        found = parameter.check(value, "here")
+        assert found == value
+        assert type(found).__name__ == parameter.type
+    else:
+        with pytest.raises(UsageError, match=f"^here: {parameter.name} = ") as caught:
+            parameter.check(value, "here")
+        assert f"must be {parameter.allowed}" in str(caught.value)
+
+
+@given(st.sampled_from(KNOBS), ANY)
+def test_from_text_reads_what_str_wrote(parameter, value):
+    if allowed(parameter, value):
+        found = parameter.from_text(str(value), "here")
+        assert (found, type(found)) == (value, type(parameter.check(value, "here")))
+
+
+@given(
+    st.sampled_from(KNOBS),
+    st.text(max_size=8) | st.sampled_from(["{[]: 1}", "(" * 300, "9" * 5000, "\0", "nan", "inf"]),
+)
+def test_from_text_gives_an_allowed_value_or_one_kind_of_error(parameter, text):
+    try:
+        value = parameter.from_text(text, "here")
+    except UsageError:
+        return
+    assert allowed(parameter, value)
+
+
+@pytest.mark.parametrize(
+    ("parameter", "text", "expected"),
+    [
+        (FLAG, "true", True),
+        (FLAG, " FALSE ", False),
+        (FLAG, "1", None),
+        (FLAG, "yes", None),
+        (COUNT, " 7 ", 7),
+        (COUNT, "7.0", None),
+        (COUNT, "True", None),
+        (SHARE, "7", 7.0),
+        (SHARE, "1e-3", 0.001),
+        (SHARE, "nan", None),
+        (SHARE, "", None),
+        (WORD, "1", "1"),
+        (WORD, " x", None),
+    ],
+)
+def test_from_text_examples(parameter, text, expected):
+    if expected is None:
+        with pytest.raises(UsageError):
+            parameter.from_text(text, "here")
+    else:
+        found = parameter.from_text(text, "here")
+        assert (found, type(found)) == (expected, type(expected))
+
+
+def test_what_is_allowed_is_said_in_words():
+    assert [p.allowed for p in (COUNT, SHARE, FLAG, FREE)] == [
+        "from -50 to 50",
+        "from -2.5 to 50",
+        "one of True, False",
+        "any text",
+    ]
+
+
+# --- the real book ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("chapter", REAL.chapters, ids=lambda chapter: chapter.name)
+def test_cells_are_those_that_jupytext_sees(chapter):
+    cells = [cell for cell in jupytext.reads(chapter.text, fmt="md:myst").cells if cell.cell_type == "code"]
+    assert [source.rstrip("\n") for _, source in chapter.cells] == [cell.source for cell in cells]
+    assert [tags for tags, _ in chapter.cells] == [cell.metadata.get("tags", []) for cell in cells]
+
+
+@pytest.mark.parametrize("chapter", REAL.chapters, ids=lambda chapter: chapter.name)
+def test_parameters_are_what_python_makes_of_their_cell(chapter):
+    (source,) = [source for tags, source in chapter.cells if "parameters" in tags]
+    names: dict = {}
+    exec(source, names)
+    assert {name: names[name] for name in chapter.parameters} == chapter.values()
+    assert list(chapter.parameters) == list(names["__annotations__"])
+    for parameter in chapter.parameters.values():
+        assert len(parameter.meaning) > 5
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_every_profile_is_valid_and_plans_every_chapter(profile):
+    jobs = REAL.plan(profile)
+    assert [job.chapter.name for job in jobs] == [chapter.name for chapter in REAL.chapters]
+    for name, values in REAL.profile(profile).items():
+        (job,) = [job for job in jobs if job.chapter.name == name]
+        assert job.values == {**REAL.chapter(name).values(), **values}
+    made = set()
+    for job in jobs:
+        assert set(job.inputs) <= made
+        made |= set(job.outputs.values())
+    assert len(made) == sum(len(job.outputs) for job in jobs)  # no two write the same file
+
+
+def test_titles_and_names():
+    for chapter in REAL.chapters:
+        assert REAL.chapter(chapter.name) is REAL.chapter(chapter.path.stem) is chapter
+        assert f"# {chapter.title}\n" in chapter.text
+    with pytest.raises(UsageError, match=f"Did you mean '{REAL.chapters[0].name}'"):
+        REAL.chapter(REAL.chapters[0].name + "s")
+
+
+# --- a book of its own --------------------------------------------------------------------------
+
+PAGE = """---
+kernelspec: {{name: python3}}
+fingerprints: {{{artifacts}}}
+---
+# {title}
+
+Prose.
+
+```{{code-cell}}
+:tags: [parameters]
+
+# a comment
+steps: int = 4  # how many [1..9]
+
+share: float = 0.5  # how much [0..1]
+```
+
+```{{code-cell}}
+---
+tags: [hide-input]
+---
+{code}
+```
+"""
+
+
+@pytest.fixture
+def book(tmp_path):
+    """A function that writes pages (artifacts, code) and returns the book of them."""
+    (tmp_path / "_config.yml").touch()
+    (tmp_path / "book" / "profiles").mkdir(parents=True)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "paper.yml").write_text("verified: []\n")
+
+    def write(*pages, **profiles):
+        names = []
+        for number, (artifacts, code) in enumerate(pages, 1):
+            names.append(f"{number:02}-page{number}")
+            text = PAGE.format(artifacts=artifacts, code=code, title=f"Page {number}")
+            (tmp_path / "book" / f"{names[-1]}.md").write_text(text)
+        listing = "".join(f"- file: {name}\n" for name in names)
+        (tmp_path / "book" / "_toc.yml").write_text(f"root: intro\nchapters:\n{listing}")
+        for profile in PROFILES:
+            (tmp_path / "book" / "profiles" / f"{profile}.yml").write_text(profiles.get(profile, ""))
+        return Book(tmp_path)
+
+    return write
+
+
+def test_a_chapter_as_data(book):
+    (chapter,) = book(("opens: [], makes: [a, b]", "x = 1")).chapters
+    assert (chapter.name, chapter.title, chapter.opens, chapter.makes) == ("page1", "Page 1", (), ("a", "b"))
+    assert chapter.cells[1] == (["hide-input"], "x = 1\n")
+    assert chapter.values() == {"steps": 4, "share": 0.5}
+
+
+def test_layers_of_values(book):
+    made = book(("", ""), quick="page1: {steps: 6, share: 1}\n", smoke="01-page1: {steps: 2}\n", full="page1:\n")
+    assert made.values("page1", "quick") == {"steps": 6, "share": 1.0}
+    assert made.values("page1", "quick", {"steps": 7}) == {"steps": 7, "share": 1.0}
+    assert made.values("page1", "smoke") == {"steps": 2, "share": 0.5}  # the file's name will do
+    assert made.values("page1", "full") == {"steps": 4, "share": 0.5}
+    assert made.overrides(["page1.steps=8", "01-page1.share=0.25"]) == {"page1": {"steps": 8, "share": 0.25}}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("page1: {stesp: 6}", "Did you mean 'steps'"),
+        ("page2: {steps: 6}", "Did you mean 'page1'"),
+        ("page1: {steps: 60}", "Profile quick, chapter page1: steps = 60 is out of range"),
+        ("page1: {steps: '6'}", "not of type int"),
+        ("page1: {steps: yes}", "not of type int"),
+        ("page1: {share: 1" + "0" * 400 + "}", "not of type float"),
+        ("page1: 6", "not parameters with their values"),
+        ("- page1", "must be names with values"),
+        ("page1: {steps: 6", "Profile quick cannot be read as YAML"),
+    ],
+)
+def test_a_mistake_in_a_profile_is_a_usage_error(book, text, words):
+    with pytest.raises(UsageError, match=words):
+        book(("", ""), quick=text).plan("quick")
+
+
+@pytest.mark.parametrize("artifacts", ["opens: [a]", "opens: [a], makes: [a]"])
+def test_an_artifact_that_no_earlier_chapter_makes(book, artifacts):
+    with pytest.raises(ChapterError, match=r"01-page1\.md opens 'a', which no earlier chapter makes"):
+        book((artifacts, ""), ("makes: [a]", "")).plan("quick")
+
+
+def test_an_artifact_that_two_chapters_make(book):
+    with pytest.raises(ChapterError, match=r"02-page2\.md makes 'a'"):
+        book(("makes: [a]", ""), ("makes: [a]", "")).plan("quick")
+
+
+def test_inputs_and_outputs(book):
+    jobs = book(("makes: [a]", ""), ("opens: [a], makes: [b]", ""), ("opens: [metrics, b]", "")).plan("quick")
+    assert [job.inputs for job in jobs] == [[], ["a.json"], ["metrics/page1.json", "metrics/page2.json", "b.json"]]
+    assert jobs[0].outputs == {
+        "notebook": "executed/page1.ipynb",
+        "metrics": "metrics/page1.json",
+        "timing": "timings/page1.json",
+        "a": "a.json",
+    }
+
+
+def test_the_fingerprint_is_of_code_values_and_library_but_not_of_prose(book, monkeypatch):
+    def fingerprint(code="from fingerprintlib import claims", prose="Prose.", **values):
+        made = book(("", code))
+        path = made.chapters[0].path
+        path.write_text(path.read_text().replace("Prose.", prose))
+        (chapter,) = Book(made.root).chapters
+        return chapter.fingerprint({**chapter.values(), **values})
+
+    base = fingerprint()
+    assert fingerprint(prose="Other prose, `code` too.") == base
+    assert fingerprint(steps=5) != base
+    assert fingerprint("from fingerprintlib import claims\n\nx = 1") != base
+
+    asked = []
+    monkeypatch.setattr(chapters, "code_hash", lambda modules: asked.append(set(modules)) or "another")
+    assert fingerprint() != base
+    assert asked == [{"fingerprintlib", "fingerprintlib.claims"}]
+    monkeypatch.undo()
+    monkeypatch.setattr(chapters.metadata, "version", lambda name: "0")
+    assert fingerprint() != base
+
+
+def test_the_papers_figures_count_where_they_are_shown(book):
+    shows, computes = book(("", "from fingerprintlib.claims import load_claims"), ("", "x = 1")).chapters
+    before = [chapter.fingerprint({}) for chapter in (shows, computes)]
+    paper = shows.path.parents[1] / "data" / "paper.yml"
+    paper.write_text("verified: [[attribution, celeba, knn]]\n")
+    after = [chapter.fingerprint({}) for chapter in (shows, computes)]
+    assert (before[0] == after[0], before[1] == after[1]) == (False, True)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "%matplotlib inline\nfrom fingerprintlib import claims",
+        "%%time\nfrom fingerprintlib import claims",
+        "if True:\n    !ls\n    from fingerprintlib import claims",
+        "from fingerprintlib import claims\n\nx = (\n    '%d'\n    % 3\n)",
+    ],
+)
+def test_lines_for_ipython_do_not_hide_imports(book, monkeypatch, code):
+    asked = []
+    monkeypatch.setattr(chapters, "code_hash", lambda modules: asked.append(set(modules)) or "")
+    book(("", code)).chapters[0].fingerprint({})
+    assert asked == [{"fingerprintlib", "fingerprintlib.claims"}]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("x = 1", "x = = 1", r"01-page1\.md has a cell that is not Python: .*x = = 1"),
+        ("[parameters]", "[parameter]", "has 0 cells tagged 'parameters'"),
+        ("[parameters]", "[parameters", "options of a cell of 01-page1.md cannot be read as YAML"),
+        ("tags: [hide-input]", "tags: [parameters]", "has 2 cells tagged 'parameters'"),
+        ("kernelspec: {name", "kernelspec: {{name", "front matter of 01-page1.md cannot be read as YAML"),
+        ("[1..9]", "[1-9]", "steps: int = 4"),
+    ],
+)
+def test_a_mistake_in_a_chapters_text_is_told_before_anything_runs(book, old, new, words):
+    made = book(("", "x = 1"))
+    path = made.root / "book" / "01-page1.md"
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
+    with pytest.raises(ChapterError, match=words):
+        Book(made.root).plan("quick")
+
+
+def test_the_book_is_found_from_its_folders_and_nowhere_else(book, tmp_path, monkeypatch):
+    made = book(("", ""))
+    monkeypatch.chdir(made.root / "book" / "profiles")
+    assert Book().root == made.root
+    for elsewhere in (made.root / "book", ROOT / "tests"):
+        with pytest.raises(UsageError, match="There is no book in"):
+            Book(elsewhere)
+
+
+def test_parameters_in_the_real_chapters_are_literals():
+    """Otherwise the rules above, which compare with Python's own reading, would say nothing."""
+    for chapter in REAL.chapters:
+        (source,) = [source for tags, source in chapter.cells if "parameters" in tags]
+        assert all(isinstance(node, ast.AnnAssign) for node in ast.parse(source).body)
+        assert all(math.isfinite(v) for v in chapter.values().values() if isinstance(v, float))
+
+
+def test_a_page_without_code_is_no_chapter(tmp_path):
+    (tmp_path / "05-words.md").write_text("Words only.\n")
+    page = Chapter(tmp_path / "05-words.md")
+    assert (page.is_notebook, page.title, page.name, page.makes) == (False, "words", "words", ())

@@ -1,0 +1,316 @@
+import errno
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from importlib import metadata
+from types import SimpleNamespace
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from fingerprintlib import __version__, doctor, offline, photos
+from fingerprintlib.cli import main
+from fingerprintlib.errors import FingerprintsError, UsageError, unknown
+
+from .conftest import ROOT
+
+
+@pytest.fixture
+def in_project(monkeypatch):
+    monkeypatch.chdir(ROOT)
+
+
+def run(*arguments):
+    return CliRunner().invoke(main, arguments)
+
+
+@pytest.fixture
+def failing(monkeypatch):
+    """A command that raises what it is given."""
+
+    def make(error):
+        def command():
+            raise error
+
+        monkeypatch.setitem(main.commands, "fail", click.Command("fail", callback=command))
+
+    return make
+
+
+# --- help ---------------------------------------------------------------------------------------
+
+
+def test_help_answers_at_once():
+    """Heavy packages are imported where they are used."""
+    code = (
+        "import sys, fingerprintlib.cli as cli\n"
+        "try: cli.main(['--help'])\n"
+        "finally: print(*sys.modules, file=sys.stderr)"
+    )
+    seconds = []
+    for _ in range(3):
+        start = time.perf_counter()
+        result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+        seconds.append(time.perf_counter() - start)
+        assert result.returncode == 0
+    assert {"book", "run", "chapters", "doctor", "timings"} <= set(result.stdout.split())
+    modules = {name.split(".")[0] for name in result.stderr.split()}
+    assert "click" in modules
+    assert not modules & {"torch", "numpy", "matplotlib", "papermill", "nbformat", "scipy", "yaml", "PIL", "skimage"}
+    assert min(seconds) < 0.5
+
+
+@pytest.mark.parametrize("command", ["book", "run", "chapters", "doctor", "timings"])
+def test_every_command_explains_itself(command):
+    result = run(command, "--help")
+    assert result.exit_code == 0
+    assert f"main {command} [OPTIONS]" in result.output
+    assert len(result.output) > 120
+
+
+def test_what_only_the_build_calls_is_not_advertised(tmp_path, monkeypatch):
+    assert not {"job", "pages"} & set(run("--help").stdout.split())
+    monkeypatch.chdir(tmp_path)
+    result = run("job", "attribution", "--threads", "1")
+    assert (result.exit_code, result.stderr) == (
+        2,
+        "Error: This command belongs to the build: run `fingerprints book`.\n",
+    )
+
+
+def test_version():
+    assert run("--version").output == f"fingerprints, version {__version__}\n"
+    assert metadata.version("fingerprintlib") == __version__
+
+
+def test_the_chapters_are_listed_for_people_and_programs(in_project):
+    import json
+
+    listing = json.loads(run("chapters", "--json").stdout)
+    words = run("chapters").stdout
+    for chapter in listing:
+        assert f"{chapter['name']}: {chapter['title']}\n" in words
+        for parameter in chapter["parameters"]:
+            assert f"  {parameter['name']} = {parameter['default']!r}  {parameter['meaning']}; " in words
+
+
+# --- failures -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "sentence"),
+    [
+        (FingerprintsError("The loss is nan."), 1, "Error: The loss is nan."),
+        (UsageError("There is no knob."), 2, "Error: There is no knob."),
+        (
+            OSError(errno.ENOSPC, "No space left on device", "a/b.json"),
+            1,
+            "Error: The disk is full (writing a/b.json): free some space, then run the command again.",
+        ),
+        (
+            OSError(errno.ENOSPC, "No space left on device"),
+            1,
+            "Error: The disk is full (writing a file): free some space, then run the command again.",
+        ),
+        (PermissionError(errno.EACCES, "Permission denied", "a/b.json"), 1, "Error: a/b.json: Permission denied."),
+        (KeyboardInterrupt(), 130, "Stopped. What was finished is kept; the same command goes on from there."),
+        (click.Abort(), 130, "Stopped. What was finished is kept; the same command goes on from there."),
+    ],
+)
+def test_a_failure_is_one_sentence_and_a_status(failing, error, status, sentence):
+    failing(error)
+    result = run("fail")
+    assert result.exit_code == status
+    assert result.stderr.strip() == sentence
+    assert result.stdout == ""
+
+
+def test_debug_shows_the_traceback(failing):
+    failing(FingerprintsError("The loss is nan."))
+    result = run("--debug", "fail")
+    assert isinstance(result.exception, FingerprintsError)
+    assert "Error:" not in result.stderr
+
+
+def test_a_bug_is_not_dressed_up(failing):
+    failing(ZeroDivisionError("a bug"))
+    assert isinstance(run("fail").exception, ZeroDivisionError)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_a_full_disk_under_standard_output_is_told():
+    code = "from fingerprintlib.cli import main; main(['chapters', '--json'])"
+    with open("/dev/full", "w") as full:
+        result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert result.returncode == 1
+    assert "The disk is full" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_reader_who_has_enough_is_no_error():
+    """As `fingerprints chapters | head -1`."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    code = "from fingerprintlib.cli import main; main(['chapters'])"
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, stdout=writing, stderr=subprocess.PIPE, text=True)
+    os.close(writing)
+    assert result.stderr == ""
+
+
+def test_ctrl_c_stops_with_a_sentence():
+    code = (
+        "import time, click\nfrom fingerprintlib.cli import main\n"
+        "main.add_command(click.Command('wait', callback=lambda: (print('ready', flush=True), time.sleep(60))))\n"
+        "main(['wait'])"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert err == "\nStopped. What was finished is kept; the same command goes on from there.\n"
+
+
+def test_an_unknown_name_gets_the_nearest():
+    assert str(unknown("profile", "quik", ("smoke", "quick"))) == "Unknown profile 'quik'. Did you mean 'quick'?"
+    assert str(unknown("profile", 7, ("smoke", "quick"))) == "Unknown profile 7. There is: smoke, quick."
+    assert str(unknown("profile", "x", [])) == "Unknown profile 'x'. There is: none."
+    assert unknown("profile", "x", []).exit_status == 2
+
+
+# --- doctor -------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def findings():
+    """Everything examined once, with the real checks."""
+    before = os.getcwd()
+    os.chdir(ROOT)
+    try:
+        return {finding.name: finding for finding in doctor.examine()}
+    finally:
+        os.chdir(before)
+
+
+def test_all_is_well_here(findings):
+    assert [str(finding) for finding in findings.values() if not finding.ok] == []
+    assert set(findings) == {"python", "packages", "torch", "jupyter kernel", "photographs", "book", "disk"}
+    assert all(str(finding).startswith(f"OK    {name}: ") for name, finding in findings.items())
+    assert int(findings["photographs"].detail.split()[0]) > 5
+
+
+@pytest.fixture
+def only(monkeypatch, in_project):
+    """Run the command with one of the checks."""
+
+    def choose(check):
+        monkeypatch.setattr(doctor, "examine", lambda: [doctor._guarded(check)])
+        return run("doctor")
+
+    return choose
+
+
+def test_nothing_missing_is_status_0(only):
+    result = only(doctor._python)
+    assert (result.exit_code, result.stderr) == (0, "")
+
+
+def failed(result, *words):
+    assert result.exit_code == 1
+    (line,) = result.stdout.splitlines()
+    assert line.startswith("FAIL  ")
+    assert line.endswith(".")
+    assert ".." not in line
+    for word in words:
+        assert word in line
+    assert result.stderr == "Error: Something is missing; the lines marked FAIL say what to do.\n"
+
+
+def test_a_missing_package(only, monkeypatch):
+    version = metadata.version
+
+    def without(name):
+        if name in ("papermill", "scikit-image"):
+            raise metadata.PackageNotFoundError(name)
+        return version(name)
+
+    monkeypatch.setattr(doctor.metadata, "version", without)
+    failed(only(doctor._packages), "packages: missing scikit-image, papermill.", "run `make book` again")
+
+
+def test_a_missing_photograph(only, monkeypatch):
+    def gone(photo):
+        raise photos.DatasetError("The photograph x.png is not there. Install scikit-image.")
+
+    monkeypatch.setattr(photos, "_path", gone)
+    for cached in (photos._pixels, photos.open_photos, photos.photos_tiles):
+        getattr(cached, "cache_clear", lambda: None)()
+    failed(only(doctor._photographs), "photographs: The photograph x.png is not there. Install scikit-image.")
+
+
+def test_a_full_disk(only, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=2.2e9))
+    failed(only(doctor._disk), "disk: 2 GB free.", "about 3 GB: free some")
+
+
+def test_a_kernel_that_is_not_there(only, monkeypatch):
+    from jupyter_client import kernelspec
+
+    monkeypatch.setattr(kernelspec, "find_kernel_specs", dict)
+    failed(only(doctor._kernel), "no kernel 'python3'", "ipykernel install")
+
+
+def test_no_book_here(only, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    failed(only(doctor._book), "book: There is no book in", "go to the project's folder.")
+
+
+def test_no_mathjax(only, monkeypatch):
+    monkeypatch.setattr(doctor.importlib.util, "find_spec", lambda name: None)
+    failed(only(doctor._book), "book: MathJax is missing.", "run `make book` again")
+
+
+def test_a_check_that_breaks_is_a_finding(only):
+    def _torch():
+        raise ImportError("libcudart.so is not there")
+
+    failed(only(_torch), "torch: ImportError: libcudart.so is not there.", "Remove .venv")
+
+
+# --- pages without a network --------------------------------------------------------------------
+
+
+class Sphinx(dict):
+    def __init__(self, outdir, format):
+        self.outdir, self.builder = outdir, SimpleNamespace(format=format)
+
+    def connect(self, event, function, priority=500):
+        self[event] = function
+
+
+def test_mathjax_comes_from_a_package_and_thebe_does_not_come(tmp_path):
+    app = Sphinx(tmp_path, "html")
+    assert offline.setup(app)["parallel_read_safe"]
+    context = {"script_files": [SimpleNamespace(filename="sphinx-thebe.js"), "main.js"], "css_files": ["thebe.css"]}
+    app["html-page-context"](app, "page", "page.html", context, None)
+    assert context == {"script_files": ["main.js"], "css_files": []}
+
+    script = tmp_path / "_static" / "mathjax" / "tex-svg.js"
+    app["build-finished"](app, RuntimeError("the build failed"))
+    app["build-finished"](Sphinx(tmp_path, "latex"), None)
+    assert not script.exists()
+    app["build-finished"](app, None)
+    assert script.stat().st_size > 100_000
+    assert "mathjax_path: mathjax/tex-svg.js" in (ROOT / "_config.yml").read_text()
+
+
+def test_without_the_package_of_mathjax_the_pages_do_not_build(tmp_path, monkeypatch):
+    monkeypatch.setattr(offline.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(RuntimeError, match="install the package django-static-mathjax"):
+        offline._copy_mathjax(Sphinx(tmp_path, "html"), None)

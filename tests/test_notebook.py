@@ -1,0 +1,275 @@
+import json
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from fingerprintlib import exercises
+from fingerprintlib.chapters import Book
+from fingerprintlib.engine import _forget_removed_chapters
+from fingerprintlib.errors import FingerprintsError, UsageError
+from fingerprintlib.metrics import wilson_interval
+from fingerprintlib.notebook import Page, Plot
+
+from .conftest import ROOT
+
+
+@pytest.fixture
+def glued(monkeypatch):
+    """What chapters hand to their prose."""
+    found = {}
+    glue = lambda name, value, display: found.update({name: (value, display)})  # noqa: E731
+    monkeypatch.setitem(sys.modules, "myst_nb", SimpleNamespace(glue=glue))
+    return found
+
+
+@pytest.fixture
+def build(tmp_path, monkeypatch, glued):
+    monkeypatch.setenv("FINGERPRINTS_BUILD", str(tmp_path / "_build" / "smoke"))
+    return tmp_path / "_build" / "smoke"
+
+
+@pytest.fixture
+def lab(tmp_path, monkeypatch, glued):
+    monkeypatch.delenv("FINGERPRINTS_BUILD", raising=False)
+    return tmp_path
+
+
+# --- artifacts ----------------------------------------------------------------------------------
+
+
+def test_what_a_chapter_makes_a_later_one_opens(build, tmp_path):
+    Page("first", tmp_path).make("numbers", {"b": [1, 2.5, "née"], "a": None})
+    assert (build / "numbers.json").is_file()
+    assert Page("second", tmp_path).open("numbers") == {"a": None, "b": [1, 2.5, "née"]}
+
+
+def test_what_is_not_made_yet_is_named_with_the_mend(build, tmp_path):
+    (tmp_path / "_build" / "quick").mkdir(parents=True)
+    (tmp_path / "_build" / "quick" / "numbers.json").write_text("1")
+    with pytest.raises(FingerprintsError, match="'numbers' is not there yet: run the chapters before 'second'"):
+        Page("second", tmp_path).open("numbers")  # a build takes nothing from another build
+
+
+def test_the_lab_reads_the_quick_build_and_leaves_it_alone(lab):
+    quick = lab / "_build" / "quick"
+    (quick / "metrics").mkdir(parents=True)
+    (quick / "numbers.json").write_text("1")
+    for name in ("first", "second"):
+        (quick / "metrics" / f"{name}.json").write_text(json.dumps({"chapter": name, "from": "quick"}))
+    page = Page("first", lab)
+    assert page.open("numbers") == 1
+    assert [record["from"] for record in page.metrics_of_all()] == ["quick", "quick"]
+    page.make("numbers", 2)
+    page.finish()
+    assert page.open("numbers") == 2
+    assert (quick / "numbers.json").read_text() == "1"
+    assert (lab / "_build" / "lab" / "numbers.json").is_file()
+    records = page.metrics_of_all()  # its own, and the others' of the quick build
+    assert [(record["chapter"], "from" in record) for record in records] == [("first", False), ("second", True)]
+
+
+def test_the_metrics_of_a_chapter_that_is_gone_are_forgotten(build, tmp_path):
+    book = Book(ROOT)
+    for name in (book.chapters[0].name, "renamed-since"):
+        Page(name, tmp_path).finish()
+    _forget_removed_chapters(book, build)
+    assert [record["chapter"] for record in Page("claims", tmp_path).metrics_of_all()] == [book.chapters[0].name]
+
+
+def test_profiles_share_the_store(build, tmp_path, monkeypatch):
+    store = Page("first", tmp_path).store
+    assert store.is_dir()
+    monkeypatch.setenv("FINGERPRINTS_BUILD", str(tmp_path / "_build" / "quick"))
+    assert Page("first", tmp_path).store == store
+    monkeypatch.delenv("FINGERPRINTS_BUILD")
+    assert Page("first", tmp_path).store == store
+
+
+def test_the_project_is_found_above_the_notebook(lab, monkeypatch):
+    monkeypatch.chdir(ROOT / "book" / "profiles")
+    assert Page("first").root == ROOT
+    monkeypatch.chdir(lab)
+    with pytest.raises(FingerprintsError, match="outside the project's folder"):
+        Page("first")
+
+
+# --- numbers ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "value", [float("nan"), -float("inf"), np.float64("nan"), np.float32("inf"), torch.tensor(float("nan"))]
+)
+def test_a_metric_must_be_finite(build, tmp_path, value):
+    page = Page("first", tmp_path)
+    with pytest.raises(FingerprintsError, match=r"'accuracy' of chapter 'first' is (nan|-?inf)"):
+        page.metric("accuracy", value)
+    page.finish()
+    assert json.loads((build / "metrics" / "first.json").read_text())["metrics"] == {}
+
+
+@pytest.mark.parametrize("value", [None, [1.0], {"a": 1}, np.ones(2).tolist()])
+def test_a_metric_is_a_number_or_a_word(build, tmp_path, value):
+    with pytest.raises(FingerprintsError, match=f"'accuracy' of chapter 'first' is a {type(value).__name__}"):
+        Page("first", tmp_path).metric("accuracy", value)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (0.1 + 0.2, 0.1 + 0.2),
+        (3, 3),
+        ("word", "word"),
+        (np.float64(0.5), 0.5),
+        (np.float32(0.5), 0.5),
+        (np.int64(3), 3),
+        (torch.tensor(0.25), 0.25),
+    ],
+)
+def test_a_metric_goes_to_the_file_and_to_the_prose(build, tmp_path, glued, value, expected):
+    page = Page("first", tmp_path)
+    page.metric("accuracy", value)
+    page.finish()
+    found = json.loads((build / "metrics" / "first.json").read_text())["metrics"]["accuracy"]
+    assert (found, type(found)) == (expected, type(expected))
+    assert glued == {"first.accuracy": (expected, False)}
+
+
+def test_a_claim_is_recorded_with_its_verdict(build, tmp_path):
+    page = Page("first", tmp_path)
+    bounds = {"holds_above": 0.9, "fails_below": 0.4, "conditions": "here"}
+    measured = page.claim("existence", np.float32(0.5), (np.float64(0.25), 0.75), **bounds)
+    page.finish()
+    (record,) = json.loads((build / "metrics" / "first.json").read_text())["claims"]
+    assert record == {**measured.as_dict(), "verdict": "not reproduced at this scale"}
+    assert (record["value"], record["low"], record["high"], record["conditions"]) == (0.5, 0.25, 0.75, "here")
+    with pytest.raises(UsageError, match="finite"):
+        page.claim("existence", float("nan"), (0, 1), holds_above=0.9, fails_below=0.4)
+
+
+def test_the_same_numbers_give_the_same_bytes_in_whatever_order(build, tmp_path):
+    files = set()
+    for names in ("abc", "cab"):
+        page = Page("first", tmp_path)
+        for name in names:
+            page.metric(name, ord(name) / 7)
+            page.make(f"artifact-{name}", {"x": name, "y": 1})
+        page.claim("existence", 0.95, (0.93, 0.97), holds_above=0.9, fails_below=0.4)
+        for _ in range(2):
+            page.finish()
+            files.add((build / "metrics" / "first.json").read_bytes())
+    assert len(files) == 1
+    assert set(json.loads(files.pop())["artifacts"]) == {"artifact-a", "artifact-b", "artifact-c"}
+
+
+def test_an_artifacts_hash_tells_its_content(build, tmp_path):
+    hashes = []
+    for value in (1, 2, 1):
+        page = Page("first", tmp_path)
+        page.make("numbers", value)
+        page.finish()
+        hashes.append(json.loads((build / "metrics" / "first.json").read_text())["artifacts"]["numbers"])
+    assert hashes[0] == hashes[2] != hashes[1]
+
+
+def test_a_figure_is_shown_as_a_picture_with_its_alternative_text(build, tmp_path, monkeypatch):
+    from IPython import display
+    from matplotlib.figure import Figure
+
+    shown = []
+    monkeypatch.setattr(display, "display", lambda image, metadata: shown.append((image.data, metadata)))
+    Page("first", tmp_path).show(Plot(Figure(figsize=(1, 1)), "An empty square."))
+    ((data, metadata),) = shown
+    assert data.startswith(b"\x89PNG")
+    assert metadata == {"alt": "An empty square."}
+
+
+# --- exercises ----------------------------------------------------------------------------------
+
+POINTS = np.array([[1.0, 0.0], [0.0, 1.0], [0.6, 0.5]])
+MODELS = np.array([[1.0, 0.0], [0.0, 1.0]])
+
+# Each with what the book says is right, worked out here by hand, and answers that are nearly so.
+EXERCISES = [
+    (exercises.windows_in_a_tile, {}, 2 * 29**2, [29**2, 2 * 28**2, 2 * 29]),
+    (exercises.windows_in_a_tile, {"tile": 10, "window": 10}, 2, [1, 0]),
+    (exercises.quantization_error, {}, 1 / 255, [2 / 255, 1 / 256, 0]),
+    (exercises.pixels_per_level, {"resolution": 64}, 16, [48, 4096, 15]),
+    (exercises.hinge, {"real": [2, 0.5], "fake": [-3, 0.2]}, 0.25 + 0.6, [0.5 + 1.2, 0.25 + 0.4, 0.85 / 2]),
+    (exercises.linear_penalty, {"resolution": 64, "weight": 0.01}, 10 * (0.64 * 3**0.5 - 1) ** 2, [0, 10 * 0.36**2]),
+    (
+        exercises.wilson,
+        {"correct": 90, "total": 100},
+        wilson_interval(90, 100),
+        [(0.8412, 0.9588), (0.9256, 0.8256), 0.9],
+    ),
+    (
+        exercises.nearest_fingerprint,
+        {"image_fingerprints": POINTS, "model_fingerprints": MODELS, "bias": [0.0, 0.2]},
+        [0, 1, 1],
+        [[0, 1, 0], [1, 0, 0], [0, 1], [[0], [1], [1]]],
+    ),
+    (
+        exercises.verdict,
+        {"low": 0.88, "high": 0.93, "holds_above": 0.9, "fails_below": 0.4},
+        "not reproduced at this scale",
+        ["holds"],
+    ),
+    (
+        exercises.verdict,
+        {"low": 0.9, "high": 0.93, "holds_above": 0.9, "fails_below": 0.4},
+        "holds",
+        ["fails", "Holds", 1],
+    ),
+    (exercises.verdict, {"low": 0.1, "high": 0.3, "holds_above": 0.9, "fails_below": 0.4}, "fails", ["holds", None]),
+]
+IDS = [f"{number}-{exercise[0].__name__}" for number, exercise in enumerate(EXERCISES)]
+
+
+@pytest.fixture(params=EXERCISES, ids=IDS)
+def exercise(request):
+    return request.param
+
+
+def test_every_exercise_is_tried_here():
+    public = {name for name, value in vars(exercises).items() if getattr(value, "__module__", "") == exercises.__name__}
+    assert {name for name in public if not name.startswith("_")} == {exercise[0].__name__ for exercise in EXERCISES}
+
+
+def test_the_right_answer_is_right(exercise, lab, capsys, monkeypatch):
+    check, options, right, _ = exercise
+    answers = [right]
+    if not isinstance(right, str):
+        answers += [np.asarray(right), torch.tensor(right, dtype=torch.float64, requires_grad=True)]
+    for answer in answers:
+        assert check(answer, **options) is True
+        assert capsys.readouterr().out.endswith(": right.\n")
+    monkeypatch.setenv("FINGERPRINTS_BUILD", "anywhere")
+    assert check(right, **options) is True
+
+
+def test_a_wrong_answer_gets_a_hint(exercise, lab, capsys):
+    check, options, _, wrong = exercise
+    for answer in [*wrong, "a word", None, [[1], [2, 3]], float("nan")]:
+        assert check(answer, **options) is False
+        out = capsys.readouterr().out
+        assert ": not yet. " in out
+        assert len(out.split(": not yet. ")[1]) > 20
+
+
+def test_dots_are_no_answer(exercise, lab, capsys, monkeypatch):
+    check, options, _, _ = exercise
+    for _ in range(2):
+        assert check(..., **options) is False
+        assert "replace the ... by your answer" in capsys.readouterr().out
+        monkeypatch.setenv("FINGERPRINTS_BUILD", "anywhere")  # the page is printed with the dots
+
+
+def test_a_wrong_solution_stops_the_build(exercise, build, capsys):
+    check, options, _, wrong = exercise
+    for answer in wrong:
+        with pytest.raises(FingerprintsError, match="the printed solution gives"):
+            check(answer, **options)
+    assert capsys.readouterr().out == ""

@@ -1,0 +1,184 @@
+import inspect
+import itertools
+import warnings
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from fingerprintlib import plots
+from fingerprintlib.metrics import Report
+from fingerprintlib.notebook import Plot
+from fingerprintlib.splits import SPLITS
+
+RANDOM = np.random.default_rng(0)
+NAMES = ("real", "progan", "sngan", "cramergan", "mmdgan")
+
+
+def pixels(*shape):
+    return RANDOM.integers(0, 256, (*shape, 3), np.uint8)
+
+
+def report(*rows):
+    return Report(NAMES[: len(rows)], tuple(rows))
+
+
+HISTORY = {"images": [64, 2000, 4000], "discriminator": [2.0, 1.5, 1.234], "generator": [0.0, -0.5, -0.789]}
+POINTS = [{"step": 10, "validation_accuracy": 0.25}, {"step": 20, "validation_accuracy": 0.625}]
+TILES = [("gan", 0, 0, 16), ("gan", 0, 16, 16), ("train", 16, 0, 16), ("test", 16, 16, 16)]
+ROWS = [
+    ("attribution network", "as they are", 0.912, (0.9, 0.93)),
+    ("attribution network", "equalized", 0.634, (0.6, 0.66)),
+    ("colour histograms only", "as they are", 1.0, (0.98, 1.0)),
+]
+CLAIMS = [("existence", 99.43, 91.2, 90.0, 93.0, "holds"), ("unique-seed", None, 41.5, 30.0, 52.0, "fails")]
+
+# name: (function, arguments, what the alternative text must tell)
+CASES = {
+    "sheet": (plots.sheet, ({"real": pixels(7, 32, 32), "progan": pixels(12, 32, 32)},), ["7 of real", "12 of progan"]),
+    "sheet, one image": (plots.sheet, ({"real": pixels(1, 16, 16)},), ["1 of real"]),
+    "sheet, many": (plots.sheet, ({name: pixels(60, 16, 16) for name in NAMES},), ["60 of mmdgan"]),
+    "tile_map": (
+        plots.tile_map,
+        ([("A cat", pixels(32, 32), TILES), ("A tall tree", pixels(40, 24), TILES[:1])] * 3,),
+        ["6 photographs", "9 tiles for gan", "3 tiles for train", "0 tiles for validation", "3 tiles for test"],
+    ),
+    "growth": (
+        plots.growth,
+        ({name: ([0, 640, 12000], pixels(3, 8, 16, 16)) for name in NAMES[1:]}, 16),
+        [*NAMES[1:], "3 moments"],
+    ),
+    "growth, one": (plots.growth, ({"progan": ([0], pixels(1, 4, 16, 16))},), ["1 moments"]),
+    "losses": (plots.losses, (dict.fromkeys(NAMES[1:], HISTORY),), [*NAMES[1:], "1.23", "-0.79"]),
+    "accuracies": (plots.accuracies, (ROWS, 0.2), ["91.2 %", "63.4 %", "100.0 %", "Chance: 20 %", "equalized"]),
+    "accuracies, many conditions": (
+        plots.accuracies,
+        ([("network", f"attack {n}", n / 10, (0.0, 1.0)) for n in range(8)], 0.2),
+        ["attack 7: 70.0 %"],
+    ),
+    "confusions": (
+        plots.confusions,
+        ({"as they are": report((8, 2, 0), (5, 5, 0), (0, 1, 9)), "equalized": report((0, 4), (4, 0))},),
+        ["real 80 %", "progan 50 %", "sngan 90 %", "equalized: real 0 %, progan 0 %"],
+    ),
+    "confusions, a class without images": (plots.confusions, ({"open": report((3, 1), (0, 0))},), ["real 75 %"]),
+    "responses": (
+        plots.responses,
+        ({"models": np.array([[1, -0.5], [-0.25, 1]]), "images": np.eye(2)}, NAMES[:2]),
+        ["models: 1.00 against -0.38", "images: 1.00 against 0.00"],
+    ),
+    "training_curves": (
+        plots.training_curves,
+        ({f"seed {n}": POINTS for n in range(9)}, 0.2),
+        ["seed 0 ends at 62 %", "seed 8 ends at 62 %", "chance is 20 %"],
+    ),
+    "histograms": (
+        plots.histograms,
+        (
+            {
+                "as they are": {f"s{n}": np.full((2, 4, 4, 3), 20 * n, np.uint8) for n in range(9)},
+                "equalized": {"s0": pixels(2, 4, 4)},
+            },
+        ),
+        ["as they are", "equalized", "s1 20", "s8 160"],
+    ),
+    "ledger": (plots.ledger, (CLAIMS,), ["existence", "91.2 %", "99.43 %", "holds", "unique-seed", "41.5 %", "fails"]),
+    "ledger, nothing measured": (plots.ledger, ([],), ["No claim was measured"]),
+}
+
+
+def test_every_figure_is_tried_here():
+    public = {name for name, value in vars(plots).items() if inspect.isfunction(value) and not name.startswith("_")}
+    public = {name for name in public if getattr(plots, name).__module__ == plots.__name__}
+    assert public == {case[0].__name__ for case in CASES.values()}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_figure_is_drawn_whole_and_tells_its_numbers(case):
+    function, arguments, words = CASES[case]
+    with warnings.catch_warnings(), mpl.rc_context({"font.size": 11, "axes.grid": True}):  # not the book's style
+        warnings.simplefilter("error")  # a layout that collapses warns, and so does a division by zero
+        before = dict(mpl.rcParams)
+        plot = function(*arguments)
+        canvas = FigureCanvasAgg(plot.figure)
+        canvas.draw()
+        assert dict(mpl.rcParams) == before
+    assert isinstance(plot, Plot)
+    assert isinstance(plot.figure, Figure)
+    for word in words:
+        assert word in plot.alt
+    assert plot.alt.endswith(".")
+    assert "nan" not in plot.alt
+    picture = np.asarray(canvas.buffer_rgba())
+    assert picture[..., :3].std() > 1  # something is on it
+    assert picture.shape[1] == int(plots.WIDTH * plots.STYLE["figure.dpi"])
+    # Nothing is cut off at the edges, and no panel has shrunk away.
+    width, height = plot.figure.bbox.size
+    for ax in plot.figure.axes:
+        assert ax.get_window_extent().height > 10
+        box = ax.get_tightbbox(canvas.get_renderer())
+        if box is not None:
+            assert -1 <= box.x0 < box.x1 <= width + 1
+            assert -1 <= box.y0 < box.y1 <= height + 1
+
+
+def test_pictures_show_the_pixels_that_they_were_given():
+    images = pixels(3, 16, 16)
+    figure = plots.sheet({"real": images}, columns=3).figure
+    shown = figure.axes[0].images[0].get_array()
+    for index in range(3):
+        np.testing.assert_array_equal(shown[:16, 18 * index : 18 * index + 16], images[index])
+
+
+def test_accuracies_stand_where_they_are():
+    ax = plots.accuracies(ROWS, 0.2).figure.axes[0]
+    points = {
+        (float(line.get_xdata()[0]), line.get_color())
+        for line in ax.lines
+        if line.get_marker() in plots.MARKERS and len(line.get_xdata()) == 1
+    }
+    assert {x for x, _ in points} == {91.2, 63.4, 100.0}
+    assert len({colour for _, colour in points}) == 2  # two conditions
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["attribution network", "colour histograms only"]
+
+
+def test_a_confusion_matrix_is_in_per_cent_of_its_rows():
+    ax = plots.confusions({"a": report((3, 1), (2, 2))}).figure.axes[0]
+    np.testing.assert_allclose(ax.images[0].get_array(), [[75, 25], [50, 50]])
+    assert [text.get_text() for text in ax.texts] == ["75", "25", "50", "50"]
+
+
+def test_the_ledger_marks_the_papers_figure_only_where_there_is_one():
+    ax = plots.ledger(CLAIMS).figure.axes[0]
+    diamonds = [line for line in ax.lines if line.get_marker() == "D" and len(line.get_xdata())]
+    assert [(float(line.get_xdata()[0]), float(line.get_ydata()[0])) for line in diamonds] == [(99.43, 0.0)]
+
+
+def test_a_histogram_adds_up_to_all_pixels():
+    ax = plots.histograms({"a": {"real": pixels(2, 8, 8), "progan": pixels(3, 8, 8)}}).figure.axes[0]
+    for line in ax.lines:
+        assert np.sum(line.get_ydata()) == pytest.approx(100)
+
+
+def test_tiles_are_numbered_by_their_split():
+    ax = plots.tile_map([("A cat", pixels(32, 32), TILES)], columns=1).figure.axes[0]
+    assert [text.get_text() for text in ax.texts] == [str(SPLITS.index(tile[0]) + 1) for tile in TILES]
+    assert [patch.get_xy() for patch in ax.patches] == [(tile[2] + 2, tile[1] + 2) for tile in TILES]
+
+
+def lightness(colour):
+    """CIE L* of an sRGB colour, by the formulas."""
+    values = [int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5)]
+    red, green, blue = (v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in values)
+    luminance = 0.2126 * red + 0.7152 * green + 0.0722 * blue
+    return 116 * luminance ** (1 / 3) - 16 if luminance > (6 / 29) ** 3 else luminance * (29 / 3) ** 3
+
+
+def test_the_colours_of_five_sources_can_be_told_apart_in_grey():
+    assert lightness("#ffffff") == pytest.approx(100)
+    for one, other in itertools.combinations(plots.PALETTE[:5], 2):
+        assert abs(lightness(one) - lightness(other)) > 8, (one, other)
+    assert lightness(plots.PALETTE[0]) < 25  # the first, "real", is the darkest
+    assert len(plots.MARKERS) == len(set(plots.MARKERS)) == len(plots.PALETTE)
