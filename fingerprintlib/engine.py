@@ -22,7 +22,6 @@ from .chapters import PROFILES, Book, Chapter, Job
 from .errors import FingerprintsError
 from .provenance import code_hash, file_hash, recipe_hash, write_atomically, write_json
 
-
 REMEMBERED = 5  # runs of a chapter that need not be repeated when a knob is turned back
 
 

@@ -5,7 +5,6 @@ image down to 4x4; two dense layers follow. The last one is where the paper's wo
 is that source's *model fingerprint*, the feature it multiplies is the *image fingerprint*, the score is their product.
 """
 
-import math
 from itertools import pairwise
 
 import torch
@@ -13,51 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .errors import UsageError
-from .runtime import step_generator
+from .layers import EqualizedConv2d, EqualizedLinear
 
 SLOPE = 0.2
-HE_GAIN = math.sqrt(2)
-
-
-class EqualizedConv2d(nn.Module):
-    """A convolution with reflect padding whose weights are N(0, 1) and He-scaled at run time, gain / sqrt(fan-in).
-
-    So every weight learns at the same effective rate under Adam (Karras et al. 2018, section 4.1). Bias starts at zero.
-    """
-
-    def __init__(self, inputs: int, outputs: int, side: int, gain: float, generator: torch.Generator):
-        super().__init__()
-        self.scale = gain / math.sqrt(inputs * side * side)
-        self.padding = side // 2
-        self.weight = nn.Parameter(torch.randn(outputs, inputs, side, side, generator=generator))
-        self.bias = nn.Parameter(torch.zeros(outputs))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """``[N, inputs, H, W] -> [N, outputs, H, W]``."""
-        # Autocast would pad in float32, there and back again: a sixth of a training step, for a copy of numbers.
-        with torch.autocast(x.device.type, enabled=False):
-            p = self.padding
-            x = F.pad(x, (p, p, p, p), mode="reflect")
-        return F.conv2d(x, self.weight * self.scale, self.bias)
-
-
-class EqualizedLinear(nn.Module):
-    """A dense layer whose weights are N(0, 1) and He-scaled at run time, gain / sqrt(fan-in); bias starts at zero."""
-
-    def __init__(self, inputs: int, outputs: int, gain: float, generator: torch.Generator):
-        super().__init__()
-        self.scale = gain / math.sqrt(inputs)
-        self.weight = nn.Parameter(torch.randn(outputs, inputs, generator=generator))
-        self.bias = nn.Parameter(torch.zeros(outputs))
-
-    @property
-    def effective_weight(self) -> Tensor:
-        """The weights as they act, ``[outputs, inputs]``."""
-        return self.weight * self.scale
-
-    def forward(self, x: Tensor) -> Tensor:
-        """``[N, inputs] -> [N, outputs]``."""
-        return F.linear(x, self.effective_weight, self.bias)
 
 
 class AttributionNetwork(nn.Module):
@@ -82,17 +39,18 @@ class AttributionNetwork(nn.Module):
         if not 0 < width <= 4:
             raise UsageError(f"width must be above 0 and at most 4, not {width}.")
         self.class_count, self.resolution, self.width = class_count, resolution, width
-        generator = step_generator(seed, 0)
 
         channels = [3]
         for stage in range(resolution.bit_length() - 1, 2, -1):  # 2**stage is the level's side: down to 8
             channels += [self.channels(stage - 1), self.channels(stage - 2)]
         channels.append(self.channels(1))
-        self.convolutions = nn.ModuleList(
-            EqualizedConv2d(inputs, outputs, 3, HE_GAIN, generator) for inputs, outputs in pairwise(channels)
-        )
-        self.dense = EqualizedLinear(self.channels(1) * 4 * 4, self.channels(0), HE_GAIN, generator)
-        self.classifier = EqualizedLinear(self.channels(0), class_count, 1.0, generator)
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(seed)
+            self.convolutions = nn.ModuleList(
+                EqualizedConv2d(inputs, outputs, 3, padding_mode="reflect") for inputs, outputs in pairwise(channels)
+            )
+            self.dense = EqualizedLinear(self.channels(1) * 4 * 4, self.channels(0))
+            self.classifier = EqualizedLinear(self.channels(0), class_count, gain=1.0)
 
     def channels(self, stage: int) -> int:
         """The paper's width at a stage, ``min(1024 / 2**stage, 512)``, times this network's `width`."""

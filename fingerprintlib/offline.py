@@ -19,7 +19,12 @@ def setup(app: Any) -> dict[str, Any]:
 
 def _drop_thebe(app: Any, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
     for kind in ("script_files", "css_files"):
-        context[kind] = [file for file in context.get(kind, []) if "thebe" not in str(getattr(file, "filename", file))]
+        context[kind] = [file for file in context.get(kind, []) if not _is_thebe(file)]
+
+
+def _is_thebe(file: Any) -> bool:
+    """Whether a script or style sheet, perhaps one written into the page, belongs to sphinx-thebe."""
+    return "thebe" in f"{getattr(file, 'filename', file)} {getattr(file, 'attributes', '')}".lower()
 
 
 def _copy_mathjax(app: Any, error: Exception | None) -> None:

@@ -4,6 +4,7 @@ Randomness is a function of ``(seed, step, rank)`` and never a state that wander
 ``n`` draws exactly what the uninterrupted run drew there, on every device.
 """
 
+import logging
 import math
 import os
 import sys
@@ -39,6 +40,8 @@ def make_fabric(accelerator: str = "auto", precision: str = "bf16-mixed") -> Fab
         accelerator: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
         precision: ``"bf16-mixed"`` (about twice as fast on recent CPUs and GPUs) or ``"32-true"``.
     """
+    for name in ("lightning_fabric", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)  # it announces the precision at each call
     devices = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     fabric = Fabric(accelerator=accelerator, devices=devices, precision=precision)  # type: ignore[arg-type]
     fabric.launch()

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ from .gans import GAN, build
 from .gans.training import Images, TrainedGAN, evaluating, train_gan
 from .images import Pixels, quantize
 from .provenance import code_hash, content_hash, recipe_hash
-from .runtime import Fabric, make_fabric, step_generator
+from .runtime import Fabric, make_fabric, report_reuse, step_generator
 from .splits import SPLITS
 
 KIND = "generator"
@@ -50,7 +51,10 @@ class Generator:
 
 @dataclass(frozen=True)
 class GeneratorSource:
-    """A generator as a source of a corpus: image `i` of a split is always the same, and no split shares a latent."""
+    """A generator as a source of a corpus: image `i` of a split is always the same.
+
+    No two splits share a latent, nor do two generators of different names.
+    """
 
     generator: Generator
     seed: int  # of the sampling
@@ -59,7 +63,8 @@ class GeneratorSource:
         """Images `start` to `start + n` of the split, uint8 ``[n, R, R, 3]``."""
         if split not in SPLITS:
             raise unknown("split", split, SPLITS)
-        return sample(self.generator.gan, n, self.seed, start, stream=1 + SPLITS.index(split))
+        stream = crc32(self.generator.name.encode()) * 8 + SPLITS.index(split) + 1
+        return sample(self.generator.gan, n, self.seed, start, stream)
 
     @property
     def provenance(self) -> dict[str, Any]:
@@ -200,7 +205,10 @@ def load_or_train(
         if fabric.global_rank == 0:
             save_generator(path, trained, name)
         fabric.barrier()
-    return load_generator(path)
+        return load_generator(path)
+    generator = load_generator(path)
+    report_reuse(name, generator.card["seconds"])
+    return generator
 
 
 def _restored(recipe: dict[str, Any], tensors: dict[str, Tensor], plain: dict[str, Any]) -> GAN:

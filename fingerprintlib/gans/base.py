@@ -4,11 +4,13 @@ from abc import ABC, abstractmethod
 from copy import deepcopy
 from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar
+from zlib import crc32
 
 import torch
 from torch import Tensor, nn
 
 from ..errors import UsageError, unknown
+from ..runtime import step_generator
 
 RESOLUTIONS = (32, 64, 128)
 
@@ -47,7 +49,8 @@ class GAN(nn.Module, ABC):
         self.width = width
         self.settings = self._configure(options)
         with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(seed)
+            # The name is in it: or the same seed would start CramerGAN and MMDGAN with the very same generator.
+            torch.default_generator.manual_seed(step_generator(seed, crc32(self.name.encode())).initial_seed())
             self.generator, self.discriminator = self.networks()
         self.average = deepcopy(self.generator).requires_grad_(False) if self.settings.ema else None
 

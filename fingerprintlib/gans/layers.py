@@ -46,34 +46,6 @@ def interpolate(real: Tensor, fake: Tensor, rng: torch.Generator) -> Tensor:
     return torch.lerp(real, fake.to(real.dtype), share).requires_grad_()
 
 
-class EqualizedConv2d(nn.Conv2d):
-    """Convolution whose weights are N(0, 1), scaled by He's constant at run time (Karras et al., arXiv 1710.10196)."""
-
-    def __init__(self, inputs: int, outputs: int, kernel: int, gain: float = math.sqrt(2)):
-        super().__init__(inputs, outputs, kernel, padding=kernel // 2)
-        self.scale = gain / math.sqrt(inputs * kernel**2)
-        nn.init.normal_(self.weight)
-        nn.init.zeros_(self.bias)  # type: ignore[arg-type]
-
-    def forward(self, x: Tensor) -> Tensor:
-        """``[N, inputs, H, W]`` -> ``[N, outputs, H, W]``."""
-        return F.conv2d(x, self.weight * self.scale, self.bias, padding=self.padding)
-
-
-class EqualizedLinear(nn.Linear):
-    """Dense layer whose weights are N(0, 1), scaled by He's constant at run time."""
-
-    def __init__(self, inputs: int, outputs: int, gain: float = math.sqrt(2)):
-        super().__init__(inputs, outputs)
-        self.scale = gain / math.sqrt(inputs)
-        nn.init.normal_(self.weight)
-        nn.init.zeros_(self.bias)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """``[N, inputs]`` -> ``[N, outputs]``."""
-        return F.linear(x, self.weight * self.scale, self.bias)
-
-
 def pixel_norm(x: Tensor) -> Tensor:
     """Scale the vector at each pixel, ``x[n, :, ...]``, to unit mean square; shape kept."""
     return x * to_float32(x).square().mean(dim=1, keepdim=True).add(1e-8).rsqrt().to(x.dtype)

@@ -14,10 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..layers import HE_GAIN, EqualizedConv2d, EqualizedLinear
 from .base import GAN, Settings
 from .layers import (
-    EqualizedConv2d,
-    EqualizedLinear,
     gradient_penalty,
     in_float32,
     interpolate,
@@ -124,7 +123,7 @@ class Generator(nn.Module):
 
     def __init__(self, latent: int, channels: list[int]):
         super().__init__()
-        self.dense = EqualizedLinear(latent, channels[0] * 16, gain=math.sqrt(2) / 4)
+        self.dense = EqualizedLinear(latent, channels[0] * 16, gain=HE_GAIN / 4)
         self.first = EqualizedConv2d(channels[0], channels[0], 3)
         self.blocks = nn.ModuleList(
             nn.ModuleList([EqualizedConv2d(below, here, 3), EqualizedConv2d(here, here, 3)])
