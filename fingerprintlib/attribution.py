@@ -5,7 +5,7 @@ one safetensors file, so that no answer can be read against the wrong list of na
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from platform import python_version
@@ -22,7 +22,7 @@ from .images import equalize
 from .metrics import Report
 from .networks import AttributionNetwork
 from .provenance import code_hash, content_hash, recipe_hash
-from .runtime import Fabric, make_fabric, report_reuse
+from .runtime import Fabric, in_parallel, make_fabric, report_reuse
 from .training import apply, check_images, check_labels, fit
 
 KIND = "attributor"
@@ -162,6 +162,11 @@ class Attributor:
             unfinished.unlink()
         fabric.barrier()
         return attributor
+
+    @classmethod
+    def load_or_train_all(cls, calls: Sequence[Mapping[str, Any]]) -> list[Self]:
+        """`load_or_train` for each set of arguments (`folder` and `corpus` too); on a CPU several side by side."""
+        return [cls.load(path) for path in in_parallel(_path_when_trained, calls)]
 
     @classmethod
     def _train(cls, corpus: LabelledImages, settings: dict[str, Any], checkpoint: Path, fabric: Fabric) -> Self:
@@ -327,6 +332,10 @@ def _recipe(corpus: LabelledImages, settings: dict[str, Any]) -> dict[str, Any]:
     code = code_hash(["fingerprintlib.networks", "fingerprintlib.training"])
     names = list(corpus.class_names)
     return {"corpus": corpus.hash, "class_names": names, "colour": corpus.colour, "code": code, "settings": settings}
+
+
+def _path_when_trained(**arguments: Any) -> Path:
+    return Path(arguments["folder"]) / Attributor.load_or_train(**arguments).file_name
 
 
 def _file_name(recipe: dict[str, Any]) -> str:

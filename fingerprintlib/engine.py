@@ -86,9 +86,24 @@ def run_chapter(book: Book, chapter: Chapter, profile: str, values: Mapping[str,
     metrics = build / "metrics" / f"{chapter.name}.json"
     if not metrics.is_file():
         raise BookError(f"Chapter {chapter.name!r} ended without `page.finish()`: add it as its last cell.")
-    seconds = time.perf_counter() - start
-    write_json(build / "timings" / f"{chapter.name}.json", {"seconds": round(seconds, 1), **_reused(partial, seconds)})
+    _record_timing(build, chapter, partial, round(time.perf_counter() - start, 1))
     partial.replace(done)
+
+
+def _record_timing(build: Path, chapter: Chapter, notebook: Path, seconds: float) -> None:
+    """Note what this run took, and what the chapter takes from scratch.
+
+    That is this run's time, unless something was found trained (the library says so on standard error): then the most
+    that a run of the chapter took here.
+    """
+    import nbformat
+
+    outputs = [output for cell in nbformat.read(notebook, 4).cells for output in cell.get("outputs", [])]
+    reused = any("reused, saving" in output.get("text", "") for output in outputs if output.get("name") == "stderr")
+    known = build / "memory" / chapter.name / "cost.json"
+    most = json.loads(known.read_text()) if known.is_file() and reused else 0.0
+    write_json(known, max(most, seconds))
+    write_json(build / "timings" / f"{chapter.name}.json", {"seconds": seconds, "from_scratch": max(most, seconds)})
 
 
 def run_job(book: Book, job: Job, profile: str, build: Path) -> None:
@@ -108,7 +123,7 @@ def run_job(book: Book, job: Job, profile: str, build: Path) -> None:
             write_atomically(build / path, (memory / path.replace("/", "-")).read_bytes())
         return
     run_chapter(book, job.chapter, profile, job.values, build)
-    older = sorted(memory.parent.glob("*"), key=lambda path: path.stat().st_mtime)
+    older = sorted(memory.parent.glob("*/"), key=lambda path: path.stat().st_mtime)
     for forgotten in older[: max(0, len(older) - REMEMBERED + 1)]:
         shutil.rmtree(forgotten)
     partial = memory.with_suffix(".partial")
@@ -116,20 +131,6 @@ def run_job(book: Book, job: Job, profile: str, build: Path) -> None:
     for path in job.outputs.values():
         (partial / path.replace("/", "-")).write_bytes((build / path).read_bytes())
     partial.rename(memory)
-
-
-def _reused(notebook: Path, seconds: float) -> dict[str, float]:
-    """Seconds from scratch: what this run took plus the training that it found done (the library prints it)."""
-    import nbformat
-
-    text = "".join(
-        output.get("text", "")
-        for cell in nbformat.read(notebook, 4).cells
-        for output in cell.get("outputs", [])
-        if output.get("name") == "stderr"
-    )
-    reused = sum(float(found) for found in re.findall(r"reused, saving (\d+(?:\.\d+)?) s", text))
-    return {"from_scratch": round(seconds + reused, 1)}
 
 
 def _heading_of(chapter: Chapter, source: str) -> str:

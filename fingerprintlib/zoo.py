@@ -1,7 +1,7 @@
 """Trained generators: sampled alike whatever the batch or the threads, kept as safe files, trained when missing."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ from .gans import GAN, build
 from .gans.training import Images, TrainedGAN, evaluating, train_gan
 from .images import Pixels, quantize
 from .provenance import code_hash, content_hash, recipe_hash
-from .runtime import Fabric, make_fabric, report_reuse, step_generator
+from .runtime import Fabric, in_parallel, make_fabric, report_reuse, step_generator
 from .splits import SPLITS
 
 KIND = "generator"
@@ -209,6 +209,17 @@ def load_or_train(
     generator = load_generator(path)
     report_reuse(name, generator.card["seconds"])
     return generator
+
+
+def load_or_train_all(calls: Sequence[Mapping[str, Any]]) -> list[Generator]:
+    """`load_or_train` for each set of arguments; on a CPU several are trained side by side."""
+    return [load_generator(path) for path in in_parallel(_path_when_trained, calls)]
+
+
+def _path_when_trained(**arguments: Any) -> Path:
+    path = load_or_train(**arguments).path
+    assert path is not None  # it was loaded
+    return path
 
 
 def _restored(recipe: dict[str, Any], tensors: dict[str, Tensor], plain: dict[str, Any]) -> GAN:

@@ -297,7 +297,12 @@ class Sphinx(dict):
 def test_mathjax_comes_from_a_package_and_thebe_does_not_come(tmp_path):
     app = Sphinx(tmp_path, "html")
     assert offline.setup(app)["parallel_read_safe"]
-    context = {"script_files": [SimpleNamespace(filename="sphinx-thebe.js"), "main.js"], "css_files": ["thebe.css"]}
+    scripts = [
+        SimpleNamespace(filename="sphinx-thebe.js"),
+        SimpleNamespace(filename=None, attributes={"body": "const THEBE_JS_URL = 1"}),  # written into the page
+        "main.js",
+    ]
+    context = {"script_files": scripts, "css_files": ["thebe.css"]}
     app["html-page-context"](app, "page", "page.html", context, None)
     assert context == {"script_files": ["main.js"], "css_files": []}
 
