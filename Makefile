@@ -27,7 +27,11 @@ book: $(READY)  ## run the chapters and build the book (PROFILE=smoke|quick|full
 test: $(READY)  ## run all tests
 	@$(BIN)/python -m pytest
 
+# JupyterLab shows text notebooks as text unless told otherwise; it is told so in this environment only.
 lab: $(READY)  ## open the chapters in JupyterLab
+	@mkdir -p $(VENV)/share/jupyter/lab/settings
+	@echo '{"@jupyterlab/docmanager-extension:plugin": {"defaultViewers": {"markdown": "Jupytext Notebook"}}}' \
+		> $(VENV)/share/jupyter/lab/settings/overrides.json
 	@$(BIN)/jupyter lab --LabApp.default_url=/lab/tree/book
 
 lint: $(READY)  ## check style and types

@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
+from .claims import Entry
 from .images import Pixels, grid
 from .metrics import Report
 from .notebook import Plot
@@ -297,27 +298,24 @@ def histograms(images: Mapping[str, Mapping[str, Pixels]]) -> Plot:
 
 
 @_styled
-def ledger(rows: Sequence[tuple[str, float | None, float, float, float, str]]) -> Plot:
-    """The claims' figures: ours with its interval, and the paper's.
-
-    Args:
-        rows: claim, the paper's figure in per cent or None, ours and its interval in per cent, verdict.
-    """
+def ledger(entries: Sequence[Entry]) -> Plot:
+    """The figures of measured claims that are per cents: ours with its interval, and the paper's."""
+    rows = [(entry, entry.measurement) for entry in entries if entry.measurement and entry.measurement.unit == "%"]
     figure = _figure(0.45 * max(len(rows), 1) + 0.9)
     ax = _axes(figure)[0, 0]
-    for y, (_claim, paper, ours, low, high, _verdict) in enumerate(rows):
-        ax.plot([low, high], [y, y], color=PALETTE[1], lw=2)
-        ax.plot(ours, y, "o", color=PALETTE[1], ms=6)
-        if paper is not None:
-            ax.plot(paper, y, "D", mfc="none", mec=PALETTE[2], ms=6)
-        ax.annotate(f"{ours:.1f}", (ours, y), (0, 6), textcoords="offset points", ha="center", size=7.5)
+    words = []
+    for y, (entry, ours) in enumerate(rows):
+        ax.plot([100 * ours.low, 100 * ours.high], [y, y], color=PALETTE[1], lw=2)
+        ax.plot(100 * ours.value, y, "o", color=PALETTE[1], ms=6)
+        style = {"textcoords": "offset points", "ha": "center", "size": 7.5}
+        ax.annotate(f"{100 * ours.value:.1f}", (100 * ours.value, y), (0, 6), **style)
+        words.append(f"{entry.claim.id}: ours {100 * ours.value:.1f} %, {entry.verdict}")
+        if entry.claim.paper is not None:
+            ax.plot(entry.claim.paper, y, "D", mfc="none", mec=PALETTE[2], ms=6)
+            words[-1] += f", the paper's {entry.claim.paper:g} %"
     ax.plot([], [], "o-", color=PALETTE[1], label="ours, 95 % interval")
     ax.plot([], [], "D", mfc="none", mec=PALETTE[2], label="the paper's (CelebA)", ls="")
-    ax.set_yticks(range(len(rows)), [f"{row[0]}\n{row[5]}" for row in rows])
+    ax.set_yticks(range(len(rows)), [f"{entry.claim.id}\n{entry.verdict}" for entry, _ in rows])
     ax.set(xlim=(0, 104), ylim=(len(rows) - 0.5, -0.6), xlabel="%")
     _legend_below(figure, *ax.get_legend_handles_labels())
-    words = [
-        f"{claim}: ours {ours:.1f} %" + ("" if paper is None else f", the paper's {paper:g} %") + f", {verdict}"
-        for claim, paper, ours, _low, _high, verdict in rows
-    ]
     return Plot(figure, f"Measured claims. {'; '.join(words)}." if words else "No claim was measured.")

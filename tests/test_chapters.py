@@ -416,3 +416,12 @@ def test_a_page_without_code_is_no_chapter(tmp_path):
     (tmp_path / "05-words.md").write_text("Words only.\n")
     page = Chapter(tmp_path / "05-words.md")
     assert (page.is_notebook, page.title, page.name, page.makes) == (False, "words", "words", ())
+
+
+def test_the_chapters_code_is_short_enough_to_be_read_on_a_page():
+    for chapter in Book().chapters:
+        for tags, source in chapter.cells:
+            lines = [line for line in source.splitlines() if line.strip()]
+            assert len(lines) <= 15 or "hide-input" in tags, f"{chapter.path.name}: {lines[0]} ... is a long cell"
+            for line in lines:
+                assert len(line) <= 96, f"{chapter.path.name}: {line}"

@@ -9,6 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from fingerprintlib import plots
+from fingerprintlib.claims import Claim, Entry, Measurement
 from fingerprintlib.metrics import Report
 from fingerprintlib.notebook import Plot
 from fingerprintlib.splits import SPLITS
@@ -33,7 +34,13 @@ ROWS = [
     ("attribution network", "equalized", 0.634, (0.6, 0.66)),
     ("colour histograms only", "as they are", 1.0, (0.98, 1.0)),
 ]
-CLAIMS = [("existence", 99.43, 91.2, 90.0, 93.0, "holds"), ("unique-seed", None, 41.5, 30.0, 52.0, "fails")]
+BOUNDS = {"holds_above": 0.9, "fails_below": 0.55}
+CLAIMS = [
+    Entry(Claim("existence", "", "", 99.43), "a", Measurement("existence", 0.912, 0.90, 0.93, **BOUNDS)),
+    Entry(Claim("unique-seed", "", ""), "a", Measurement("unique-seed", 0.415, 0.30, 0.52, **BOUNDS)),
+    Entry(Claim("frechet-ratio", "", ""), "a", Measurement("frechet-ratio", 7, 6, 8, **BOUNDS, unit="ratio")),
+    Entry(Claim("immunizable", "", "", 72.64), None, None),
+]
 
 # name: (function, arguments, what the alternative text must tell)
 CASES = {

@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from fingerprintlib.errors import FingerprintsError
+from fingerprintlib.errors import FingerprintsError, UsageError
 from fingerprintlib.runtime import (
     average_gradients,
+    in_parallel,
     make_fabric,
     progress,
     report_reuse,
@@ -147,3 +148,30 @@ def test_two_processes_average_theirs():
         for process in processes:
             process.kill()
             process.join()
+
+
+def threads_and(value):
+    return torch.get_num_threads(), value
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_in_parallel_keeps_the_order_and_gives_each_call_one_thread(threads):
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        assert in_parallel(threads_and, [{"value": value} for value in "abc"]) == [(1, value) for value in "abc"]
+    finally:
+        torch.set_num_threads(before)
+
+
+def refuse(value):
+    raise UsageError(f"{value} is refused.")
+
+
+def test_in_parallel_hands_an_error_on():
+    torch.set_num_threads(2)
+    try:
+        with pytest.raises(UsageError, match=r"[ab] is refused\."):
+            in_parallel(refuse, [{"value": "a"}, {"value": "b"}])
+    finally:
+        torch.set_num_threads(1)
