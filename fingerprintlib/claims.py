@@ -145,7 +145,7 @@ def ledger(claims: Iterable[Claim], metrics: Iterable[Mapping[str, Any]]) -> lis
 
 def as_table(entries: Iterable[Entry], decimals: int = 1) -> str:
     """The ledger as a Markdown table; a figure of the paper that a second source confirms has a tick."""
-    lines = ["| Finding | Claim | Paper | Ours | Chapter | Verdict |", "|-|-|-:|-:|-|-|"]
+    lines = ["| Finding | Claim | Paper (✓ confirmed) | Ours | Chapter | Verdict |", "|-|-|-:|-:|-|-|"]
     for entry in entries:
         claim, measured = entry.claim, entry.measurement
         paper = "" if claim.paper is None else f"{claim.paper:g}{' ✓' if claim.verified else ''}"
@@ -153,7 +153,7 @@ def as_table(entries: Iterable[Entry], decimals: int = 1) -> str:
         if measured:
             scale = 100 if measured.unit == "%" else 1
             value, low, high = (f"{scale * x:.{decimals}f}" for x in (measured.value, measured.low, measured.high))
-            ours = f"{value} ({low} to {high})"
+            ours = f"{value} ({low}–{high})"
         chapter = entry.chapter or ""
         lines.append(f"| {claim.finding} | {claim.statement} | {paper} | {ours} | {chapter} | **{entry.verdict}** |")
     return "\n".join(lines)

@@ -166,7 +166,7 @@ def losses(histories: Mapping[str, Mapping[str, Sequence[float]]]) -> Plot:
         seen = np.asarray(history["images"]) / 1000
         ax.plot(seen, history["discriminator"], color=PALETTE[1], lw=1.2, label="discriminator")
         ax.plot(seen, history["generator"], color=PALETTE[4], lw=1.2, ls="--", label="generator")
-        ax.set(title=name, xlabel="images seen (thousands)")
+        ax.set(title=name, xlabel="images (thousands)")
     axes[0].set_ylabel("loss")
     handles, labels = axes[0].get_legend_handles_labels()
     _legend_below(figure, handles, labels)
@@ -187,11 +187,11 @@ def accuracies(rows: Sequence[tuple[str, str, float, tuple[float, float]]], chan
     """
     methods = list(dict.fromkeys(row[0] for row in rows))
     conditions = list(dict.fromkeys(row[1] for row in rows))
-    figure = _figure(0.42 * len(methods) + 0.9)
+    figure = _figure(0.55 * len(methods) + 0.9)
     ax = _axes(figure)[0, 0]
     for method, condition, accuracy, (low, high) in rows:
         which = conditions.index(condition)
-        y = methods.index(method) + 0.16 * (which - (len(conditions) - 1) / 2)
+        y = methods.index(method) + 0.72 * ((which + 0.5) / len(conditions) - 0.5)
         colour = (PALETTE[1], PALETTE[2], PALETTE[0])[which % 3]
         ax.plot([100 * low, 100 * high], [y, y], color=colour, lw=2)
         ax.plot(100 * accuracy, y, marker=_marker(which), ms=5, color=colour, ls="")

@@ -1,7 +1,11 @@
 """The engine, on a book of two small chapters: what runs, what runs again, and what is said when it fails."""
 
 import json
+import os
 import re
+import signal
+import subprocess
+import sys
 import time
 
 import nbformat
@@ -72,6 +76,35 @@ def test_run_executes_one_chapter_and_what_it_needs(small_book):
     assert json.loads((small_book.root / "_build/smoke/total.json").read_text()) == 1.0
     assert _ran(small_book.fingerprints("run", "first", "-p", "count=5", "--profile", "smoke")) == ["first"]
     assert json.loads((small_book.root / "_build/smoke/numbers.json").read_text()) == [0, 1, 2, 3, 4]
+
+
+def test_ctrl_c_stops_with_a_sentence_and_loses_nothing(small_book):
+    small_book.edit(
+        "book/02-second.md",
+        'page = Page("second")',
+        'import time; time.sleep(60 * (factor == 9))\npage = Page("second")',
+    )
+    command = [sys.executable, "-m", "fingerprintlib.cli", "book", "--profile", "smoke", "-s", "second.factor=9"]
+    environment = {**os.environ, "PYTHONPATH": str(small_book.root)}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    process = subprocess.Popen(command, cwd=small_book.root, env=environment, start_new_session=True, **pipes)
+    done = small_book.root / "_build/smoke/executed/first.ipynb"
+    second = small_book.root / "_build/smoke/executed/second.partial.ipynb"
+    for _ in range(600):
+        if done.exists() and second.exists():
+            break
+        time.sleep(0.2)
+    time.sleep(1)
+    os.killpg(process.pid, signal.SIGINT)  # as the terminal does
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert errors.strip().splitlines()[-1] == (
+        "Stopped. What was finished is kept; the same command goes on from there."
+    )
+    assert "Traceback" not in errors
+    assert not (small_book.root / "_build/smoke/html").exists()
+    assert not (small_book.root / "_build/smoke/executed/second.ipynb").exists()
+    assert _ran(small_book.fingerprints("book", "--profile", "smoke")) == ["second", "book"]
 
 
 @pytest.mark.parametrize(
