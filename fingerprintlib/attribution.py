@@ -18,7 +18,7 @@ from torch import Tensor
 from . import __version__
 from .checkpoints import CheckpointError, load_checkpoint, save_checkpoint
 from .errors import UsageError
-from .images import equalize
+from .images import COLOURS, coloured
 from .metrics import Report
 from .networks import AttributionNetwork
 from .provenance import code_hash, content_hash, recipe_hash
@@ -26,7 +26,6 @@ from .runtime import Fabric, in_parallel, make_fabric, report_reuse
 from .training import apply, check_images, check_labels, fit
 
 KIND = "attributor"
-COLOURS = ("as_is", "equalized")
 
 
 class LabelledImages(Protocol):
@@ -46,7 +45,7 @@ class LabelledImages(Protocol):
 
     @property
     def colour(self) -> str:
-        """``"as_is"`` or ``"equalized"``."""
+        """One of `images.COLOURS`."""
 
     def split(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         """uint8 ``[N, H, W, 3]`` and int64 ``[N]`` of ``"train"``, ``"validation"`` or ``"test"``."""
@@ -81,8 +80,8 @@ class Attributor:
     Attributes:
         network: in evaluation mode.
         class_names: the K sources; prediction k means the k-th.
-        colour: ``"as_is"``, or ``"equalized"``: then every image is rank-equalized before it is judged. That leaves an
-            image as it is that is equalized already, so nobody has to say which kind is given.
+        colour: one of `images.COLOURS`; every image is put under that colour control before it is judged. One that has
+            been under it stays as it is, so nobody has to say which kind is given.
         provenance: JSON-able: recipe, history, seconds, versions, device.
     """
 
@@ -295,8 +294,7 @@ class Attributor:
                 f"images are {height}x{width}; this attributor judges {self.resolution}x{self.resolution}. "
                 f"Crop or resize them, or train one for that size."
             )
-        prepare = equalize if self.colour == "equalized" else np.array
-        return apply(function, images, fabric=self.fabric, prepare=prepare)
+        return apply(function, images, fabric=self.fabric, prepare=lambda some: np.array(coloured(some, self.colour)))
 
 
 def _complete(

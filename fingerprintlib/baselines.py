@@ -37,15 +37,65 @@ def channel_histograms(images: np.ndarray, bins: int = 32) -> np.ndarray:
     return histograms
 
 
-class HistogramProbe:
-    """Gradient boosting on `channel_histograms`: how far colours alone tell the sources apart.
+def joint_histograms(images: np.ndarray, levels: int = 6) -> np.ndarray:
+    """How often each colour occurs in an image, wherever it does: red, green and blue together.
 
-    Not a fingerprint but a confound: what this probe attains needs no fingerprint to explain. On rank-equalized images
-    all histograms are alike, and it must score chance.
+    Args:
+        images: uint8 ``[N, H, W, 3]``.
+        levels: equal steps that each channel is divided into, 2 to 16.
+
+    Returns:
+        float32 ``[N, levels**3]``; each histogram sums to 1.
+
+    Raises:
+        UsageError: images of another kind, or `levels` out of range.
+    """
+    check_images(images)
+    if not 2 <= levels <= 16:
+        raise UsageError(f"levels must be from 2 to 16, not {levels}. Use 6.")
+    histograms = np.empty((len(images), levels**3), np.float32)
+    for index, image in enumerate(images):
+        red, green, blue = np.moveaxis(image.astype(np.int64) * levels // 256, -1, 0)
+        codes = (red * levels + green) * levels + blue
+        histograms[index] = np.bincount(codes.ravel(), minlength=levels**3) / codes.size
+    return histograms
+
+
+def largest_ties(images: np.ndarray) -> np.ndarray:
+    """The share of pixels that hold a channel's commonest value, the largest of the three channels.
+
+    The colour controls break ties at random, so these pixels become noise.
+
+    Args:
+        images: uint8 ``[N, H, W, 3]``.
+
+    Returns:
+        float32 ``[N]`` in (0, 1].
+
+    Raises:
+        UsageError: images of another kind.
+    """
+    check_images(images)
+    shares = [max(np.bincount(channel).max() for channel in image.reshape(-1, 3).T) for image in images]
+    return np.array(shares, np.float32) / (images.shape[1] * images.shape[2])
+
+
+class HistogramProbe:
+    """Gradient boosting on histograms: how far colours alone, without any place, tell the sources apart.
+
+    Not a fingerprint but a confound: what this probe attains needs no fingerprint to explain. On equalized images all
+    `channel_histograms` are alike, on grey ones all `joint_histograms` too: there it must score chance.
+
+    Args:
+        joint: use `joint_histograms` in place of `channel_histograms`.
+        seed: of the boosting.
     """
 
-    def __init__(self, bins: int = 32, seed: int = 0):
-        self.bins, self.seed = bins, seed
+    def __init__(self, joint: bool = False, seed: int = 0):
+        self.joint, self.seed = joint, seed
+
+    def _features(self, images: np.ndarray) -> np.ndarray:
+        return joint_histograms(images) if self.joint else channel_histograms(images)
 
     def fit(self, images: np.ndarray, labels: np.ndarray) -> Self:
         """Learn from uint8 images ``[N, H, W, 3]`` and labels ``[N]``.
@@ -60,7 +110,7 @@ class HistogramProbe:
         if len(np.unique(labels)) < 2:
             raise UsageError("labels must hold at least two classes; they are all the same.")
         self.model_ = HistGradientBoostingClassifier(early_stopping=False, random_state=self.seed)
-        self.model_.fit(channel_histograms(images, self.bins), labels)
+        self.model_.fit(self._features(images), labels)
         return self
 
     def predict(self, images: np.ndarray) -> np.ndarray:
@@ -71,7 +121,7 @@ class HistogramProbe:
         """
         if not hasattr(self, "model_"):
             raise UsageError("This HistogramProbe has learned nothing yet. Call fit(images, labels) first.")
-        return self.model_.predict(channel_histograms(images, self.bins)).astype(np.int64)
+        return self.model_.predict(self._features(images)).astype(np.int64)
 
     def score(self, images: np.ndarray, labels: np.ndarray) -> float:
         """Accuracy in [0, 1].

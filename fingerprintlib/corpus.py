@@ -5,7 +5,7 @@ On disk it is a folder of two plain NumPy files and a card::
     images.npy   uint8 [N, H, W, 3]     split by split, class by class
     labels.npy   int64 [N]              positions in the card's class names
     card.json    classes, counts, provenance of each source, hashes
-    equalized/   the same corpus with the colour control applied (made on first use)
+    equalized/   the same corpus under a colour control (made on first use; so is grey/)
 
 A corpus is built in a folder beside it (``NAME.partial``) and gets its name only when it is whole and was read back.
 A build that was killed goes on where it stopped.
@@ -27,12 +27,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import FingerprintsError, UsageError, unknown
-from .images import Pixels, equalize
+from .images import COLOURS, Pixels, coloured
 from .provenance import content_hash, file_hash, recipe_hash, write_atomically, write_json
 from .splits import SPLITS
 
 FORMAT = "fingerprintlib-corpus-1"
-COLOURS = ("as_is", "equalized")
 CHUNK = 256  # images between two entries of the journal: what a killed build loses at most
 
 
@@ -77,7 +76,7 @@ class Corpus:
 
     @property
     def colour(self) -> str:
-        """``as_is`` or ``equalized``."""
+        """One of `images.COLOURS`."""
         return str(self.card["recipe"]["colour"])
 
     @property
@@ -101,35 +100,36 @@ class Corpus:
         return self._images[here[name]], self._labels[here[name]]
 
     def coloured(self, colour: str) -> "Corpus":
-        """This corpus with or without the colour control (`images.equalize`), which is built on first use.
+        """This corpus under a colour control (`images.coloured`), which is built on first use.
 
         Raises:
-            UsageError: an unknown colour, or ``as_is`` of an equalized corpus.
+            UsageError: an unknown colour, or another colour of a corpus that has been under a control.
         """
         if colour not in COLOURS:
             raise unknown("colour", colour, COLOURS)
         if colour == self.colour:
             return self
-        if colour == "as_is":
-            raise UsageError(f"{self.path} is equalized already. Open the corpus that it was made from.")
-        sources = {name: _Equalized(self, label) for label, name in enumerate(self.class_names)}
+        if self.colour != "as_is":
+            raise UsageError(f"{self.path} is {self.colour} already. Open the corpus that it was made from.")
+        sources = {name: _Coloured(self, colour, label) for label, name in enumerate(self.class_names)}
         return build_corpus(self.path / colour, sources, self.counts, self.resolution, colour=colour)
 
 
 @dataclass(frozen=True)
-class _Equalized:
-    """One class of a corpus with the colour control applied, as a source of its own."""
+class _Coloured:
+    """One class of a corpus under a colour control, as a source of its own."""
 
     corpus: Corpus
+    colour: str
     label: int
 
     @property
     def provenance(self) -> Mapping[str, Any]:
-        return {"equalized": self.corpus.hash, "class": self.corpus.class_names[self.label]}
+        return {self.colour: self.corpus.hash, "class": self.corpus.class_names[self.label]}
 
     def images(self, split: str, start: int, count: int, /) -> Pixels:
         first = self.label * self.corpus.counts[split] + start
-        return equalize(self.corpus.split(split)[0][first : first + count])
+        return coloured(self.corpus.split(split)[0][first : first + count], self.colour)
 
 
 def build_corpus(

@@ -13,7 +13,7 @@ import numpy as np
 from .errors import FingerprintsError
 
 
-def _judge(name: str, answer: Any, expected: Any, hint: str, tolerance: float = 1e-3) -> None:
+def _judge(name: str, answer: Any, expected: Any, hint: str, tolerance: float = 5e-3) -> None:
     if answer is ...:
         print(f"{name}: replace the ... by your answer, then run this cell again.")
         return
@@ -41,7 +41,7 @@ def quantization_error(answer: Any) -> None:
     """Chapter 1: the largest change that rounding to 256 levels makes to a value of [-1, 1]."""
     values = np.linspace(-1, 1, 1_000_001)
     worst = np.abs(np.round((values + 1) * 127.5) / 127.5 - 1 - values).max()
-    _judge("Rounding", answer, worst, "How far apart are two neighbouring levels in [-1, 1]?")
+    _judge("Rounding", answer, worst, "How far apart are two neighbouring levels in [-1, 1]?", tolerance=1e-3)
 
 
 def pixels_per_level(answer: Any, resolution: int) -> None:
@@ -66,7 +66,12 @@ def wilson(answer: Any, correct: int, total: int) -> None:
     z, p = 1.959963984540054, correct / total
     centre = (p + z**2 / (2 * total)) / (1 + z**2 / total)
     half = z * math.sqrt(p * (1 - p) / total + z**2 / (4 * total**2)) / (1 + z**2 / total)
-    _judge("Interval", answer, (centre - half, centre + half), "See `fingerprintlib.metrics.wilson_interval`.")
+    _judge(
+        "Interval",
+        answer,
+        (centre - half, centre + half),
+        "Not the normal approximation: the centre is pulled towards one half.",
+    )
 
 
 def nearest_fingerprint(answer: Any, image_fingerprints: Any, model_fingerprints: Any, bias: Any) -> None:

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from .errors import FingerprintsError, UsageError
+from .errors import FingerprintsError, UsageError, unknown
 from .provenance import write_atomically
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ Pixels = NDArray[np.uint8]
 MAX_PIXELS = 50_000_000
 # Formats whose decoders are plain and self-contained; Pillow would otherwise also try PostScript and the like.
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")
+COLOURS = ("as_is", "equalized", "grey")
+LUMA = (299, 587, 114)  # thousandths of red, green and blue in the luma of ITU-R BT.601
 OPAQUE_MODES = ("RGB", "L")
 MODES_WITH_ALPHA = ("RGBA", "LA", "P", "PA")
 
@@ -187,16 +189,33 @@ def resize(image: Pixels, size: int) -> Pixels:
     return np.array(Image.fromarray(np.ascontiguousarray(image)).resize((size, size), Image.Resampling.BICUBIC))
 
 
-def equalize(images: Pixels, seed: int = 0) -> Pixels:
+def coloured(images: Pixels, colour: str) -> Pixels:
+    """uint8 ``[N, H, W, 3]`` under one of the `COLOURS`; doing it twice changes nothing.
+
+    ``as_is`` leaves them, ``equalized`` takes away what each channel's histogram tells (see `equalize`), ``grey`` also
+    which colours occur together.
+
+    Raises:
+        UsageError: an unknown colour, or images of another kind.
+    """
+    if colour not in COLOURS:
+        raise unknown("colour", colour, COLOURS)
+    return images if colour == "as_is" else equalize(images, grey=colour == "grey")
+
+
+def equalize(images: Pixels, seed: int = 0, grey: bool = False) -> Pixels:
     """Give every channel of every image the same histogram, keeping only the order of its pixels.
 
     The control for colour: each channel's values are replaced by their ranks, spread evenly over 0..255, with ties
-    broken at random. A classifier that sees histograms alone is then at chance by construction. The random numbers
-    come from the seed and the image's own bytes, so the result does not depend on the batch an image comes in.
+    broken at random. A classifier that sees the channels' histograms alone is then at chance by construction. Which
+    values the three channels have *together* remains; with `grey` the luma is equalized and stands in all three, and
+    no histogram of any kind tells anything. The random numbers come from the seed and the image's own bytes, so the
+    result does not depend on the batch an image comes in.
 
     Args:
         images: uint8 ``[N, H, W, 3]`` with ``H * W`` at most 2**24.
         seed: another seed breaks ties in another way.
+        grey: equalize the luma (ITU-R BT.601) in place of each channel.
 
     Returns:
         uint8 ``[N, H, W, 3]``; each value occurs ``H * W / 256`` times a channel, rounded down or up.
@@ -206,18 +225,21 @@ def equalize(images: Pixels, seed: int = 0) -> Pixels:
     pixels = height * width
     if not 0 < pixels <= 1 << 24:
         raise UsageError(f"Images of {height} x {width} pixels cannot be equalized; 1 to 2**24 pixels can.")
+    weights = np.array([LUMA] if grey else 1000 * np.eye(3), dtype=np.uint64)  # [channels, 3], rows sum to 1000
+    channels = len(weights)
     position = np.arange(pixels, dtype=np.uint64)
     ramp = (np.arange(pixels) * 256 // pixels).astype(np.uint8)
     result = np.empty_like(images, order="C")
     for index in range(count):
         image = np.ascontiguousarray(images[index])
-        # One sort does it all: value, then 32 random bits, then the pixel's position, packed into 64 bits.
-        keys = _random_words(image, seed, 3 * pixels).reshape(3, pixels) & np.uint64(0x00FFFFFF_FF000000)
-        keys |= image.reshape(pixels, 3).T.astype(np.uint64) << np.uint64(56)
+        # One sort does it all: value (18 bits), 22 random bits, then the pixel's position, packed into 64 bits.
+        keys = _random_words(image, seed, channels * pixels).reshape(channels, pixels) & np.uint64(0x3FFF_FF000000)
+        keys |= (weights @ image.reshape(pixels, 3).T.astype(np.uint64)) << np.uint64(46)
         keys |= position
         keys.sort(axis=1)
-        order = (keys & np.uint64(0xFFFFFF)).astype(np.int64)
-        result[index].reshape(pixels, 3)[order.T, [0, 1, 2]] = ramp[:, None]
+        order = (keys & np.uint64(0xFFFFFF)).astype(np.int64)  # [channels, pixels]
+        for channel in range(3):
+            result[index].reshape(pixels, 3)[order[channel % channels], channel] = ramp
     return result
 
 

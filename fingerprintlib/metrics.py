@@ -150,6 +150,17 @@ def cosines(some: np.ndarray, others: np.ndarray) -> np.ndarray:
     return cosine_similarity(np.asarray(some, np.float64), np.asarray(others, np.float64))
 
 
+def nearest_distance(images: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """For each uint8 image ``[N, H, W, 3]`` the root-mean-square difference, in levels, to the nearest of the others.
+
+    ``[N, H, W, 3]`` and ``[M, H, W, 3]`` to float64 ``[N]``. Near 0 where an image is a copy.
+    """
+    from scipy.spatial.distance import cdist
+
+    flat, flat_others = (np.asarray(some, np.float32).reshape(len(some), -1) for some in (images, others))
+    return cdist(flat, flat_others).min(1) / np.sqrt(flat.shape[1])
+
+
 def mean_distance(images: np.ndarray) -> float:
     """Mean root-mean-square difference, in levels of 0 to 255, over all pairs of the uint8 images ``[N, H, W, 3]``.
 

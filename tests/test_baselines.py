@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from fingerprintlib.baselines import HistogramProbe, channel_histograms
+from fingerprintlib.baselines import HistogramProbe, channel_histograms, joint_histograms, largest_ties
 from fingerprintlib.errors import UsageError
-from fingerprintlib.images import equalize
+from fingerprintlib.images import coloured, equalize
 
 
 def tinted(count, seed):
@@ -28,6 +28,38 @@ def test_probe_finds_colours_and_only_colours():
     assert HistogramProbe().fit(images, labels).score(unseen, answers) > 0.95
     probe = HistogramProbe().fit(equalize(images), labels)
     assert probe.score(equalize(unseen), answers) == 0.5  # it cannot but give one answer to all
+
+
+def test_joint_histograms_against_loops():
+    images = np.random.default_rng(3).integers(0, 256, (2, 5, 4, 3), dtype=np.uint8)
+    expected = np.zeros((2, 27))
+    for number, image in enumerate(images):
+        for pixel in image.reshape(-1, 3):
+            red, green, blue = (int(value) * 3 // 256 for value in pixel)
+            expected[number, 9 * red + 3 * green + blue] += 1 / 20
+    np.testing.assert_allclose(joint_histograms(images, 3), expected, rtol=1e-6)
+    with pytest.raises(UsageError, match="levels must be from 2 to 16"):
+        joint_histograms(images, 17)
+
+
+def test_largest_ties():
+    images = np.arange(2 * 4 * 4 * 3, dtype=np.uint8).reshape(2, 4, 4, 3)  # no two values alike
+    images[1, :2, :, 1] = 7
+    np.testing.assert_allclose(largest_ties(images), [1 / 16, 8 / 16])
+
+
+def test_colours_that_occur_together_survive_equalizing_but_not_grey():
+    rng = np.random.default_rng(4)
+    base = rng.integers(0, 256, (300, 16, 16, 1), dtype=np.uint8)
+    labels = np.arange(300) % 2
+    other = np.where(labels[:, None, None, None] == 0, base, 255 - base)  # alike or opposed channels
+    images = np.concatenate([base, other, base], axis=-1)
+    for colour, score in (("equalized", 1.0), ("grey", 0.5)):
+        same = coloured(images, colour)
+        probe = HistogramProbe(joint=True).fit(same[:200], labels[:200])
+        assert probe.score(same[200:], labels[200:]) == score
+    equal = coloured(images, "equalized")
+    assert HistogramProbe().fit(equal[:200], labels[:200]).score(equal[200:], labels[200:]) == 0.5
 
 
 def test_probe_is_deterministic():

@@ -155,7 +155,7 @@ def test_the_ledger_as_a_table():
     assert rows == [
         "| existence | First. | 99.43 ✓ | 95.67 (95.00–96.00) | a | **holds** |",
         "| existence | Second. | 28 |  |  | **not measured yet** |",
-        "| uniqueness | Third. |  | 12.34 (11.00 to 13.00) | b | **fails** |",
+        "| uniqueness | Third. |  | 12.34 (11.00–13.00) | b | **fails** |",
     ]
     assert {line.count("|") for line in (head, rule, *rows)} == {7}
     assert "95.7 (95.0 to 96.0)" in as_table(ledger(CLAIMS, RECORDS))

@@ -337,25 +337,27 @@ def test_the_colour_control_is_made_once_and_equalizes_every_image(copy, monkeyp
         assert np.array_equal(images, equalize(before))
     assert corpus.coloured("as_is") is corpus
     assert equal.coloured("equalized") is equal
+    grey = corpus.coloured("grey")
+    assert np.array_equal(grey.split("test")[0], equalize(corpus.split("test")[0], grey=True))
     with pytest.raises(UsageError, match="made from"):
         equal.coloured("as_is")
     with pytest.raises(UsageError, match="Did you mean 'equalized'"):
         corpus.coloured("equalised")
 
-    monkeypatch.setattr(module, "equalize", None)  # it would fail if it were called again
+    monkeypatch.setattr(module, "coloured", None)  # it would fail if it were called again
     assert open_corpus(copy).coloured("equalized").hash == equal.hash
 
 
 def test_a_stopped_colour_control_goes_on(copy, monkeypatch):
     calls = []
 
-    def stopping(images):
+    def stopping(images, colour):
         calls.append(len(images))
         if len(calls) == 3:
             raise Stopped
         return equalize(images)
 
-    monkeypatch.setattr(module, "equalize", stopping)
+    monkeypatch.setattr(module, "coloured", stopping)
     with pytest.raises(Stopped):
         open_corpus(copy).coloured("equalized")
     assert not (copy / "equalized").exists()

@@ -12,8 +12,10 @@ from PIL import Image
 
 from fingerprintlib.errors import UsageError
 from fingerprintlib.images import (
+    COLOURS,
     ImageError,
     centre_square,
+    coloured,
     decode,
     encode_png,
     equalize,
@@ -222,6 +224,28 @@ def test_equalized_histograms_are_exactly_uniform():
     for image in result:
         for channel in range(3):
             assert (np.bincount(image[..., channel].ravel(), minlength=256) == 16).all()
+
+
+@given(arrays(np.uint8, (1, 6, 8, 3), elements=st.integers(0, 9)), st.integers(-5, 5))
+@settings(max_examples=60, deadline=None)
+def test_grey_keeps_the_order_of_the_luma_and_nothing_else(images, seed):
+    (result,) = equalize(images, seed, grey=True)
+    assert np.array_equal(result[..., 0], result[..., 1])
+    assert np.array_equal(result[..., 0], result[..., 2])
+    after = result[..., 0].ravel().astype(int)
+    assert np.array_equal(np.sort(after), np.arange(48) * 256 // 48)
+    luma = (images[0].astype(int) @ [299, 587, 114]).ravel()
+    assert all(after[luma < value].max(initial=-1) < after[luma == value].min() for value in set(luma))
+
+
+@pytest.mark.parametrize("colour", COLOURS)
+def test_a_colour_control_done_twice_changes_nothing(colour):
+    images = RNG.integers(0, 40, (2, 16, 16, 3), dtype=np.uint8)
+    once = coloured(images, colour)
+    assert np.array_equal(coloured(once, colour), once)
+    assert np.array_equal(once, images) == (colour == "as_is")
+    with pytest.raises(UsageError, match="Did you mean 'grey'"):
+        coloured(images, "gray")
 
 
 def test_equalize_depends_on_image_and_seed_not_on_the_batch():

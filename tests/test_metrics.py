@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fingerprintlib.errors import UsageError
-from fingerprintlib.metrics import Report, confusion_matrix, cosines, mean_distance, wilson_interval
+from fingerprintlib.metrics import Report, confusion_matrix, cosines, mean_distance, nearest_distance, wilson_interval
 
 
 def formula(correct, total, z):
@@ -76,5 +76,6 @@ def test_cosines_and_mean_distance():
     np.testing.assert_allclose(cosines(rows, rows[:2]), [[1, 0.8], [0.8, 1], [0, 0]], atol=1e-12)
     images = np.stack([np.full((4, 4, 3), level, np.uint8) for level in (0, 10, 30)])
     assert mean_distance(images) == pytest.approx((10 + 20 + 30) / 3)
+    np.testing.assert_allclose(nearest_distance(images, images[:2]), [0, 0, 20])
     with pytest.raises(UsageError, match="at least two"):
         mean_distance(images[:1])
