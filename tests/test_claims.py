@@ -158,4 +158,4 @@ def test_the_ledger_as_a_table():
         "| uniqueness | Third. |  | 12.34 (11.00–13.00) | b | **fails** |",
     ]
     assert {line.count("|") for line in (head, rule, *rows)} == {7}
-    assert "95.7 (95.0 to 96.0)" in as_table(ledger(CLAIMS, RECORDS))
+    assert "95.7 (95.0–96.0)" in as_table(ledger(CLAIMS, RECORDS))

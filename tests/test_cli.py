@@ -16,7 +16,7 @@ from fingerprintlib import __version__, doctor, offline, photos
 from fingerprintlib.cli import main
 from fingerprintlib.errors import FingerprintsError, UsageError, unknown
 
-from .conftest import ROOT
+from .conftest import ROOT, heed_ctrl_c
 
 
 @pytest.fixture
@@ -168,7 +168,12 @@ def test_ctrl_c_stops_with_a_sentence():
         "main(['wait'])"
     )
     process = subprocess.Popen(
-        [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=heed_ctrl_c,
     )
     assert process.stdout.readline() == "ready\n"
     process.send_signal(signal.SIGINT)

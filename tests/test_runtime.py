@@ -1,4 +1,5 @@
 import copy
+import json
 import multiprocessing
 import os
 import socket
@@ -99,16 +100,23 @@ def test_the_bar_is_silent_when_asked(monkeypatch, capsys):
     assert "training" in err
 
 
-def test_the_words_on_reuse_are_what_the_engine_looks_for(capsys, tmp_path):
+def test_a_chapter_that_reused_something_keeps_its_cost_from_scratch(capsys, tmp_path):
     import nbformat
 
-    from fingerprintlib.engine import _reused
+    from fingerprintlib.chapters import Chapter
+    from fingerprintlib.engine import _record_timing
+
+    def timing(words, seconds):
+        cell = nbformat.v4.new_code_cell("", outputs=[nbformat.v4.new_output("stream", name="stderr", text=words)])
+        nbformat.write(nbformat.v4.new_notebook(cells=[cell]), tmp_path / "n.ipynb")
+        _record_timing(tmp_path, Chapter(tmp_path / "02-zoo.md"), tmp_path / "n.ipynb", seconds)
+        return json.loads((tmp_path / "timings" / "zoo.json").read_text())
 
     report_reuse("progan", 61.25)
-    stderr = nbformat.v4.new_output("stream", name="stderr", text=capsys.readouterr().err)
-    cell = nbformat.v4.new_code_cell("", outputs=[stderr])
-    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), tmp_path / "n.ipynb")
-    assert _reused(tmp_path / "n.ipynb", 10.0)["from_scratch"] == pytest.approx(71.25, abs=0.06)
+    reuse = capsys.readouterr().err
+    assert timing("", 80.0) == {"seconds": 80.0, "from_scratch": 80.0}
+    assert timing(reuse, 10.0) == {"seconds": 10.0, "from_scratch": 80.0}
+    assert timing("", 70.0) == {"seconds": 70.0, "from_scratch": 70.0}  # a whole run counts, faster or not
 
 
 def test_one_process_keeps_its_gradients():

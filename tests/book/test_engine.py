@@ -11,6 +11,8 @@ import time
 import nbformat
 import pytest
 
+from ..conftest import heed_ctrl_c
+
 pytestmark = pytest.mark.book
 
 
@@ -87,7 +89,9 @@ def test_ctrl_c_stops_with_a_sentence_and_loses_nothing(small_book):
     command = [sys.executable, "-m", "fingerprintlib.cli", "book", "--profile", "smoke", "-s", "second.factor=9"]
     environment = {**os.environ, "PYTHONPATH": str(small_book.root)}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    process = subprocess.Popen(command, cwd=small_book.root, env=environment, start_new_session=True, **pipes)
+    process = subprocess.Popen(
+        command, cwd=small_book.root, env=environment, start_new_session=True, preexec_fn=heed_ctrl_c, **pipes
+    )
     done = small_book.root / "_build/smoke/executed/first.ipynb"
     second = small_book.root / "_build/smoke/executed/second.partial.ipynb"
     for _ in range(600):
