@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/ready
 PROFILE ?= quick
 
-.PHONY: book test lab lint bench zoo lock clean help
+.PHONY: book test lab lint bench lock clean help
 .DEFAULT_GOAL := help
 
 help:  ## say what there is

@@ -1,5 +1,5 @@
 # A rule a chapter, and one for the pages. `fingerprints book` writes the configuration and calls this; on a cluster:
-#   snakemake --configfile _build/full/config.json --directory _build/full --executor slurm --jobs 8
+#   fingerprints book --profile full --cores 8 -- --executor slurm --jobs 4 --set-resources zoo:gres=gpu:1
 # Paths are relative to the profile's build folder. What a rule depends on besides files is a plain value under `params`:
 # Snakemake compares it with the last run's, so a changed cell, parameter or library module runs exactly its chapters again.
 import shlex
@@ -29,7 +29,10 @@ for job in jobs:
         params:
             fingerprint=job.fingerprint,
             chapter=job.chapter.name,
-        threads: workflow.cores
+        threads: config["threads"]
+        resources:
+            mem_mb=6000,
+            runtime=720,
         shell:
             f"{fingerprints} job {{params.chapter}} --threads {{threads}}"
 

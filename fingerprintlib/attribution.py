@@ -21,7 +21,7 @@ from .errors import UsageError
 from .images import COLOURS, coloured
 from .metrics import Report
 from .networks import AttributionNetwork
-from .provenance import code_hash, content_hash, recipe_hash
+from .provenance import code_hash, content_hash, recipe_hash, versions
 from .runtime import Fabric, in_parallel, make_fabric, report_reuse
 from .training import apply, check_images, check_labels, fit
 
@@ -145,7 +145,8 @@ class Attributor:
     ) -> Self:
         """The attributor that `train` would give: loaded if `folder` has it, else trained (or resumed) and saved there.
 
-        The file's name holds the hash of corpus, settings and training code, so one that is found is never stale.
+        The file's name holds the hash of corpus, settings, training code and package versions, so one that is
+        found is never stale.
         """
         fabric = fabric or make_fabric()
         complete = _complete(corpus, **settings)
@@ -329,7 +330,8 @@ def _recipe(corpus: LabelledImages, settings: dict[str, Any]) -> dict[str, Any]:
     """All that decides the weights. The code is the network's and the loop's: a better report trains nothing anew."""
     code = code_hash(["fingerprintlib.networks", "fingerprintlib.training"])
     names = list(corpus.class_names)
-    return {"corpus": corpus.hash, "class_names": names, "colour": corpus.colour, "code": code, "settings": settings}
+    data = {"corpus": corpus.hash, "class_names": names, "colour": corpus.colour}
+    return data | {"code": code, "versions": versions(), "settings": settings}
 
 
 def _path_when_trained(**arguments: Any) -> Path:

@@ -32,6 +32,8 @@ COMPUTING_PACKAGES = ("matplotlib", "numpy", "pillow", "scikit-image", "scikit-l
 # Functions that read the project's data: a chapter that calls one runs again when the file has changed.
 DATA = {"load_claims": "data/paper.yml", "load_paper": "data/paper.yml"}
 
+FOLDER = "folder:"  # how a parameter names a folder of images
+
 PARAMETER_LINE = re.compile(
     r"""(?P<name>\w+):[ ](?P<type>\w+)[ ]=[ ](?P<default>"[^"]*"|'[^']*'|[^"'\#]+?)\s+
     \#[ ](?P<meaning>.+?)[ ]\[(?P<allowed>[^\[\]]+)\]""",
@@ -219,6 +221,7 @@ class Chapter:
 
         Raises:
             ChapterError: a cell is not Python.
+            UsageError: a value names a folder that is not there.
         """
         sources = [source for _, source in self.cells]
         modules = {module for source in sources for module in imports_of(self._plain_python(source))}
@@ -227,6 +230,7 @@ class Chapter:
             {
                 "code": sources,
                 "values": dict(values),
+                "folders": {value: _contents(value) for value in values.values() if str(value).startswith(FOLDER)},
                 "library": code_hash(modules),
                 "data": {path: file_hash(self.path.parents[1] / path) for path in read},
                 "versions": {name: metadata.version(name) for name in COMPUTING_PACKAGES},
@@ -279,7 +283,7 @@ class Book:
     @cached_property
     def pages(self) -> list[Chapter]:
         """Every page of the table of contents that has a text, in reading order."""
-        toc = yaml.safe_load((self.root / "book" / "_toc.yml").read_text(encoding="utf-8"))
+        toc = _mapping((self.root / "book" / "_toc.yml").read_text(encoding="utf-8"), "book/_toc.yml", ChapterError)
         names = [toc["root"]]
         for part in toc.get("parts", [toc]):
             names += [entry["file"] for entry in part.get("chapters", [])]
@@ -319,10 +323,11 @@ class Book:
     def values(self, name: str, profile: str, overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """The values of a chapter's parameters: its defaults, then the profile's, then `overrides`."""
         chapter = self.chapter(name)
-        return chapter.values(
+        values = chapter.values(
             (f"Profile {profile}", self.profile(profile).get(chapter.name, {})),
             (f"Chapter {chapter.name}", overrides or {}),
         )
+        return {name: _absolute(value, self.root) for name, value in values.items()}
 
     def overrides(self, settings: list[str]) -> dict[str, dict[str, Any]]:
         """``CHAPTER.NAME=VALUE`` texts as checked values, by chapter.
@@ -337,6 +342,7 @@ class Book:
                 raise UsageError(f"{setting!r} is not of the form CHAPTER.PARAMETER=VALUE.")
             chapter = self.chapter(match[1])
             value = chapter.parameter(match[2]).from_text(match[3], f"-s {setting}")
+            value = _absolute(value, Path.cwd())  # as the one who types it means it
             found.setdefault(chapter.name, {})[match[2]] = value
         return found
 
@@ -369,6 +375,22 @@ class Book:
             made |= {artifact: outputs[artifact] for artifact in chapter.makes}
             metrics.append(outputs["metrics"])
         return jobs
+
+
+def _absolute(value: Any, base: Path) -> Any:
+    """``folder:PATH`` with the path absolute, seen from `base`; any other value as it is."""
+    if not str(value).startswith(FOLDER):
+        return value
+    return FOLDER + str(base / Path(value.removeprefix(FOLDER)).expanduser())
+
+
+def _contents(value: str) -> str:
+    """A hash of the names, sizes and times of the files in a ``folder:PATH``: it changes when an image does."""
+    folder = Path(value.removeprefix(FOLDER))
+    if not folder.is_dir():
+        raise UsageError(f"There is no folder {folder}. Name one that holds images.")
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return recipe_hash([[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in files])
 
 
 def _split_options(body: str, what: str) -> tuple[dict[str, Any], str]:

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -46,19 +47,26 @@ def _sentence(error: Exception) -> str:
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def main(debug: bool) -> None:
     """GAN fingerprints: the book that runs, and its tools."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # asked to end, end as by Ctrl-C: children too
 
 
 @main.command()
 @click.option("--profile", default="quick", show_default=True, help=PROFILE_HELP)
 @click.option("--cores", type=click.IntRange(1), help="Processor cores to use.  [default: all]")
 @click.option("-s", "--set", "settings", multiple=True, metavar="CHAPTER.PARAM=VALUE", help="Turn a knob.")
-def book(profile: str, cores: int | None, settings: tuple[str, ...]) -> None:
-    """Run the chapters that have changed and build the pages."""
+@click.argument("options", nargs=-1, type=click.UNPROCESSED, metavar="[-- SNAKEMAKE OPTIONS]")
+def book(profile: str, cores: int | None, settings: tuple[str, ...], options: tuple[str, ...]) -> None:
+    """Run the chapters that have changed and build the pages.
+
+    What follows a double dash goes to Snakemake. On a Slurm cluster: fingerprints book --profile full --cores 8 --
+    --executor slurm --jobs 4
+    """
     from .chapters import Book
     from .engine import build_book
 
     project = Book()
-    index = build_book(project, profile, project.overrides(list(settings)), cores or _available_cores())
+    overrides = project.overrides(list(settings))
+    index = build_book(project, profile, overrides, cores or _available_cores(), options=options)
     click.echo(str(index))
 
 
@@ -75,8 +83,7 @@ def run(chapter: str, settings: tuple[str, ...], profile: str, cores: int | None
     project = Book()
     name = project.chapter(chapter).name
     overrides = project.overrides([f"{name}.{setting}" for setting in settings])
-    notebook = f"executed/{name}.ipynb"
-    click.echo(str(build_book(project, profile, overrides, cores or _available_cores(), notebook)))
+    click.echo(str(build_book(project, profile, overrides, cores or _available_cores(), chapter=name)))
 
 
 @main.command()
@@ -122,7 +129,7 @@ def doctor() -> None:
 def timings(profile: str) -> None:
     """Publish what the last build of a profile took: write data/timings.json."""
     from .chapters import Book
-    from .engine import record_timings
+    from .timings import record_timings
 
     click.echo(str(record_timings(Book(), profile)))
 
@@ -147,7 +154,7 @@ def job(chapter: str, threads: int) -> None:
 @main.command(hidden=True)
 def pages() -> None:
     """Build the pages of the build in this folder."""
-    from .engine import build_pages
+    from .staging import build_pages
 
     project, profile, overrides, build = _configuration()
     _speak_through(build / "progress.log")
@@ -175,8 +182,10 @@ def _or_leave_word(build: Path, action: Any) -> None:
     try:
         action()
     except (FingerprintsError, OSError) as error:
-        (build / "failure.txt").write_text(_sentence(error), encoding="utf-8")
-        sys.exit(1)
+        status = getattr(error, "exit_status", 1)
+        failure = {"message": _sentence(error), "exit_status": status}
+        (build / "failure.json").write_text(json.dumps(failure), encoding="utf-8")
+        sys.exit(status)
 
 
 def _available_cores() -> int:

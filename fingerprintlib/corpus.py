@@ -28,7 +28,16 @@ from numpy.typing import NDArray
 
 from .errors import FingerprintsError, UsageError, unknown
 from .images import COLOURS, Pixels, coloured
-from .provenance import content_hash, file_hash, recipe_hash, write_atomically, write_json
+from .provenance import (
+    PACKAGE,
+    code_hash,
+    content_hash,
+    file_hash,
+    recipe_hash,
+    versions,
+    write_atomically,
+    write_json,
+)
 from .splits import SPLITS
 
 FORMAT = "fingerprintlib-corpus-1"
@@ -142,7 +151,8 @@ def build_corpus(
 ) -> Corpus:
     """Build a corpus, or open it where it stands already.
 
-    The recipe is all the arguments but the path, with each source's provenance. A corpus of the same recipe is
+    The recipe is all the arguments but the path, with each source's provenance, the code that makes the images and the
+    versions of the packages it computes with. A corpus of the same recipe is
     verified and opened; a corpus of another recipe is replaced, once the new one is whole. A build that was stopped
     is continued if the recipe is the same, and started over if not.
 
@@ -268,12 +278,20 @@ def _recipe(
         "colour": colour,
         "sources": {name: dict(source.provenance) for name, source in sources.items()},
         "provenance": dict(provenance or {}),
+        "code": code_hash([__name__, *_modules(sources)]),
+        "versions": versions(),
     }
     try:
         plain: dict[str, Any] = json.loads(json.dumps(recipe))
     except (TypeError, ValueError) as error:
         raise UsageError(f"The provenance of a corpus must be JSON ({error}). Give plain values.") from error
     return plain
+
+
+def _modules(sources: Mapping[str, Source]) -> set[str]:
+    """The package's modules that the sources are defined in; others' code is their provenance's to tell."""
+    modules = {type(source).__module__ for source in sources.values()}
+    return {module for module in modules if module.split(".")[0] == PACKAGE}
 
 
 def _is_positive(number: object) -> bool:

@@ -33,6 +33,7 @@ __all__ = [
 
 DATASETS = ("photos", "folder:PATH")
 RESOLUTIONS = range(32, 129)
+ENOUGH = 40  # files with which a split is empty once in about seventy folders
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 
 
@@ -71,15 +72,17 @@ class Dataset:
         return [split.describe() for split in self.splits.values()]
 
 
-def open_dataset(spec: str, resolution: int) -> Dataset:
+def open_dataset(spec: str, resolution: int, expect: str | None = None) -> Dataset:
     """Real images by name.
 
     Args:
         spec: ``photos``, or ``folder:PATH`` (PNG, JPEG, WebP and BMP files, at any depth).
         resolution: side of the images, 32 to 128.
+        expect: the `Dataset.hash` that it must have.
 
     Raises:
-        UsageError: an unknown name, a resolution out of range, a folder that is missing, empty or too small.
+        UsageError: an unknown name, a resolution out of range, a folder that is missing, empty or too small, other
+            images than expected.
         ImageError: a file that cannot be read.
         DatasetError: the photographs are not installed.
     """
@@ -89,10 +92,16 @@ def open_dataset(spec: str, resolution: int) -> Dataset:
     if spec == "photos":
         provenance, splits = open_photos(resolution)
     elif kind == "folder" and colon:
-        provenance, splits = _open_folder(Path(path), resolution)
+        provenance, splits = _open_folder(Path(os.path.expanduser(path)), resolution)
     else:
         raise unknown("dataset", spec, DATASETS)
-    return Dataset(spec, resolution, provenance, splits)
+    dataset = Dataset(spec, resolution, provenance, splits)
+    if expect not in (None, dataset.hash):
+        raise UsageError(
+            f"The data set {spec} has changed since its hash was noted: "
+            "run the chapter 'real-images' again (`make book` does)."
+        )
+    return dataset
 
 
 def _open_folder(folder: Path, resolution: int) -> tuple[dict[str, Any], dict[str, Split]]:
@@ -109,6 +118,11 @@ def _open_folder(folder: Path, resolution: int) -> tuple[dict[str, Any], dict[st
         name: _FolderSplit(name, resolution, folder, [found[h] for h in hashes if split_of(h) == name])
         for name in SPLITS
     }
+    if without := [name for name, split in splits.items() if not split.distinct]:
+        raise UsageError(
+            f"The folder {folder} holds {len(found)} different images, and none fell to: {', '.join(without)}. "
+            f"Add files; about {ENOUGH} at least are needed."
+        )
     provenance = {"dataset": "folder", "resolution": resolution, "shares": SHARES, "files": hashes}
     return provenance, splits
 
@@ -123,6 +137,14 @@ class _FolderSplit(Split):
         self._paths = tuple(paths)
         self.sources = tuple(path.relative_to(folder).as_posix() for path in paths)
         self.distinct = len(paths)
+
+    def images(self, start: int, count: int) -> Pixels:
+        if start + count > self.distinct:
+            raise UsageError(
+                f"The split {self.name!r} of folder:{self._folder} has {self.distinct} images; "
+                f"{start + count} are asked for. Add files or ask for fewer."
+            )
+        return super().images(start, count)
 
     def image(self, index: int) -> Pixels:
         self._require(index)

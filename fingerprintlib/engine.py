@@ -14,24 +14,19 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from .chapters import PROFILES, Book, Chapter, Job
-from .errors import FingerprintsError
+import filelock
+
+from .chapters import Book, Chapter, Job
+from .errors import BookError, one_line
 from .provenance import code_hash, file_hash, recipe_hash, write_atomically, write_json
+from .timings import build_folder, expected_seconds, record_run
 
 REMEMBERED = 5  # runs of a chapter that need not be repeated when a knob is turned back
-
-
-class BookError(FingerprintsError):
-    """A chapter or the book did not build; the message names chapter, cell and error."""
-
-
-def build_folder(book: Book, profile: str) -> Path:
-    """``_build/<profile>`` of the project."""
-    return book.root / "_build" / profile
 
 
 # --- one chapter --------------------------------------------------------------------------------
@@ -49,6 +44,7 @@ def run_chapter(book: Book, chapter: Chapter, profile: str, values: Mapping[str,
     import jupytext
     import nbformat
     import papermill
+    from nbclient.exceptions import CellTimeoutError, DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 
     from .papermill_engine import register_engine
@@ -57,7 +53,7 @@ def run_chapter(book: Book, chapter: Chapter, profile: str, values: Mapping[str,
     folder = build / "executed"
     folder.mkdir(parents=True, exist_ok=True)
     done, partial, source = (folder / f"{chapter.name}{end}.ipynb" for end in ("", ".partial", ".source"))
-    expected = _expected_seconds(book, build, profile, chapter)
+    expected = expected_seconds(book, build, profile, chapter)
     start = time.perf_counter()
     with environment(FINGERPRINTS_BUILD=str(build), PYTHONHASHSEED="0"):
         try:
@@ -79,31 +75,23 @@ def run_chapter(book: Book, chapter: Chapter, profile: str, values: Mapping[str,
         except PapermillExecutionError as error:
             raise BookError(
                 f"Chapter {chapter.name!r}, cell {error.exec_count} ({_heading_of(chapter, error.source)}): "
-                f"{error.ename}: {_one_line(error.evalue)} The notebook up to there: {partial}"
+                f"{error.ename}: {one_line(error.evalue)} The notebook up to there: {partial}",
+                exit_status=2 if error.ename == "UsageError" else 1,
+            ) from error
+        except (DeadKernelError, CellTimeoutError) as error:
+            raise BookError(
+                f"Chapter {chapter.name!r}: its kernel died, most likely for lack of memory. Close other programs, or "
+                f"turn down its parameters. The notebook up to there: {partial}"
             ) from error
         finally:
             source.unlink(missing_ok=True)
-    metrics = build / "metrics" / f"{chapter.name}.json"
-    if not metrics.is_file():
+    if not (build / "metrics" / f"{chapter.name}.json").is_file():
         raise BookError(f"Chapter {chapter.name!r} ended without `page.finish()`: add it as its last cell.")
-    _record_timing(build, chapter, partial, round(time.perf_counter() - start, 1))
+    for artifact in chapter.makes:
+        if not (build / f"{artifact}.json").is_file():
+            raise BookError(f"Chapter {chapter.name!r} says it makes {artifact!r}: add `page.make({artifact!r}, ...)`.")
+    record_run(build, chapter, partial, round(time.perf_counter() - start, 1))
     partial.replace(done)
-
-
-def _record_timing(build: Path, chapter: Chapter, notebook: Path, seconds: float) -> None:
-    """Note what this run took, and what the chapter takes from scratch.
-
-    That is this run's time, unless something was found trained (the library says so on standard error): then the most
-    that a run of the chapter took here.
-    """
-    import nbformat
-
-    outputs = [output for cell in nbformat.read(notebook, 4).cells for output in cell.get("outputs", [])]
-    reused = any("reused, saving" in output.get("text", "") for output in outputs if output.get("name") == "stderr")
-    known = build / "memory" / chapter.name / "cost.json"
-    most = json.loads(known.read_text()) if known.is_file() and reused else 0.0
-    write_json(known, max(most, seconds))
-    write_json(build / "timings" / f"{chapter.name}.json", {"seconds": seconds, "from_scratch": max(most, seconds)})
 
 
 def run_job(book: Book, job: Job, profile: str, build: Path) -> None:
@@ -127,6 +115,7 @@ def run_job(book: Book, job: Job, profile: str, build: Path) -> None:
     for forgotten in older[: max(0, len(older) - REMEMBERED + 1)]:
         shutil.rmtree(forgotten)
     partial = memory.with_suffix(".partial")
+    shutil.rmtree(partial, ignore_errors=True)  # of a run that was killed here
     partial.mkdir(parents=True)
     for path in job.outputs.values():
         (partial / path.replace("/", "-")).write_bytes((build / path).read_bytes())
@@ -138,20 +127,6 @@ def _heading_of(chapter: Chapter, source: str) -> str:
     position = chapter.text.find(source.strip()) if source.strip() else -1
     headings = re.findall(r"^#+ (.+)$", chapter.text[: max(position, 0)], re.MULTILINE)
     return headings[-1] if headings else chapter.title
-
-
-def _one_line(text: str) -> str:
-    line = " ".join(text.split())
-    return line if line.endswith((".", "!", "?")) else line + "."
-
-
-def _expected_seconds(book: Book, build: Path, profile: str, chapter: Chapter) -> float | None:
-    """What the chapter took here last time, or on the machine of the published timings."""
-    own = build / "timings" / f"{chapter.name}.json"
-    if own.is_file():
-        return float(json.loads(own.read_text())["seconds"])
-    published = published_timings(book).get("profiles", {}).get(profile, {})
-    return published.get(chapter.name)
 
 
 @contextlib.contextmanager
@@ -176,45 +151,83 @@ PAGES = "html/index.html"
 
 
 def build_book(
-    book: Book, profile: str, overrides: Mapping[str, Mapping[str, Any]], cores: int, target: str | None = None
+    book: Book,
+    profile: str,
+    overrides: Mapping[str, Mapping[str, Any]],
+    cores: int,
+    chapter: str | None = None,
+    options: Sequence[str] = (),
 ) -> Path:
     """Run what has changed and build the pages; returns ``html/index.html``.
 
-    With a `target`, the path of something in the build folder, only that and what it needs is made, and returned.
+    Args:
+        book, profile, overrides: what to build.
+        cores: of this machine, or for each job on a cluster.
+        chapter: run only this one and those it needs, build no pages, and return its notebook.
+        options: handed on to Snakemake, ``--executor slurm --jobs 8`` for example.
 
     Raises:
-        BookError: a chapter or the pages failed.
+        BookError: a chapter or the pages failed, or another build is running.
     """
-    book.plan(
-        profile, overrides
-    )  # whatever is wrong with texts, parameters or profiles is refused before anything runs
+    plan = book.plan(profile, overrides)  # whatever is wrong with texts or parameters is refused before anything runs
     build = build_folder(book, profile)
-    config = build / "config.json"
-    write_json(
-        config, {"root": str(book.root), "profile": profile, "overrides": {k: dict(v) for k, v in overrides.items()}}
-    )
-    _forget_removed_chapters(book, build)
-    log, failure, words = build / "snakemake.log", build / "failure.txt", build / "progress.log"
+    build.mkdir(parents=True, exist_ok=True)
+    try:
+        # Of all profiles: they share the store.
+        with filelock.FileLock(build.parent / ".lock", timeout=0):
+            _forget_removed_chapters(book, build)
+            _forget_lost(plan, build)
+            config = {"root": str(book.root), "profile": profile, "threads": cores}
+            config["overrides"] = {name: dict(values) for name, values in overrides.items()}
+            write_json(build / "config.json", config)
+            targets = _outputs_for(plan, chapter) if chapter else []
+            _run_snakemake(book, build, [*options, *targets], cores)
+    except filelock.Timeout as error:
+        raise BookError(f"Another build is running in {build.parent}: wait for it, or stop it.") from error
+    return build / (f"executed/{chapter}.ipynb" if chapter else PAGES)
+
+
+def _run_snakemake(book: Book, build: Path, arguments: Sequence[str], cores: int) -> None:
+    log, failure, words = build / "snakemake.log", build / "failure.json", build / "progress.log"
     failure.unlink(missing_ok=True)
     words.write_bytes(b"")
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(book.root / "Snakefile")]
-    command += ["--configfile", str(config), "--directory", str(build), "--cores", str(cores)]
+    command += ["--configfile", str(build / "config.json"), "--directory", str(build), "--cores", str(cores)]
     command += ["--quiet", "all", "--rerun-incomplete", "--rerun-triggers", "mtime", "params", "input", "--nolock"]
-    command += [target] if target else []
     # Snakemake's own words go to its log; the jobs, perhaps on other hosts, speak through a file that is read here.
     with open(log, "wb") as sink, _relay(words):
-        process = subprocess.Popen(command, stdout=sink, stderr=sink)
+        process = subprocess.Popen([*command, *arguments], stdout=sink, stderr=sink)
         try:
             status = process.wait()
         except KeyboardInterrupt:
             process.send_signal(signal.SIGINT)
             process.wait()
             raise
+    if status and failure.is_file():
+        raise BookError(**json.loads(failure.read_text(encoding="utf-8")))
     if status:
-        if failure.is_file():
-            raise BookError(failure.read_text(encoding="utf-8").strip())
-        raise BookError(f"The build failed; its last words: {_tail(log)} All of them: {log}")
-    return build / (target or PAGES)
+        last = " ".join(log.read_text(errors="replace").splitlines()[-3:]) or "none"
+        raise BookError(f"The build failed; its last words: {one_line(last)} All of them: {log}")
+
+
+def _forget_lost(plan: Sequence[Job], build: Path) -> None:
+    """Forget the chapters that left something in the store which is no longer there, so that they run again."""
+    for job in plan:
+        record = build / job.outputs["metrics"]
+        left = json.loads(record.read_text(encoding="utf-8"))["store"] if record.is_file() else []
+        if not all((build.parent / "store" / name).exists() for name in left):
+            shutil.rmtree(build / "memory" / job.chapter.name, ignore_errors=True)
+            for path in job.outputs.values():
+                (build / path).unlink(missing_ok=True)
+
+
+def _outputs_for(plan: Sequence[Job], chapter: str) -> list[str]:
+    """Everything that a chapter makes and needs: Snakemake would not miss an input of something that is there."""
+    wanted: set[str] = set()
+    for job in reversed(plan):
+        if job.chapter.name == chapter or wanted & set(job.outputs.values()):
+            wanted |= {*job.outputs.values(), *job.inputs}
+    return sorted(wanted)
 
 
 def _forget_removed_chapters(book: Book, build: Path) -> None:
@@ -247,127 +260,14 @@ def _relay(path: Path) -> Iterator[None]:
         thread.join()
 
 
-def _tail(path: Path) -> str:
-    lines = [line.strip() for line in path.read_text(errors="replace").splitlines() if line.strip()]
-    return _one_line(" ".join(lines[-3:]))
-
-
 def snakemake_plan(config: Mapping[str, Any]) -> tuple[list[Job], str]:
     """What the Snakefile needs: the jobs, and a hash of all that the pages depend on besides the jobs' outputs."""
     book = Book(config["root"])
     jobs = book.plan(config["profile"], config["overrides"])
     texts = [book.root / "_config.yml", *sorted(path for path in (book.root / "book").rglob("*") if path.is_file())]
     texts = [path for path in texts if path.suffix not in (".pyc", ".ipynb")]
-    pages = {str(path.relative_to(book.root)): file_hash(path) for path in texts}
-    return jobs, recipe_hash({"pages": pages, "code": code_hash(["fingerprintlib.engine", "fingerprintlib.offline"])})
-
-
-def build_pages(book: Book, profile: str, overrides: Mapping[str, Mapping[str, Any]], build: Path) -> None:
-    """Stage the texts with their executed outputs and turn them into HTML; warnings are errors.
-
-    Raises:
-        BookError: Sphinx found something wrong; the message has its first words.
-    """
-    staged = build / "staged"
-    _stage(book, profile, overrides, build, staged)
-    command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()"]
-    command += ["build", str(staged), "--path-output", str(build / "sphinx")]
-    command += ["--config", str(book.root / "_config.yml"), "--toc", str(book.root / "book" / "_toc.yml")]
-    command += ["-W", "-n", "--keep-going", "--quiet"]
-    log = build / "sphinx.log"
-    with open(log, "wb") as sink:
-        status = subprocess.run(command, cwd=book.root, stdout=sink, stderr=subprocess.STDOUT).returncode
-    if status:
-        lines = [
-            line for line in log.read_text(errors="replace").splitlines() if re.search(r"WARNING|ERROR|Error", line)
-        ]
-        raise BookError(f"The pages did not build: {_one_line(lines[0] if lines else _tail(log))} All of it: {log}")
-    fresh = build / "html.partial"
-    shutil.rmtree(fresh, ignore_errors=True)
-    shutil.copytree(build / "sphinx" / "_build" / "html", fresh)
-    shutil.rmtree(build / "html", ignore_errors=True)
-    fresh.rename(build / "html")
-
-
-def _stage(book: Book, profile: str, overrides: Mapping[str, Mapping[str, Any]], build: Path, staged: Path) -> None:
-    """Write every page as Jupyter Book shall read it. Unchanged files are left alone, so Sphinx skips them."""
-    import jupytext
-    import nbformat
-
-    from .staging import merge, timings_page
-
-    wanted: set[Path] = set()
-    for path in sorted((book.root / "book").rglob("*")):
-        relative = path.relative_to(book.root / "book")
-        if not path.is_file() or relative.parts[0] == "profiles" or "__pycache__" in relative.parts:
-            continue
-        if path.suffix == ".md" and Chapter(path).is_notebook:
-            chapter = Chapter(path)
-            values = book.values(chapter.name, profile, overrides.get(chapter.name))
-            text = jupytext.reads(chapter.text, fmt="md:myst")
-            executed = nbformat.read(build / "executed" / f"{chapter.name}.ipynb", 4)
-            record = json.loads((build / "metrics" / f"{chapter.name}.json").read_text())
-            merge(chapter, text, executed, values, profile, record, timings(book, build, profile))
-            data = nbformat.writes(text).encode()
-            target = staged / relative.with_suffix(".ipynb")
-        elif path.suffix in (".ipynb", ".pyc"):
-            continue
-        else:
-            data, target = path.read_bytes(), staged / relative
-        _write_if_changed(target, data)
-        wanted.add(target)
-    target = staged / "timings.md"
-    _write_if_changed(target, timings_page(book.chapters, timings(book, build, profile)).encode())
-    wanted.add(target)
-    for path in staged.rglob("*"):
-        if path.is_file() and path not in wanted:
-            path.unlink()
-
-
-def _write_if_changed(path: Path, data: bytes) -> None:
-    if not path.is_file() or path.read_bytes() != data:
-        write_atomically(path, data)
-
-
-# --- timings --------------------------------------------------------------------------------
-
-
-def published_timings(book: Book) -> dict[str, Any]:
-    """``data/timings.json``: machine, and seconds by profile and chapter, as `record_timings` left them."""
-    path = book.root / "data" / "timings.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"machines": {}, "profiles": {}}
-
-
-def timings(book: Book, build: Path, profile: str) -> dict[str, Any]:
-    """The published timings with this build's own in their place: seconds from scratch, by profile and chapter."""
-    found = published_timings(book)
-    own = {}
-    for chapter in book.chapters:
-        path = build / "timings" / f"{chapter.name}.json"
-        if path.is_file():
-            own[chapter.name] = json.loads(path.read_text())["from_scratch"]
-    profiles = {name: dict(found["profiles"].get(name, {})) for name in PROFILES}
-    profiles[profile] |= own
-    machines = {**found["machines"], profile: machine()}
-    return {"machines": machines, "profiles": profiles, "own": profile}
-
-
-def record_timings(book: Book, profile: str) -> Path:
-    """Publish what the build of `profile` took: write it to ``data/timings.json``."""
-    build = build_folder(book, profile)
-    found = timings(book, build, profile)
-    path = book.root / "data" / "timings.json"
-    write_json(path, {"machines": found["machines"], "profiles": found["profiles"]})
-    return path
-
-
-def machine() -> str:
-    """This machine in a few words: cores, processor, accelerator."""
-    import platform
-
-    cpu = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.is_file():
-        match = re.search(r"model name\s*: (.+)", info.read_text())
-        cpu = match[1] if match else cpu
-    return f"{os.cpu_count()} cores, {' '.join(cpu.split())}"
+    texts += [path for path in [book.root / "data" / "timings.json"] if path.is_file()]
+    files = {str(path.relative_to(book.root)): file_hash(path) for path in texts}
+    code = code_hash(["fingerprintlib.staging", "fingerprintlib.offline"])
+    versions = {name: metadata.version(name) for name in ("sphinx", "jupyter-book", "sphinx-book-theme")}
+    return jobs, recipe_hash({"files": files, "code": code, "versions": versions})

@@ -16,6 +16,20 @@ class UsageError(FingerprintsError, ValueError):
     exit_status = 2
 
 
+class BookError(FingerprintsError):
+    """A chapter or the book did not build; the message names chapter, cell and error."""
+
+    def __init__(self, message: str, exit_status: int = 1):
+        super().__init__(message)
+        self.exit_status = exit_status
+
+
+def one_line(text: str) -> str:
+    """The text as one sentence: white space folded, a full stop at its end."""
+    line = " ".join(text.split())
+    return line if line.endswith((".", "!", "?")) else line + "."
+
+
 def unknown(kind: str, name: object, known: "list[str] | tuple[str, ...]") -> UsageError:
     """The error for a name that does not exist, with the nearest that does (or all, when none is near)."""
     import difflib

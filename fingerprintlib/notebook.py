@@ -8,6 +8,7 @@ import json
 import math
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -39,6 +40,7 @@ class Page:
         self._metrics: dict[str, Any] = {}
         self._claims: list[dict[str, Any]] = []
         self._artifacts: dict[str, str] = {}
+        self._files: set[str] = set()
 
     @property
     def store(self) -> Path:
@@ -60,9 +62,13 @@ class Page:
             )
         return json.loads(path.read_text(encoding="utf-8"))
 
-    def make(self, artifact: str, value: Any) -> None:
-        """Leave a small JSON-able value (names, paths in the store, hashes) for later chapters."""
+    def make(self, artifact: str, value: Any, files: Iterable[Path] = ()) -> None:
+        """Leave a small JSON-able value for later chapters, and say what of it lies in the `store`.
+
+        The chapter runs again when one of the `files` (or folders) is no longer there.
+        """
         self._artifacts[artifact] = recipe_hash(value)
+        self._files |= {str(Path(file).relative_to(self.store)) for file in files}
         write_json(self.build / f"{artifact}.json", value)
 
     def metrics_of_all(self) -> list[dict[str, Any]]:
@@ -111,15 +117,15 @@ class Page:
             "metrics": self._metrics,
             "claims": self._claims,
             "artifacts": self._artifacts,
+            "store": sorted(self._files),
             "device": _device(),
         }
         write_json(self.build / "metrics" / f"{self.name}.json", record)
 
     def _find(self, relative: str) -> Path | None:
-        for folder in (self.build, self._fallback):
-            if folder and (folder / relative).exists():
-                return folder / relative
-        return None
+        """The file in the build; in the lab, in its own folder or in that of `quick`, whichever was made last."""
+        paths = [folder / relative for folder in (self.build, self._fallback) if folder]
+        return max((path for path in paths if path.exists()), key=lambda path: path.stat().st_mtime, default=None)
 
 
 def _find_root() -> Path:

@@ -32,8 +32,9 @@ class ReportingEngine(NBClientEngine):
 
         nb_man.cell_start = cell_start
         super().execute_managed_notebook(nb_man, kernel_name, **options)
-        seconds = time.perf_counter() - start
-        print(f"[{chapter}] done in {_clock(seconds)}", file=sys.stderr)
+        failed = any(output.output_type == "error" for cell in nb_man.nb.cells for output in cell.get("outputs", []))
+        how = "stopped after" if failed else "done in"
+        print(f"[{chapter}] {how} {_clock(time.perf_counter() - start)}", file=sys.stderr)
 
 
 def _headings(cells: list[Any]) -> dict[int, str]:

@@ -232,6 +232,16 @@ def _pixels(photo: int) -> Pixels:
 
 
 def _path(photo: Photo) -> Path:
+    if path := _path_or_none(photo):
+        return path
+    missing = ", ".join(one.file for one in PHOTOS if not _path_or_none(one))
+    raise DatasetError(
+        f"Not found among the photographs: {missing}. Install scikit-image, scikit-learn and matplotlib, "
+        "or set FINGERPRINTS_PHOTOS to a folder that holds them."
+    )
+
+
+def _path_or_none(photo: Photo) -> Path | None:
     """The photograph's file, found without importing the package; else in the folder FINGERPRINTS_PHOTOS."""
     found = importlib.util.find_spec(photo.package)
     homes = [Path(place, photo.folder) for place in (found.submodule_search_locations or [])] if found else []
@@ -240,7 +250,4 @@ def _path(photo: Photo) -> Path:
     for home in homes:
         if (home / photo.file).is_file():
             return home / photo.file
-    raise DatasetError(
-        f"The photograph {photo.file} is not there. Install {photo.package}, "
-        "or name a folder that holds it in the environment variable FINGERPRINTS_PHOTOS."
-    )
+    return None

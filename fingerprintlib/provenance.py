@@ -9,11 +9,14 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable
+from contextlib import suppress
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 PACKAGE = "fingerprintlib"
 ROOT = Path(__file__).resolve().parent
+PACKAGES = ("numpy", "pillow", "torch")  # another version of these may give other pixels or weights
 
 
 def content_hash(*chunks: bytes | bytearray | memoryview) -> str:
@@ -42,6 +45,15 @@ def code_hash(modules: Iterable[str]) -> str:
     """Hash of the source of the package's modules named (dotted, with the package) and of all they import from it."""
     paths = {module: _path(module) for module in imported_modules(modules)}
     return recipe_hash({module: file_hash(path) for module, path in paths.items()})
+
+
+def versions() -> dict[str, str]:
+    """The installed versions of the packages that compute pixels and weights; one that is absent is left out."""
+    found = {}
+    for name in PACKAGES:
+        with suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
 
 
 def imported_modules(modules: Iterable[str]) -> list[str]:

@@ -129,16 +129,21 @@ def in_parallel(function: Callable[..., Any], calls: Sequence[Mapping[str, Any]]
     """Results of `function` for each set of keyword arguments; on a CPU side by side, each on one thread.
 
     Slim networks gain little from a second thread and lose much when it has to wait for a busy core; two trainings side
-    by side gain a factor of two. On a GPU, or with one thread to spend, one after the other in this process.
+    by side gain a factor of two. With an accelerator (CUDA, Apple's MPS), with one thread to spend or without joblib,
+    one after the other in this process.
 
     Args:
         function: of a module, so that other processes can import it; arguments and results have to be picklable.
         calls: keyword arguments of each call. Memory-mapped arrays are passed by file.
     """
     workers = min(len(calls), torch.get_num_threads())
-    if workers <= 1 or torch.cuda.is_available():
+    accelerator = getattr(torch, "accelerator", torch.cuda)
+    side_by_side = workers > 1 and not accelerator.is_available()
+    try:
+        import joblib
+    except ImportError:
+        side_by_side = False
+    if not side_by_side:
         return [function(**arguments) for arguments in calls]
-    from joblib import Parallel, delayed, parallel_config
-
-    with parallel_config(backend="loky", inner_max_num_threads=1):
-        return list(Parallel(n_jobs=workers)(delayed(function)(**arguments) for arguments in calls))
+    with joblib.parallel_config(backend="loky", inner_max_num_threads=1):
+        return list(joblib.Parallel(n_jobs=workers)(joblib.delayed(function)(**arguments) for arguments in calls))

@@ -1,13 +1,23 @@
-"""From an executed notebook and the present text to the page that Jupyter Book reads."""
+"""From executed notebooks and the present texts to the pages: staged for Jupyter Book, then built."""
 
-from collections.abc import Mapping, Sequence
+import errno
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+import jupytext
 import nbformat
 
 from . import __version__
-from .chapters import PARAMETER_LINE, PROFILES, Chapter
-from .errors import FingerprintsError
+from .chapters import PARAMETER_LINE, Book, Chapter
+from .errors import BookError, FingerprintsError, one_line
+from .provenance import write_atomically
+from .timings import cost, timings, timings_page
 
 
 def merge(
@@ -17,7 +27,7 @@ def merge(
     values: Mapping[str, Any],
     profile: str,
     record: Mapping[str, Any],
-    timings: Mapping[str, Any],
+    costs: Mapping[str, Any],
 ) -> None:
     """Put the executed cells' outputs into the notebook `text`, in place, and make it a page.
 
@@ -41,7 +51,7 @@ def merge(
     for index, cell in enumerate(text.cells):
         cell.id = f"{chapter.name}-{index}"  # random ids would make every page look new to Sphinx
         if cell.cell_type == "markdown":
-            cell.source = cell.source.replace("{{ cost }}", cost(chapter.name, timings))
+            cell.source = cell.source.replace("{{ cost }}", cost(chapter.name, costs))
     text.cells.append(nbformat.v4.new_markdown_cell(_stamp(values, profile, record), id=f"{chapter.name}-stamp"))
 
 
@@ -68,33 +78,66 @@ def _stamp(values: Mapping[str, Any], profile: str, record: Mapping[str, Any]) -
     return f":::{{dropdown}} What this page was built with\n\n| | |\n|-|-|\n{lines}\n\n:::"
 
 
-def cost(chapter: str, timings: Mapping[str, Any]) -> str:
-    """The measured minutes of a chapter by profile, as a sentence."""
-    known = {name: timings["profiles"][name][chapter] for name in PROFILES if chapter in timings["profiles"][name]}
-    words = ", ".join(f"{_minutes(seconds)} at `{name}`" for name, seconds in known.items())
-    return f"{words} (measured; see {{doc}}`timings`)" if words else "not measured yet"
+def build_pages(book: Book, profile: str, overrides: Mapping[str, Mapping[str, Any]], build: Path) -> None:
+    """Stage the texts with their executed outputs and turn them into HTML; warnings are errors.
+
+    Raises:
+        BookError: Sphinx found something wrong; the message has its first words.
+    """
+    staged = build / "staged"
+    _stage(book, profile, overrides, build, staged)
+    command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()"]
+    command += ["build", str(staged), "--path-output", str(build / "sphinx")]
+    command += ["--config", str(book.root / "_config.yml"), "--toc", str(book.root / "book" / "_toc.yml")]
+    command += ["-W", "-n", "--keep-going", "--quiet"]
+    log = build / "sphinx.log"
+    with open(log, "wb") as sink:
+        status = subprocess.run(command, cwd=book.root, stdout=sink, stderr=subprocess.STDOUT).returncode
+    if status:
+        said = log.read_text(errors="replace")
+        if "Errno 28" in said:
+            raise OSError(errno.ENOSPC, "No space left on device", str(build))
+        told = [line for line in said.splitlines() if re.search(r"WARNING|ERROR|Error", line)]
+        first = (told or said.splitlines()[-1:] or ["nothing was said"])[0]
+        raise BookError(f"The pages did not build: {one_line(first)} All of it: {log}")
+    fresh = build / "html.partial"
+    shutil.rmtree(fresh, ignore_errors=True)
+    shutil.copytree(build / "sphinx" / "_build" / "html", fresh)
+    shutil.rmtree(build / "html", ignore_errors=True)
+    fresh.rename(build / "html")
 
 
-def _minutes(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.1f} min"
+def _stage(book: Book, profile: str, overrides: Mapping[str, Mapping[str, Any]], build: Path, staged: Path) -> None:
+    """Write every page as Jupyter Book shall read it. Unchanged files are left alone, so Sphinx skips them."""
+    costs = timings(book, build, profile)
+    wanted: set[Path] = set()
+    for path in sorted((book.root / "book").rglob("*")):
+        relative = path.relative_to(book.root / "book")
+        if not path.is_file() or relative.parts[0] == "profiles" or "__pycache__" in relative.parts:
+            continue
+        if path.suffix == ".md" and Chapter(path).is_notebook:
+            chapter = Chapter(path)
+            values = book.values(chapter.name, profile, overrides.get(chapter.name))
+            text = jupytext.reads(chapter.text, fmt="md:myst")
+            executed = nbformat.read(build / "executed" / f"{chapter.name}.ipynb", 4)
+            record = json.loads((build / "metrics" / f"{chapter.name}.json").read_text())
+            merge(chapter, text, executed, values, profile, record, costs)
+            data = nbformat.writes(text).encode()
+            target = staged / relative.with_suffix(".ipynb")
+        elif path.suffix in (".ipynb", ".pyc"):
+            continue
+        else:
+            data, target = path.read_bytes(), staged / relative
+        _write_if_changed(target, data)
+        wanted.add(target)
+    target = staged / "timings.md"
+    _write_if_changed(target, timings_page(book.chapters, costs).encode())
+    wanted.add(target)
+    for path in staged.rglob("*"):
+        if path.is_file() and path not in wanted:
+            path.unlink()
 
 
-def timings_page(chapters: Sequence[Chapter], timings: Mapping[str, Any]) -> str:
-    """The page of measured execution times, as MyST text."""
-    measured = [name for name in PROFILES if timings["profiles"][name]]
-    head = "| Chapter | " + " | ".join(f"`{name}`" for name in measured) + " |\n|-|" + "-:|" * len(measured)
-    rows = []
-    for chapter in chapters:
-        seconds = [timings["profiles"][name].get(chapter.name) for name in measured]
-        cells = [_minutes(value) if value is not None else "" for value in seconds]
-        rows.append(f"| {{doc}}`{chapter.path.stem}` | " + " | ".join(cells) + " |")
-    totals = [_minutes(sum(timings["profiles"][name].values())) for name in measured]
-    rows.append("| **All chapters** | " + " | ".join(totals) + " |")
-    machines = "\n".join(f"- `{name}`: {timings['machines'][name]}" for name in measured)
-    table = "\n".join([head, *rows])
-    return (
-        "# Timings\n\n"
-        "Written by the build: how long each chapter takes to run from scratch, nothing trained beforehand. "
-        f"The column `{timings['own']}` was measured by the build of the page you are reading.\n\n"
-        f"{table}\n\nMachines:\n\n{machines}\n"
-    )
+def _write_if_changed(path: Path, data: bytes) -> None:
+    if not path.is_file() or path.read_bytes() != data:
+        write_atomically(path, data)

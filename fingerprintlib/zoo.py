@@ -1,6 +1,7 @@
 """Trained generators: sampled alike whatever the batch or the threads, kept as safe files, trained when missing."""
 
 import math
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ from .errors import FingerprintsError, UsageError, unknown
 from .gans import GAN, build
 from .gans.training import Images, TrainedGAN, evaluating, train_gan
 from .images import Pixels, quantize
-from .provenance import code_hash, content_hash, recipe_hash
+from .provenance import code_hash, content_hash, recipe_hash, versions
 from .runtime import Fabric, in_parallel, make_fabric, report_reuse, step_generator
 from .splits import SPLITS
 
@@ -140,20 +141,30 @@ def save_generator(path: Path | str, trained: TrainedGAN | Generator, name: str,
     save_checkpoint(path, KIND, tensors, metadata)
 
 
-def load_generator(path: Path | str) -> Generator:
+def load_generator(path: Path | str, expect: str | None = None) -> Generator:
     """Read what `save_generator` wrote, onto the CPU.
 
+    Args:
+        path: the file.
+        expect: the `Generator.hash` that it must have.
+
     Raises:
-        CheckpointError: missing, cut short, altered, or not a generator.
+        CheckpointError: missing, cut short, altered, not a generator, or another one than expected.
     """
     tensors, metadata = load_checkpoint(path, KIND)
     try:
         previews = tensors.pop("previews", None)
         gan = _restored(metadata["gan"], tensors, metadata["plain"])
         pixels = None if previews is None else previews.numpy()
-        return Generator(metadata["name"], gan, metadata["card"], metadata["moments"], pixels, Path(path))
+        generator = Generator(metadata["name"], gan, metadata["card"], metadata["moments"], pixels, Path(path))
     except (KeyError, TypeError, UsageError) as error:
         raise CheckpointError(f"{path} is no generator of this version ({error}). Train it again.") from error
+    if expect not in (None, generator.hash):
+        raise CheckpointError(
+            f"The generator {path} has changed since its hash was noted: "
+            "run the chapter 'zoo' again (`make book` does)."
+        )
+    return generator
 
 
 def load_or_train(
@@ -172,7 +183,8 @@ def load_or_train(
 ) -> Generator:
     """The generator of this recipe from `folder`; where it is not there yet, train it (or go on training) and save it.
 
-    The file's name carries the hash of the arguments, the data and the code, so that none is used for another.
+    The file's name carries the hash of the arguments, the data, the code and the package versions, so that none is
+    used for another.
 
     Args:
         name: of the source.
@@ -185,9 +197,11 @@ def load_or_train(
         "seed": seed,
         "data": data_hash or content_hash(np.ascontiguousarray(reals[:]).data.cast("B")),
         "code": code_hash(["fingerprintlib.gans.training"]),
+        "versions": versions(),
     }
     stem = f"{name}-{recipe_hash(recipe)[:12]}"
     path = Path(folder) / f"{stem}.safetensors"
+    unfinished = Path(folder) / f"{stem}.training"
     if not path.is_file():
         fabric = fabric or make_fabric()
         trained = train_gan(
@@ -197,13 +211,14 @@ def load_or_train(
             width=width,
             images=images,
             seed=seed,
-            folder=Path(folder) / f"{stem}.training",
+            folder=unfinished,
             data_hash=recipe["data"],
             fabric=fabric,
             **options,
         )
         if fabric.global_rank == 0:
             save_generator(path, trained, name)
+            shutil.rmtree(unfinished)
         fabric.barrier()
         return load_generator(path)
     generator = load_generator(path)

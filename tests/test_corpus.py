@@ -12,6 +12,8 @@ from fingerprintlib.corpus import CHUNK, CorpusError, build_corpus, open_corpus,
 from fingerprintlib.datasets import open_dataset
 from fingerprintlib.errors import UsageError
 from fingerprintlib.images import equalize
+from fingerprintlib.provenance import imported_modules
+from fingerprintlib.zoo import GeneratorSource
 
 COUNTS = {"train": 2 * CHUNK + 10, "validation": 20, "test": 30}
 SIDE = 8
@@ -117,6 +119,25 @@ def test_two_builds_are_identical(built, tmp_path):
 )
 def test_whatever_changes_the_recipe_changes_the_hash(built, tmp_path, changes):
     assert build(tmp_path / "other", **changes).hash != open_corpus(built).hash
+
+
+@pytest.mark.parametrize("what", ["code_hash", "versions"])
+def test_other_code_or_packages_make_another_corpus_coloured_or_not(copy, monkeypatch, what):
+    old, old_grey = open_corpus(copy), open_corpus(copy).coloured("grey").hash
+    monkeypatch.setattr(module, what, lambda *_: "another")
+    assert old.coloured("grey").hash != old_grey
+    assert build(copy).hash != old.hash
+
+
+def test_the_code_of_a_corpus_is_its_own_and_its_sources(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(module, "code_hash", lambda modules: asked.append(sorted(modules)) or "")
+    sources = {"real": open_dataset("photos", 32), "noise": Noise(1, side=32)}
+    build(tmp_path / "c", sources, counts={"test": 1}, resolution=32).coloured("grey")
+    corpus = "fingerprintlib.corpus"
+    assert asked == [[corpus, "fingerprintlib.datasets"], [corpus, corpus]]  # the test's own class is nobody's
+    assert {"fingerprintlib.photos", "fingerprintlib.images"} <= set(imported_modules(asked[0]))
+    assert "fingerprintlib.gans.layers" in imported_modules([GeneratorSource.__module__])
 
 
 def test_a_finished_corpus_is_opened_and_nothing_asked_again(copy):

@@ -191,11 +191,17 @@ def test_without_the_packages_a_folder_serves(monkeypatch, tmp_path):
     monkeypatch.setattr(photos.importlib.util, "find_spec", lambda name: None)
     monkeypatch.delenv("FINGERPRINTS_PHOTOS", raising=False)
     photos._pixels.cache_clear()
-    with pytest.raises(DatasetError, match=r"astronaut\.png .*Install skimage.*FINGERPRINTS_PHOTOS"):
+    with pytest.raises(DatasetError, match=r"astronaut\.png, .*hopper\.jpg\. Install .*FINGERPRINTS_PHOTOS"):
         open_dataset("photos", 64)
     for photo, path in here.items():
         (tmp_path / photo.file).symlink_to(path)
     monkeypatch.setenv("FINGERPRINTS_PHOTOS", str(tmp_path))
+    for name in ("ihc.png", "china.jpg"):
+        (tmp_path / name).rename(tmp_path / f"not-{name}")
+    with pytest.raises(DatasetError, match=r"photographs: ihc\.png, china\.jpg\. Install scikit-image, "):
+        open_dataset("photos", 64)
+    for name in ("ihc.png", "china.jpg"):
+        (tmp_path / f"not-{name}").rename(tmp_path / name)
     assert len(open_dataset("photos", 64).provenance["files"]) == 11
 
 
@@ -269,8 +275,13 @@ def test_the_shares_of_a_folder_are_as_stated():
 
 def test_asking_past_the_end_says_how_many_there_are(folder):
     split = open_dataset(f"folder:{folder}", 32).split("validation")
-    with pytest.raises(UsageError, match=f"has {split.distinct} images"):
-        split.images(0, split.distinct + 1)
+    count = split.distinct
+    message = f"The split 'validation' of folder:{folder} has {count} images; {count + 1} are asked for. Add files"
+    with pytest.raises(UsageError, match=message):
+        split.images(0, count + 1)
+    with pytest.raises(UsageError, match=message):
+        split.images(1, count)
+    assert len(split.images(1, count - 1)) == count - 1
     with pytest.raises(UsageError, match="no image -1"):
         split.image(-1)
     with pytest.raises(UsageError, match="no image 999"):
@@ -303,7 +314,31 @@ def test_a_missing_or_empty_folder_is_refused(tmp_path):
         open_dataset(f"folder:{tmp_path}", 32)
 
 
+def test_a_folder_that_leaves_a_split_empty_is_refused(tmp_path):
+    for number in range(3):
+        save_png(tmp_path / f"{number}.png", noise(number))
+    with pytest.raises(UsageError, match=r"holds 3 different images, and none fell to: .*about 40 at least are needed"):
+        open_dataset(f"folder:{tmp_path}", 32)
+
+
+def test_a_folder_may_lie_at_home(folder, monkeypatch):
+    monkeypatch.setenv("HOME", str(folder.parent))
+    monkeypatch.setenv("USERPROFILE", str(folder.parent))
+    assert open_dataset(f"folder:~/{folder.name}", 32).hash == open_dataset(f"folder:{folder}", 32).hash
+    with pytest.raises(UsageError, match="no folder ~nobody-of-that-name"):
+        open_dataset("folder:~nobody-of-that-name", 32)
+
+
 # --- both
+
+
+def test_other_images_than_expected_are_refused(folder):
+    spec = f"folder:{folder}"
+    expected = open_dataset(spec, 32).hash
+    assert open_dataset(spec, 32, expect=expected).hash == expected
+    save_png(folder / "new.png", noise(100))
+    with pytest.raises(UsageError, match=r"has changed since .*'real-images' again"):
+        open_dataset(spec, 32, expect=expected)
 
 
 @pytest.mark.parametrize("resolution", [31, 129, 64.0, "64", True, None])

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,6 +17,7 @@ from fingerprintlib.provenance import (
     imported_modules,
     imports_of,
     recipe_hash,
+    versions,
     write_atomically,
     write_json,
 )
@@ -113,6 +115,13 @@ def test_code_hash_changes_with_every_file_of_the_closure_and_no_other(package):
     assert code_hash([f"{P}.a"]) == before
     package("late.py", "# nobody imports it")
     assert code_hash([f"{P}.a"]) == before
+
+
+def test_versions_leave_out_what_is_absent(monkeypatch):
+    assert set(versions()) == {"numpy", "pillow", "torch"}
+    assert versions()["numpy"] == np.__version__
+    monkeypatch.setattr(provenance, "PACKAGES", ("numpy", "no-such-package"))
+    assert versions() == {"numpy": np.__version__}
 
 
 # --- hashes -------------------------------------------------------------------------------------

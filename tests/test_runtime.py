@@ -3,6 +3,7 @@ import json
 import multiprocessing
 import os
 import socket
+import sys
 
 import pytest
 import torch
@@ -104,12 +105,12 @@ def test_a_chapter_that_reused_something_keeps_its_cost_from_scratch(capsys, tmp
     import nbformat
 
     from fingerprintlib.chapters import Chapter
-    from fingerprintlib.engine import _record_timing
+    from fingerprintlib.timings import record_run
 
     def timing(words, seconds):
         cell = nbformat.v4.new_code_cell("", outputs=[nbformat.v4.new_output("stream", name="stderr", text=words)])
         nbformat.write(nbformat.v4.new_notebook(cells=[cell]), tmp_path / "n.ipynb")
-        _record_timing(tmp_path, Chapter(tmp_path / "02-zoo.md"), tmp_path / "n.ipynb", seconds)
+        record_run(tmp_path, Chapter(tmp_path / "02-zoo.md"), tmp_path / "n.ipynb", seconds)
         return json.loads((tmp_path / "timings" / "zoo.json").read_text())
 
     report_reuse("progan", 61.25)
@@ -170,6 +171,23 @@ def test_in_parallel_keeps_the_order_and_gives_each_call_one_thread(threads):
         assert in_parallel(threads_and, [{"value": value} for value in "abc"]) == [(1, value) for value in "abc"]
     finally:
         torch.set_num_threads(before)
+
+
+def process_of(value):
+    return os.getpid()
+
+
+@pytest.mark.parametrize("lacking", ["joblib", "a free CPU"])
+def test_in_parallel_stays_in_this_process_without_joblib_and_with_any_accelerator(monkeypatch, lacking):
+    if lacking == "joblib":
+        monkeypatch.setitem(sys.modules, "joblib", None)
+    else:
+        monkeypatch.setattr(torch.accelerator, "is_available", lambda: True)
+    torch.set_num_threads(2)
+    try:
+        assert in_parallel(process_of, [{"value": 1}, {"value": 2}]) == [os.getpid()] * 2
+    finally:
+        torch.set_num_threads(1)
 
 
 def refuse(value):

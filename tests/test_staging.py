@@ -8,7 +8,8 @@ from nbformat.v4 import new_code_cell, new_output
 from fingerprintlib import __version__
 from fingerprintlib.chapters import PROFILES, Chapter
 from fingerprintlib.errors import FingerprintsError
-from fingerprintlib.staging import cost, merge, timings_page
+from fingerprintlib.staging import merge
+from fingerprintlib.timings import cost, timings_page
 
 TEXT = """---
 kernelspec: {name: python3, display_name: Python 3, language: python}

@@ -134,6 +134,16 @@ def test_a_damaged_file_is_refused(damage, gans, tmp_path):
         load_generator(path)
 
 
+def test_another_generator_than_expected_is_refused(gans, tmp_path):
+    path = tmp_path / "generator.safetensors"
+    save_generator(path, Generator("mine", gans["sngan"].eval(), {}), "mine")
+    expected = load_generator(path).hash
+    assert load_generator(path, expect=expected).hash == expected
+    save_generator(path, Generator("mine", build("sngan", 32, 8, seed=2).eval(), {}), "mine")
+    with pytest.raises(CheckpointError, match=r"generator\.safetensors has changed .*'zoo' again"):
+        load_generator(path, expect=expected)
+
+
 def test_load_or_train_trains_once_and_never_shows_what_is_stale(fabric, tmp_path, monkeypatch):
     reals = np.random.default_rng(0).integers(0, 256, (20, 32, 32, 3), dtype=np.uint8)
     settings = {"resolution": 32, "width": 4, "images": 32, "seed": 0, "batch": 8, "d_steps": 2}
@@ -149,12 +159,15 @@ def test_load_or_train_trains_once_and_never_shows_what_is_stale(fabric, tmp_pat
     assert again.hash == first.hash
     assert again.card == first.card
     assert again.previews is not None
-    kept = set(tmp_path.glob("*.safetensors"))
+    kept = set(tmp_path.iterdir())
+    assert kept == {first.path}  # no unfinished training is left
     for other in ({"seed": 1}, {"images": 48}, {"reals": reals[1:]}, {"lr": 1e-3}):
         assert get(**other).hash != first.hash
     monkeypatch.setattr(zoo, "code_hash", lambda modules: "another")
     get()
-    assert len(set(tmp_path.glob("*.safetensors")) - kept) == 5
+    monkeypatch.setattr(zoo, "versions", lambda: "another")
+    get()
+    assert len(set(tmp_path.iterdir()) - kept) == 6
 
 
 def test_source(gans):

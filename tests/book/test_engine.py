@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 
+import filelock
 import nbformat
 import pytest
 
@@ -151,3 +152,69 @@ def _ran(result):
 
 def _plain(html):
     return re.sub(r"<[^>]+>", "", html).replace("&#39;", "'")
+
+
+def test_what_is_lost_from_the_store_is_made_again(small_book):
+    small_book.edit(
+        "book/01-first.md",
+        'page.make("numbers", list(range(count)))',
+        'thing = page.store / "thing"\nthing.write_text("7")\npage.make("numbers", list(range(count)), files=[thing])',
+    )
+    assert _ran(small_book.fingerprints("run", "second", "--profile", "smoke")) == ["first", "second"]
+    assert _ran(small_book.fingerprints("run", "second", "--profile", "smoke")) == []
+    (small_book.root / "_build/store/thing").unlink()
+    result = small_book.fingerprints("run", "second", "--profile", "smoke")
+    assert _ran(result) == ["first"]  # the second is unchanged: the same numbers
+    assert (small_book.root / "_build/store/thing").exists()
+
+
+def test_a_usage_error_in_a_cell_and_a_missing_artifact_and_a_dead_kernel_are_told(small_book):
+    cell = 'page.make("total", sum(page.open("numbers")) * factor)'
+    small_book.edit("book/02-second.md", cell, 'from fingerprintlib.errors import UsageError\nraise UsageError("No.")')
+    result = small_book.fingerprints("run", "second", "--profile", "smoke")
+    assert result.returncode == 2
+    assert "(Adding): UsageError: No. The notebook" in result.stderr
+    assert "[second] stopped after" in result.stderr
+
+    small_book.edit("book/02-second.md", 'raise UsageError("No.")', "pass")
+    result = small_book.fingerprints("run", "second", "--profile", "smoke")
+    assert result.returncode == 1
+    assert "add `page.make('total', ...)`" in result.stderr
+
+    small_book.edit("book/02-second.md", "\npass\n", "\nimport os; os._exit(9)\n")
+    result = small_book.fingerprints("run", "second", "--profile", "smoke")
+    assert result.returncode == 1
+    assert "its kernel died" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_folder_is_refused_or_noticed_before_anything_runs(small_book):
+    small_book.edit(
+        "book/01-first.md",
+        'word: str = "plain"  # how they are called [plain, fancy]',
+        'word: str = "plain"  # a folder [text]',
+    )
+    result = small_book.fingerprints("run", "first", "--profile", "smoke", "-p", "word=folder:nowhere")
+    assert result.returncode == 2
+    assert f"There is no folder {small_book.root / 'nowhere'}." in result.stderr
+    images = small_book.root / "images"
+    images.mkdir()
+    run = ("run", "first", "--profile", "smoke", "-p", "word=folder:images")  # from where the user stands
+    assert _ran(small_book.fingerprints(*run)) == ["first"]
+    assert _ran(small_book.fingerprints(*run)) == []
+    (images / "new.png").write_bytes(b"1")
+    assert _ran(small_book.fingerprints(*run)) == ["first"]
+
+
+def test_two_builds_at_once_and_options_for_snakemake(small_book):
+    build = small_book.root / "_build"
+    build.mkdir()
+    with filelock.FileLock(build / ".lock"):
+        result = small_book.fingerprints("book", "--profile", "smoke")
+    assert result.returncode == 1
+    assert "Another build is running" in result.stderr
+    result = small_book.fingerprints(
+        "book", "--profile", "smoke", "--cores", "3", "--", "--dry-run", "--printshellcmds"
+    )
+    assert result.returncode == 0, result.stderr
+    assert not (build / "smoke/executed").exists()
