@@ -12,6 +12,7 @@ or run, so that a mistake is refused before anything starts.
 
 import ast
 import contextlib
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -381,7 +382,7 @@ def _absolute(value: Any, base: Path) -> Any:
     """``folder:PATH`` with the path absolute, seen from `base`; any other value as it is."""
     if not str(value).startswith(FOLDER):
         return value
-    return FOLDER + str(base / Path(value.removeprefix(FOLDER)).expanduser())
+    return FOLDER + str(base / os.path.expanduser(value.removeprefix(FOLDER)))
 
 
 def _contents(value: str) -> str:
