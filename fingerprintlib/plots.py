@@ -79,12 +79,13 @@ def _picture(axes: Any, image: Pixels, title: str = "") -> None:
 
 
 @_styled
-def sheet(images: Mapping[str, Pixels], columns: int = 10) -> Plot:
+def sheet(images: Mapping[str, Pixels], columns: int = 10, what: str = "Rows of images") -> Plot:
     """A row (or more) of images for each name.
 
     Args:
         images: name to uint8 ``[N, H, W, 3]``.
         columns: images side by side.
+        what: what there is to see, for those who cannot.
     """
     sheets = {name: grid(some, columns) for name, some in images.items()}
     heights = [WIDTH * picture.shape[0] / picture.shape[1] for picture in sheets.values()]
@@ -93,7 +94,7 @@ def sheet(images: Mapping[str, Pixels], columns: int = 10) -> Plot:
     for ax, (name, picture) in zip(axes, sheets.items(), strict=True):
         _picture(ax, picture, name)
     counts = ", ".join(f"{len(some)} of {name}" for name, some in images.items())
-    return Plot(figure, f"Rows of images: {counts}.")
+    return Plot(figure, f"{what}: {counts}.")
 
 
 @_styled
