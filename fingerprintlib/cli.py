@@ -173,8 +173,9 @@ def _configuration() -> tuple[Any, str, dict[str, Any], Path]:
 
 
 def _speak_through(path: Path) -> None:
-    """Send standard error to a file that `fingerprints book` shows on its terminal."""
-    os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND), 2)
+    """Send what we say to a file that `fingerprints book` shows, and what kernels grumble to a log of their own."""
+    sys.stderr = open(path, "a", buffering=1, encoding="utf-8")  # noqa: SIM115 (until the process ends)
+    os.dup2(os.open(path.with_name("kernels.log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND), 2)
 
 
 def _or_leave_word(build: Path, action: Any) -> None:
