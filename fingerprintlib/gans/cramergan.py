@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .base import GAN, Settings
-from .layers import UpBlock, gradient_penalty, in_float32, interpolate, upsampling_channels
+from .layers import ResidualGenerator, gradient_penalty, in_float32, interpolate, upsampling_channels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,24 +76,12 @@ def energy_distance(real: Tensor, fake: Tensor, other: Tensor) -> Tensor:
     return ((real - fake).norm(dim=1) + (real - other).norm(dim=1) - (fake - other).norm(dim=1)).mean()
 
 
-class Generator(nn.Module):
-    """Latents ``[N, latent]`` -> images ``[N, 3, R, R]`` in (-1, 1)."""
+class Generator(ResidualGenerator):
+    """SNGAN's, but for how it ends."""
 
-    def __init__(self, latent: int, channels: list[int]):
-        super().__init__()
-        self.dense = nn.Linear(latent, channels[0] * 16)
-        self.blocks = nn.Sequential(*map(UpBlock, channels, channels[1:]))
-        self.norm = nn.BatchNorm2d(channels[-1])
-        self.to_rgb = nn.Conv2d(channels[-1], 3, 3, padding=1)
-        for layer in (self.dense, self.to_rgb):
-            nn.init.xavier_uniform_(layer.weight)
-            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
-
-    def forward(self, z: Tensor) -> Tensor:
+    def squash(self, x: Tensor) -> Tensor:
         """The sigmoid's (0, 1) is stretched to the (-1, 1) that all our images live in."""
-        x = self.dense(z).reshape(len(z), -1, 4, 4)  # [N, C*16] -> [N, C, 4, 4]
-        x = self.blocks(x.contiguous(memory_format=torch.channels_last))  # [N, width, R, R]
-        return torch.sigmoid(self.to_rgb(F.relu(self.norm(x)))) * 2 - 1
+        return torch.sigmoid(x) * 2 - 1
 
 
 class Critic(nn.Module):

@@ -120,3 +120,27 @@ def upsampling_channels(resolution: int, width: int) -> list[int]:
     cap = max(width, min(16 * width, width**2 // 4))
     sides = [4 * 2**i for i in range(int(math.log2(resolution)) - 1)]
     return [min(width * resolution // side, cap) for side in sides]
+
+
+class ResidualGenerator(nn.Module):
+    """Latents ``[N, latent]`` -> images ``[N, 3, R, R]`` in (-1, 1): SNGAN's, and but for its end CramerGAN's."""
+
+    def __init__(self, latent: int, channels: list[int]):
+        super().__init__()
+        self.dense = nn.Linear(latent, channels[0] * 16)
+        self.blocks = nn.Sequential(*map(UpBlock, channels, channels[1:]))
+        self.norm = nn.BatchNorm2d(channels[-1])
+        self.to_rgb = nn.Conv2d(channels[-1], 3, 3, padding=1)
+        for layer in (self.dense, self.to_rgb):
+            nn.init.xavier_uniform_(layer.weight)
+            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+
+    def squash(self, x: Tensor) -> Tensor:
+        """From any number into (-1, 1)."""
+        return torch.tanh(x)
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Batch statistics in training mode, running ones in evaluation."""
+        x = self.dense(z).reshape(len(z), -1, 4, 4)  # [N, C*16] -> [N, C, 4, 4]
+        x = self.blocks(x.contiguous(memory_format=torch.channels_last))  # [N, width, R, R]
+        return self.squash(self.to_rgb(F.relu(self.norm(x))))

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .base import GAN, Settings
-from .layers import Layer, UpBlock, in_float32, spectral_norm, upsampling_channels
+from .layers import Layer, ResidualGenerator, in_float32, spectral_norm, upsampling_channels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,10 +35,10 @@ class SNGAN(GAN):
     settings_type = SNGANSettings
     settings: SNGANSettings
 
-    def networks(self) -> tuple["Generator", "Discriminator"]:
+    def networks(self) -> tuple[ResidualGenerator, "Discriminator"]:
         """Residual both; see the classes."""
         channels = upsampling_channels(self.resolution, self.width)
-        return Generator(self.settings.latent, channels), Discriminator(channels[::-1])
+        return ResidualGenerator(self.settings.latent, channels), Discriminator(channels[::-1])
 
     def latents(self, n: int, rng: torch.Generator) -> Tensor:
         """N(0, 1)."""
@@ -71,26 +71,6 @@ def dequantize(images: Tensor, rng: torch.Generator) -> Tensor:
     In [-1, 1] a step is 2/255 wide; the noise is centred, so the mean stays.
     """
     return images + ((torch.rand(images.shape, generator=rng) - 0.5) * (2 / 255)).to(images)
-
-
-class Generator(nn.Module):
-    """Latents ``[N, latent]`` -> images ``[N, 3, R, R]`` in (-1, 1)."""
-
-    def __init__(self, latent: int, channels: list[int]):
-        super().__init__()
-        self.dense = nn.Linear(latent, channels[0] * 16)
-        self.blocks = nn.Sequential(*map(UpBlock, channels, channels[1:]))
-        self.norm = nn.BatchNorm2d(channels[-1])
-        self.to_rgb = nn.Conv2d(channels[-1], 3, 3, padding=1)
-        for layer in (self.dense, self.to_rgb):
-            nn.init.xavier_uniform_(layer.weight)
-            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
-
-    def forward(self, z: Tensor) -> Tensor:
-        """Batch statistics in training mode, running ones in evaluation."""
-        x = self.dense(z).reshape(len(z), -1, 4, 4)  # [N, C*16] -> [N, C, 4, 4]
-        x = self.blocks(x.contiguous(memory_format=torch.channels_last))  # [N, width, R, R]
-        return torch.tanh(self.to_rgb(F.relu(self.norm(x))))
 
 
 class Discriminator(nn.Module):
