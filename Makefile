@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/ready
 PROFILE ?= quick
 
-.PHONY: book test lab lint bench lock clean help
+.PHONY: book test lab lint bench zoo lock clean help
 .DEFAULT_GOAL := help
 
 help:  ## say what there is
@@ -39,6 +39,9 @@ lint: $(READY)  ## check style and types
 
 bench: $(READY)  ## time the library against plain references
 	@$(BIN)/python -m pytest tests/benchmarks --benchmark-enable --benchmark-only --benchmark-columns=min,median,rounds -s
+
+zoo: $(READY)  ## train the generators in data/zoo again (hours on a CPU; goes on where it was stopped)
+	@$(BIN)/fingerprints zoo train all
 
 lock:  ## write requirements.lock anew from pyproject.toml
 	@uv pip compile --universal -p 3.11 --all-extras --generate-hashes --no-header --no-annotate --quiet pyproject.toml -o requirements.lock

@@ -24,9 +24,14 @@ class EqualizedConv2d(nn.Conv2d):
         nn.init.normal_(self.weight)
         nn.init.zeros_(self.bias)  # type: ignore[arg-type]
 
+    @property
+    def effective_weight(self) -> Tensor:
+        """The weights as they act, ``[outputs, inputs, side, side]``."""
+        return self.weight * self.scale
+
     def forward(self, x: Tensor) -> Tensor:
         """``[N, inputs, H, W]`` -> ``[N, outputs, H, W]``."""
-        weight = self.weight * self.scale
+        weight = self.effective_weight
         if self.padding_mode == "zeros":
             return F.conv2d(x, weight, self.bias, padding=self.padding)
         # Autocast would pad in float32, there and back again: a sixth of a training step, for a copy of numbers.

@@ -150,19 +150,27 @@ def cosines(some: np.ndarray, others: np.ndarray) -> np.ndarray:
     return cosine_similarity(np.asarray(some, np.float64), np.asarray(others, np.float64))
 
 
-def nearest_distance(images: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """For each uint8 image ``[N, H, W, 3]`` the root-mean-square difference, in levels, to the nearest of the others.
+def nearest(images: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For each uint8 image ``[N, H, W, 3]`` the most similar of the others ``[M, H, W, 3]``.
 
-    ``[N, H, W, 3]`` and ``[M, H, W, 3]`` to float64 ``[N]``. Near 0 where an image is a copy.
+    Returns:
+        The root-mean-square difference in levels of 0 to 255, float64 ``[N]``, near 0 where an image is a copy; and
+        the number of the nearest, int ``[N]``.
     """
-    from scipy.spatial.distance import cdist
+    from sklearn.metrics import pairwise_distances_argmin_min
 
-    flat, flat_others = (np.asarray(some, np.float32).reshape(len(some), -1) for some in (images, others))
-    return cdist(flat, flat_others).min(1) / np.sqrt(flat.shape[1])
+    flat = np.asarray(images, np.float32).reshape(len(images), -1)
+    best, which = np.full(len(flat), np.inf), np.zeros(len(flat), np.int64)
+    for start in range(0, len(others), 4000):  # in float32 all of them may be gigabytes
+        some = np.asarray(others[start : start + 4000], np.float32).reshape(-1, flat.shape[1])
+        index, distance = pairwise_distances_argmin_min(flat, some)
+        closer = distance < best
+        best[closer], which[closer] = distance[closer], index[closer] + start
+    return best / np.sqrt(flat.shape[1]), which
 
 
 def mean_distance(images: np.ndarray) -> float:
-    """Mean root-mean-square difference, in levels of 0 to 255, over all pairs of the uint8 images ``[N, H, W, 3]``.
+    """Mean root-mean-square difference over all pairs of images ``[N, H, W, 3]`` or features ``[N, D]``, in their unit.
 
     Near 0 when a generator has collapsed to one image.
 
@@ -175,3 +183,48 @@ def mean_distance(images: np.ndarray) -> float:
         raise UsageError(f"images must be at least two for a distance, not {len(images)}.")
     flat = np.asarray(images, np.float32).reshape(len(images), -1)
     return float(pdist(flat).mean() / np.sqrt(flat.shape[1]))
+
+
+def frechet_distance(some: np.ndarray, others: np.ndarray) -> float:
+    """The squared Frechet distance between the normal distributions fitted to features ``[N, D]`` and ``[M, D]``.
+
+    ``|m1 - m2|**2 + tr(C1 + C2 - 2 (C1 C2)**(1/2))`` (Heusel et al., arXiv 1706.08500). It is biased upwards by some
+    ``D / N``: compare such distances at equal N only.
+
+    Raises:
+        UsageError: fewer than two rows, or widths that differ.
+    """
+    (mean1, cov1), (mean2, cov2) = _moments(some, others)
+    # The root's trace without a root of a matrix: C1 C2 has the eigenvalues of the symmetric C1^(1/2) C2 C1^(1/2).
+    values, vectors = np.linalg.eigh(cov1)
+    root = vectors * np.sqrt(np.maximum(values, 0)) @ vectors.T
+    trace = np.sqrt(np.maximum(np.linalg.eigvalsh(root @ cov2 @ root), 0)).sum()
+    return float(np.square(mean1 - mean2).sum() + np.trace(cov1) + np.trace(cov2) - 2 * trace)
+
+
+def _moments(*sets: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    for features in sets:
+        if features.ndim != 2 or len(features) < 2 or features.shape[1] != sets[0].shape[1]:
+            raise UsageError(f"Features must be [N, D], N at least 2, D equal; they are {[s.shape for s in sets]}.")
+    return [(f.mean(0), np.atleast_2d(np.cov(f, rowvar=False, dtype=np.float64))) for f in sets]
+
+
+def kernel_distance(some: np.ndarray, others: np.ndarray) -> float:
+    """The squared maximum mean discrepancy between features ``[N, D]`` and ``[M, D]``; unbiased, so it can be negative.
+
+    With the kernel ``(x . y / D + 1)**3`` (Binkowski et al., arXiv 1801.01401).
+
+    Raises:
+        UsageError: fewer than two rows, or widths that differ.
+    """
+    _moments(some, others)
+
+    def between(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return (x @ y.T / x.shape[1] + 1) ** 3
+
+    def within(x: np.ndarray) -> float:
+        pairs = between(x, x)
+        return (pairs.sum() - np.trace(pairs)) / (len(x) * (len(x) - 1))
+
+    x, y = np.asarray(some, np.float64), np.asarray(others, np.float64)
+    return float(within(x) + within(y) - 2 * between(x, y).mean())

@@ -1,253 +1,177 @@
-"""Trained generators: sampled alike whatever the batch or the threads, kept as safe files, trained when missing."""
+"""The zoo: the trained generators that the project ships in ``data/zoo/``, and how they were made.
 
-import math
-import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+``zoo.yml`` there says what each is trained on and how; the rest is made from it, two files a generator.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
-from zlib import crc32
 
-import numpy as np
-import torch
-from torch import Tensor
+import yaml
 
-from .checkpoints import CheckpointError, load_checkpoint, pack, save_checkpoint, tensors_hash, unpack
-from .errors import FingerprintsError, UsageError, unknown
-from .gans import GAN, build
-from .gans.training import Images, TrainedGAN, evaluating, train_gan
-from .images import Pixels, quantize
-from .provenance import code_hash, content_hash, recipe_hash, versions
-from .runtime import Fabric, in_parallel, make_fabric, report_reuse, step_generator
-from .splits import SPLITS
+from .checkpoints import CheckpointError
+from .corpus import load_or_build
+from .datasets import Dataset, open_dataset
+from .errors import FingerprintsError, unknown
+from .gans.training import train_gan
+from .generators import Generator, load_generator, save_generator
+from .images import Pixels
+from .quality import Reference
+from .runtime import in_parallel
 
-KIND = "generator"
-#: Images computed together. Fixed, and aligned to multiples of itself: rounding may differ with the shape of a batch.
-CHUNK = 50
-_SAMPLE_STREAM = 2 << 32  # beyond what training draws from
+#: The seed of the samples that are measured; no chapter shows or classifies those.
+MEASURED = 20191027
 
 
 @dataclass(frozen=True)
-class Generator:
-    """A trained generator with its training card."""
+class Zoo:
+    """The generators of a folder with a ``zoo.yml``.
 
-    name: str
-    gan: GAN  #: for its generator; the discriminator is untrained
-    card: dict[str, Any]
-    moments: list[int] = field(default_factory=list)  #: images seen when each row of `previews` was made
-    previews: Pixels | None = None  #: samples through training, uint8 ``[moments, 8, R, R, 3]``
-    path: Path | None = None  #: the file it was loaded from
+    Attributes:
+        folder: where the files lie.
+        plan: the contents of ``zoo.yml``: ``dataset``, ``resolution``, ``crops``, ``width``, ``images``, for each GAN
+            the ``settings`` that differ from the paper's, and the ``generators`` by name, each with its ``gan`` and
+            ``seed`` and, if one crop was left out of its training, that crop's number ``without``.
+    """
+
+    folder: Path
+    plan: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, root: Path | str) -> "Zoo":
+        """The zoo of the project in the folder `root`."""
+        folder = Path(root) / "data" / "zoo"
+        return cls(folder, yaml.safe_load((folder / "zoo.yml").read_text(encoding="utf-8")))
 
     @property
-    def hash(self) -> str:
-        """Of the weights."""
-        return tensors_hash(self.gan.sampler.state_dict())
+    def names(self) -> list[str]:
+        """The generators' names, in the order of the plan."""
+        return list(self.plan["generators"])
 
-    def sample(self, n: int, seed: int, start: int = 0) -> Pixels:
-        """See `sample`."""
-        return sample(self.gan, n, seed, start)
+    def path(self, name: str) -> Path:
+        """The file of a generator's weights; its card is the ``.json`` beside it.
 
+        Raises:
+            UsageError: the zoo has no generator of that name.
+        """
+        if name not in self.names:
+            raise unknown("generator", name, self.names)
+        return self.folder / f"{name}.safetensors"
 
-@dataclass(frozen=True)
-class GeneratorSource:
-    """A generator as a source of a corpus: image `i` of a split is always the same.
+    def recipe(self, name: str) -> dict[str, Any]:
+        """What `train_gan` is to be called with, but for the images and the folder."""
+        self.path(name)
+        member = dict(self.plan["generators"][name])
+        same = {key: self.plan[key] for key in ("resolution", "width", "images")}
+        return {"name": member["gan"], **same, "seed": 0, **self.plan["settings"].get(member.pop("gan"), {}), **member}
 
-    No two splits share a latent, nor do two generators of different names.
-    """
+    def load(self, name: str) -> Generator:
+        """A trained generator.
 
-    generator: Generator
-    seed: int  # of the sampling
+        Raises:
+            UsageError: the zoo has no generator of that name.
+            CheckpointError: it is missing, damaged, not what its card says, or not what ``zoo.yml`` says.
+        """
+        path = self.path(name)
+        if not path.is_file():
+            raise CheckpointError(
+                f"{path} is missing. Restore it (`git checkout data/zoo`), or run `fingerprints zoo train {name}`."
+            )
+        generator = load_generator(path)
+        card = generator.card["recipe"]
+        made = {"name": card["gan"]} | card["settings"] | card
+        wanted = self.recipe(name)
+        other = [f"{key} is {made.get(key)}, not {wanted[key]}" for key in wanted if made.get(key) != wanted[key]]
+        if generator.name != name:
+            other.insert(0, f"it is {generator.name!r}")
+        if other:
+            raise CheckpointError(
+                f"{path} is not what zoo.yml says ({'; '.join(other)}). "
+                f"Restore both, or train it: `fingerprints zoo train {name}`."
+            )
+        return generator
 
-    def images(self, split: str, start: int, n: int) -> Pixels:
-        """Images `start` to `start + n` of the split, uint8 ``[n, R, R, 3]``."""
-        if split not in SPLITS:
-            raise unknown("split", split, SPLITS)
-        stream = crc32(self.generator.name.encode()) * 8 + SPLITS.index(split) + 1
-        return sample(self.generator.gan, n, self.seed, start, stream)
+    @cached_property
+    def data(self) -> Dataset:
+        """The real images that all of them learned from."""
+        return open_dataset(self.plan["dataset"], self.plan["resolution"])
 
-    @property
-    def provenance(self) -> dict[str, Any]:
-        """What the images depend on; JSON-able."""
-        card = self.generator.card
-        recipe = {"generator": self.generator.name, "weights": self.generator.hash, "sampling_seed": self.seed}
-        return recipe | {"recipe": card.get("recipe"), "images_seen": card.get("images_seen")}
+    def crops(self, store: Path) -> Pixels:
+        """The crops that they were shown, uint8 ``[crops, R, R, 3]``, mapped from a file in the folder `store`."""
+        counts = {"gan": self.plan["crops"]}
+        corpus = load_or_build(store, "reals", {"real": self.data}, counts, self.plan["resolution"])
+        return corpus.split("gan")[0]
 
+    def train(self, names: Sequence[str], work: Path | str) -> None:
+        """Train generators, measure them, and write them here.
 
-def sample(gan: GAN, n: int, seed: int, start: int = 0, stream: int = 0) -> Pixels:
-    """Images `start` to `start + n` of the endless row that `seed` and `stream` stand for, uint8 ``[n, R, R, 3]``.
+        A training goes on where it was stopped, and one that is done is not done again, as long as the folder `work` is
+        there. On a CPU as many run side by side as there are threads; on several GPUs, one on each.
 
-    Image `i` depends on the weights, `seed`, `stream` and `i` alone: not on `n`, nor on how many threads there are.
-    Computed in float32, in evaluation mode, by the moving average where the GAN keeps one.
-    """
-    if n < 0 or start < 0:
-        raise UsageError(f"There are no images {start} to {start + n}. Give start >= 0 and n >= 0.")
-    side = gan.resolution
-    images = np.empty((n, side, side, 3), np.uint8)
-
-    def fill(chunk: int) -> None:
-        with torch.inference_mode():
-            pixels = quantize(gan.sampler(_latents(gan, chunk, seed, stream).to(gan.device)))
-        first = chunk * CHUNK - start  # of the chunk, counted from the first image asked for
-        low, high = max(first, 0), min(first + CHUNK, n)
-        images[low:high] = pixels[low - first : high - first]
-
-    with evaluating(gan.sampler), _one_thread_each(gan.device) as workers, ThreadPoolExecutor(workers) as pool:
-        list(pool.map(fill, range(start // CHUNK, math.ceil((start + n) / CHUNK))))
-    return images
-
-
-def _latents(gan: GAN, chunk: int, seed: int, stream: int) -> Tensor:
-    rows = range(chunk * CHUNK, (chunk + 1) * CHUNK)
-    return torch.cat([gan.latents(1, step_generator(seed, row, _SAMPLE_STREAM + stream)) for row in rows])
-
-
-@contextmanager
-def _one_thread_each(device: torch.device) -> Iterator[int]:
-    """Share the threads out over whole chunks, and yield how many there are.
-
-    An operation split over threads may round differently with their number; and slim networks are faster this way.
-    """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
-            yield threads if device.type == "cpu" else 1
-    finally:
-        torch.set_num_threads(threads)
-
-
-def save_generator(path: Path | str, trained: TrainedGAN | Generator, name: str, half: bool = False) -> None:
-    """Write what sampling needs, and the card, as one file.
-
-    Args:
-        path: where to.
-        trained: the GAN with its card.
-        name: of the source, as figures and class names show it.
-        half: store matrices and kernels in 16 bits, after checking that samples stay within one of 256 levels.
-
-    Raises:
-        FingerprintsError: with `half`, a sample changed by more than that; nothing is written.
-    """
-    gan = trained.gan
-    tensors, plain = pack({"generator": gan.sampler})
-    if half:
-        tensors = {key: x.half() if x.ndim > 1 else x for key, x in tensors.items()}
-        _require_close(gan, _restored(gan.recipe, tensors, plain))
-    if trained.previews is not None:
-        tensors["previews"] = torch.from_numpy(trained.previews)
-    metadata = {"name": name, "gan": gan.recipe, "card": trained.card, "moments": trained.moments, "plain": plain}
-    save_checkpoint(path, KIND, tensors, metadata)
-
-
-def load_generator(path: Path | str, expect: str | None = None) -> Generator:
-    """Read what `save_generator` wrote, onto the CPU.
-
-    Args:
-        path: the file.
-        expect: the `Generator.hash` that it must have.
-
-    Raises:
-        CheckpointError: missing, cut short, altered, not a generator, or another one than expected.
-    """
-    tensors, metadata = load_checkpoint(path, KIND)
-    try:
-        previews = tensors.pop("previews", None)
-        gan = _restored(metadata["gan"], tensors, metadata["plain"])
-        pixels = None if previews is None else previews.numpy()
-        generator = Generator(metadata["name"], gan, metadata["card"], metadata["moments"], pixels, Path(path))
-    except (KeyError, TypeError, UsageError) as error:
-        raise CheckpointError(f"{path} is no generator of this version ({error}). Train it again.") from error
-    if expect not in (None, generator.hash):
-        raise CheckpointError(
-            f"The generator {path} has changed since its hash was noted: "
-            "run the chapter 'zoo' again (`make book` does)."
+        Args:
+            names: which.
+            work: a folder for what is unfinished.
+        """
+        for name in names:
+            self.path(name)  # all names are looked at before anything is trained
+        crops = self.crops(Path(work))
+        reference = Reference.of(self.data, crops)
+        in_parallel(
+            _train,
+            [{"zoo": self, "name": name, "crops": crops, "reference": reference, "work": work} for name in names],
         )
-    return generator
+
+    def measure(self, name: str, reference: Reference) -> dict[str, Any]:
+        """Measure a generator against real images, and write the outcome to its card."""
+        generator = self.load(name)
+        quality = reference.measure(generator.sample(len(reference.held_out), seed=MEASURED))
+        measured = generator.card.get("quality", {}) | {reference.space: quality}
+        _save(self.path(name), replace(generator, card=generator.card | {"quality": measured}))
+        return quality
 
 
-def load_or_train(
-    name: str,
-    gan: str,
-    reals: Images,
-    *,
-    resolution: int,
-    width: int,
-    images: int,
-    seed: int,
-    folder: Path | str,
-    data_hash: str | None = None,
-    fabric: Fabric | None = None,
-    **options: Any,
-) -> Generator:
-    """The generator of this recipe from `folder`; where it is not there yet, train it (or go on training) and save it.
-
-    The file's name carries the hash of the arguments, the data, the code and the package versions, so that none is
-    used for another.
-
-    Args:
-        name: of the source.
-        gan, reals, resolution, width, images, seed, data_hash, fabric, options: see `gans.training.train_gan`.
-        folder: of the generators and of the checkpoints of those in training.
-    """
-    recipe = build(gan, resolution, width, seed, **options).recipe | {
-        "name": name,
-        "images": images,
-        "seed": seed,
-        "data": data_hash or content_hash(np.ascontiguousarray(reals[:]).data.cast("B")),
-        "code": code_hash(["fingerprintlib.gans.training"]),
-        "versions": versions(),
-    }
-    stem = f"{name}-{recipe_hash(recipe)[:12]}"
-    path = Path(folder) / f"{stem}.safetensors"
-    unfinished = Path(folder) / f"{stem}.training"
-    if not path.is_file():
-        fabric = fabric or make_fabric()
-        trained = train_gan(
-            gan,
-            reals,
-            resolution=resolution,
-            width=width,
-            images=images,
-            seed=seed,
-            folder=unfinished,
-            data_hash=recipe["data"],
-            fabric=fabric,
-            **options,
+def as_rows(zoo: Zoo) -> list[tuple[str, ...]]:
+    """What there is to say of each generator in a line of nine words; a missing or damaged one is said to be so."""
+    rows: list[tuple[str, ...]] = []
+    for name in zoo.names:
+        recipe = zoo.recipe(name)
+        words = (name, recipe["name"], str(recipe["seed"]), str(recipe.get("without", "-")))
+        try:
+            card = zoo.load(name).card
+        except CheckpointError:
+            rows.append((*words, "missing or damaged: see `fingerprints zoo verify`", "", "", "", ""))
+            continue
+        quality = card["quality"]["filter bank"]
+        rows.append(
+            (
+                *words,
+                f"{card['images_seen']:,}",
+                f"{quality['frechet'] / quality['floor']['frechet']:.2f}",
+                f"{zoo.path(name).stat().st_size / 1e6:.1f}",
+                f"{card['seconds'] / 60:.0f}",
+                card["device"],
+            )
         )
-        if fabric.global_rank == 0:
-            save_generator(path, trained, name)
-            shutil.rmtree(unfinished)
-        fabric.barrier()
-        return load_generator(path)
-    generator = load_generator(path)
-    report_reuse(name, generator.card["seconds"])
-    return generator
+    return rows
 
 
-def load_or_train_all(calls: Sequence[Mapping[str, Any]]) -> list[Generator]:
-    """`load_or_train` for each set of arguments; on a CPU several are trained side by side."""
-    return [load_generator(path) for path in in_parallel(_path_when_trained, calls)]
+def _train(zoo: Zoo, name: str, crops: Pixels, reference: Reference, work: Path | str) -> None:
+    """Train, save and measure one generator of the zoo."""
+    recipe = zoo.recipe(name)
+    trained = train_gan(reals=crops, folder=Path(work) / name, **recipe)
+    origin: dict[str, Any] = {"dataset": zoo.data.name, "hash": zoo.data.hash, "split": "gan", "crops": len(crops)}
+    if (without := recipe.get("without")) is not None:
+        origin["left_out"] = {"crop": without, "photograph": zoo.data.split("gan").source_of(without)}
+    card = trained.card | {"origin": origin}
+    _save(zoo.path(name), Generator(name, trained.gan, card, trained.moments, trained.previews))
+    zoo.measure(name, reference)
 
 
-def _path_when_trained(**arguments: Any) -> Path:
-    path = load_or_train(**arguments).path
-    assert path is not None  # it was loaded
-    return path
-
-
-def _restored(recipe: dict[str, Any], tensors: dict[str, Tensor], plain: dict[str, Any]) -> GAN:
-    """The GAN with the generator's weights from a file; its sampler is its generator, whichever was saved."""
-    settings = recipe["settings"] | {"ema": 0.0}
-    gan = build(recipe["gan"], recipe["resolution"], recipe["width"], 0, **settings)
-    widened = {key: x.float() if x.dtype == torch.float16 else x for key, x in tensors.items()}
-    unpack({"generator": gan.generator}, widened, plain)
-    return gan.eval()
-
-
-def _require_close(gan: GAN, other: GAN) -> None:
-    ours, theirs = sample(gan, CHUNK, 0).astype(int), sample(other, CHUNK, 0).astype(int)
-    worst = int(np.abs(ours - theirs).max())
-    if worst > 1:
-        raise FingerprintsError(f"In 16 bits a sample changes by {worst} of 256 levels. Save it with half=False.")
+def _save(path: Path, generator: Generator) -> None:
+    """In 16 bits, unless that would show."""
+    try:
+        save_generator(path, generator, generator.name, half=True)
+    except FingerprintsError:
+        save_generator(path, generator, generator.name)

@@ -90,6 +90,31 @@ def spectral_norm(layer: Layer) -> Layer:
     return layer
 
 
+def double_and_convolve(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """A 3x3 convolution of the image enlarged twofold (nearest neighbour), in one: 4/9 of the multiplications.
+
+    ``[N, I, H, W]`` with weights ``[O, I, 3, 3]`` -> ``[N, O, 2H, 2W]``. Each pixel stands for four equal ones, so the
+    weights that meet it can be added up beforehand.
+    """
+    kernel = 4 * _spread(weight).flip(2, 3).transpose(0, 1)
+    return F.conv_transpose2d(x, kernel, bias, stride=2, padding=1)
+
+
+def convolve_and_halve(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """The 2x2 averages of a 3x3 convolution, in one: 4/9 of the multiplications.
+
+    ``[N, I, H, W]`` with weights ``[O, I, 3, 3]`` -> ``[N, O, H/2, W/2]``. The average of four shifted sums is one sum
+    with the average of the shifted kernels.
+    """
+    return F.conv2d(x, _spread(weight), bias, stride=2, padding=1)
+
+
+def _spread(weight: Tensor) -> Tensor:
+    """The mean of a 3x3 kernel's four shifts on a 4x4 grid."""
+    padded = F.pad(weight, (1, 1, 1, 1))
+    return F.avg_pool2d(padded, 2, stride=1)
+
+
 class UpBlock(nn.Module):
     """Residual block with batch normalization that doubles the side, nearest neighbour."""
 
@@ -106,8 +131,8 @@ class UpBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``[N, inputs, H, W]`` -> ``[N, outputs, 2H, 2W]``."""
-        y = F.interpolate(F.relu(self.norm1(x)), scale_factor=2)
-        y = self.conv2(F.relu(self.norm2(self.conv1(y))))
+        y = double_and_convolve(F.relu(self.norm1(x)), self.conv1.weight, self.conv1.bias)
+        y = self.conv2(F.relu(self.norm2(y)))
         return y + F.interpolate(self.shortcut(x), scale_factor=2)  # a 1x1 convolution is cheaper before than after
 
 

@@ -3,6 +3,9 @@
 Both networks start at 4x4 and grow: a new resolution is faded in, then trained as it is, then the next one comes. No
 normalization by batch statistics; instead weights scaled at run time, and in the generator each pixel's features
 normalized. The critic sees how varied a batch is, and is trained with the gradient penalty.
+
+As in the authors' program, and unlike their table, the critic averages 2x2 pixels before the rectifier, which lets the
+convolution and the average be one.
 """
 
 import math
@@ -17,6 +20,8 @@ from torch import Tensor, nn
 from ..layers import HE_GAIN, EqualizedConv2d, EqualizedLinear
 from .base import GAN, Settings
 from .layers import (
+    convolve_and_halve,
+    double_and_convolve,
     gradient_penalty,
     in_float32,
     interpolate,
@@ -118,6 +123,22 @@ def shrink(images: Tensor, level: int, alpha: float) -> Tensor:
     return images
 
 
+class DoublingConv2d(EqualizedConv2d):
+    """A 3x3 convolution after nearest-neighbour enlargement."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[N, inputs, H, W]`` -> ``[N, outputs, 2H, 2W]``."""
+        return double_and_convolve(x, self.effective_weight, self.bias)
+
+
+class HalvingConv2d(EqualizedConv2d):
+    """A 3x3 convolution before 2x2 averaging."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[N, inputs, H, W]`` -> ``[N, outputs, H/2, W/2]``."""
+        return convolve_and_halve(x, self.effective_weight, self.bias)
+
+
 class Generator(nn.Module):
     """Latents ``[N, latent]`` -> images ``[N, 3, R, R]`` in about [-1, 1]: nothing squashes them."""
 
@@ -126,7 +147,7 @@ class Generator(nn.Module):
         self.dense = EqualizedLinear(latent, channels[0] * 16, gain=HE_GAIN / 4)
         self.first = EqualizedConv2d(channels[0], channels[0], 3)
         self.blocks = nn.ModuleList(
-            nn.ModuleList([EqualizedConv2d(below, here, 3), EqualizedConv2d(here, here, 3)])
+            nn.ModuleList([DoublingConv2d(below, here, 3), EqualizedConv2d(here, here, 3)])
             for below, here in pairwise(channels)
         )
         self.to_rgb = nn.ModuleList(EqualizedConv2d(here, 3, 1, gain=1.0) for here in channels)
@@ -141,7 +162,7 @@ class Generator(nn.Module):
         for block in self.blocks[:level]:
             conv1, conv2 = block.children()
             below = x
-            x = _activate(conv2(_activate(conv1(_up(x)))))
+            x = _activate(conv2(_activate(conv1(x))))
         image = self.to_rgb[level](x)
         if alpha < 1:
             image = torch.lerp(_up(self.to_rgb[level - 1](below)), image, alpha)
@@ -155,7 +176,7 @@ class Discriminator(nn.Module):
         super().__init__()
         self.from_rgb = nn.ModuleList(EqualizedConv2d(3, here, 1) for here in channels)
         self.blocks = nn.ModuleList(
-            nn.ModuleList([EqualizedConv2d(here, here, 3), EqualizedConv2d(here, below, 3)])
+            nn.ModuleList([EqualizedConv2d(here, here, 3), HalvingConv2d(here, below, 3)])
             for below, here in pairwise(channels)
         )
         self.last = EqualizedConv2d(channels[0] + 1, channels[0], 3)
@@ -168,7 +189,7 @@ class Discriminator(nn.Module):
         x = F.leaky_relu(self.from_rgb[level](images), 0.2)
         for index in reversed(range(level)):
             conv1, conv2 = self.blocks[index].children()
-            x = F.avg_pool2d(F.leaky_relu(conv2(F.leaky_relu(conv1(x), 0.2)), 0.2), 2)
+            x = F.leaky_relu(conv2(F.leaky_relu(conv1(x), 0.2)), 0.2)
             if alpha < 1 and index == level - 1:
                 below = F.leaky_relu(self.from_rgb[index](F.avg_pool2d(images, 2)), 0.2)
                 x = torch.lerp(below, x, alpha)

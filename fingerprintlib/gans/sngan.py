@@ -13,7 +13,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .base import GAN, Settings
-from .layers import Layer, ResidualGenerator, in_float32, spectral_norm, upsampling_channels
+from .layers import (
+    Layer,
+    ResidualGenerator,
+    convolve_and_halve,
+    in_float32,
+    spectral_norm,
+    upsampling_channels,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,10 +113,11 @@ class DownBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """``[N, inputs, H, W]`` -> ``[N, outputs, H/2, W/2]``."""
         y = x if self.first else F.relu(x)  # pixels are not to be rectified
-        y = self.conv2(F.relu(self.conv1(y)))
-        if self.down:
-            y, x = F.avg_pool2d(y, 2), F.avg_pool2d(x, 2)
-        return y + self.shortcut(x)
+        y = F.relu(self.conv1(y))
+        if not self.down:
+            return self.conv2(y) + self.shortcut(x)
+        # The shortcut's 1x1 convolution is cheaper after averaging than before, and the same.
+        return convolve_and_halve(y, self.conv2.weight, self.conv2.bias) + self.shortcut(F.avg_pool2d(x, 2))
 
 
 def _spectral(layer: Layer, gain: float = math.sqrt(2)) -> Layer:

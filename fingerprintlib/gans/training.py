@@ -42,8 +42,13 @@ _PREVIEW_STREAM = 1 << 32  # beyond any rank
 class Images(Protocol):
     """uint8 ``[N, R, R, 3]``: a NumPy array or memory map."""
 
-    shape: tuple[int, ...]
-    dtype: Any
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """``(N, R, R, 3)``."""
+
+    @property
+    def dtype(self) -> Any:
+        """``uint8``."""
 
     def __len__(self) -> int: ...
     def __getitem__(self, index: Any) -> Pixels: ...
@@ -75,6 +80,7 @@ def train_gan(
     seed: int,
     folder: Path | str,
     data_hash: str | None = None,
+    without: int | None = None,
     fabric: Fabric | None = None,
     save_seconds: float = 60.0,
     **options: Any,
@@ -92,6 +98,8 @@ def train_gan(
         seed: of the initialization and of every step's randomness.
         folder: for the checkpoint.
         data_hash: what identifies `reals` (None: they are hashed here).
+        without: the number of one image that is never shown. Wherever it was due another takes its place, and all else
+            stays: two runs that differ in `without` alone are the same up to the card's ``parted_at``.
         fabric: device, precision, processes (None: `runtime.make_fabric`).
         save_seconds: time between checkpoints.
 
@@ -109,9 +117,12 @@ def train_gan(
         )
     if images < 1:
         raise UsageError(f"images={images} is not possible. Give the number of real images to show, 1 or more.")
+    if without is not None and not (0 <= without < len(reals) and len(reals) > 1):
+        raise UsageError(f"There is no image {without} to leave out. Name one of 0 to {len(reals) - 1}.")
     recipe = gan.recipe | {
         "images": images,
         "seed": seed,
+        "without": without,
         "data": data_hash or content_hash(np.ascontiguousarray(reals[:]).data.cast("B")),
         "precision": _precision(fabric),
         "processes": fabric.world_size,
@@ -138,6 +149,7 @@ class _Run:
         self.g_optimizer, self.d_optimizer = gan.optimizers()
         self.step = 0  # generator steps done
         self.seen = 0  # real images shown
+        self.parted_at: int | None = None  # `seen` when the image left out was first due
         self.level = 0  # that the optimizers' moments belong to
         self.seconds = 0.0
         self.history: dict[str, list[float]] = {"images": [], "discriminator": [], "generator": []}
@@ -207,6 +219,9 @@ class _Run:
     def draw_reals(self, n: int, rng: torch.Generator) -> Tensor:
         """Random reals on the device, ``[n, 3, R, R]`` in [-1, 1], half of them mirrored."""
         index = torch.randint(len(self.reals), (n,), generator=rng)
+        if (without := self.recipe["without"]) is not None and (index == without).any():
+            self.parted_at = self.seen if self.parted_at is None else self.parted_at
+            index[index == without] = (without + 1 + self.step % (len(self.reals) - 1)) % len(self.reals)
         mirrored = (torch.rand(n, generator=rng) < 0.5).numpy()
         pixels = np.array(self.reals[index.numpy()])
         pixels[mirrored] = pixels[mirrored, :, ::-1]
@@ -259,8 +274,8 @@ class _Run:
         if self.fabric.global_rank == 0:
             tensors, plain = pack(self.parts())
             tensors |= {"losses": self.losses} | {f"preview{i}": grid for i, grid in enumerate(self.previews)}
-            state: dict[str, Any] = {"step": self.step, "seen": self.seen, "level": self.level, "seconds": self.seconds}
-            state |= {"history": self.history, "moments": self.moments}
+            kept = ("step", "seen", "parted_at", "level", "seconds", "history", "moments")
+            state = {name: getattr(self, name) for name in kept}
             save_checkpoint(self.path, KIND, tensors, {"recipe": self.recipe, "state": state, "plain": plain})
 
     def resume(self) -> None:
@@ -280,6 +295,7 @@ class _Run:
         card = {
             "recipe": self.recipe,
             "images_seen": self.seen,
+            "parted_at": self.parted_at,
             "steps": self.step,
             "seconds": round(self.seconds, 1),
             "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,

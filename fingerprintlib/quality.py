@@ -1,0 +1,240 @@
+"""How good a generator's images are, measured without a download: a fixed feature space, and what is compared in it.
+
+The usual Frechet distance is taken between features of a network that was trained on ImageNet. Ours come from a fixed
+bank of filters instead: what textures, edges and colours there are, and in which quarter of the image. They know no
+objects, of which crops of eleven photographs show few. `inception_features` are the usual kind, for whoever has a
+network.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .datasets import Dataset
+from .errors import FingerprintsError, UsageError, unknown
+from .images import Pixels, to_tensor
+from .metrics import frechet_distance, kernel_distance, mean_distance, nearest
+from .runtime import progress
+
+SCALES = 4
+ORIENTATIONS = 4
+#: Energies below this are rounding of 8-bit pixels, not texture.
+NOISE = (0.5 / 255) ** 2
+CHUNK = 250
+#: Images of which the nearest training crop is looked for, and of which all pairs are compared: these are slow.
+NEAREST = 500
+PAIRS = 1000
+
+Features = np.ndarray  # float64 [N, D]
+
+
+@torch.inference_mode()
+def filter_bank_features(images: Pixels) -> Features:
+    """Texture and colour of uint8 images ``[N, H, W, 3]`` (side 32 or more): float64 ``[N, 92]``.
+
+    An image is split into brightness and two colour differences, on four scales, each half the size of the last.
+
+    - Brightness: the amplitude of Gabor filters (a sine and a cosine of 3 pixels' length under a Gaussian) in four
+      orientations and four scales, root mean square over each quarter of the image (64 numbers); that of the finest
+      details, image minus blurred image, in each quarter (4); and how peaked the amplitudes are in each scale, their
+      fourth moment against the square of the second (4): few strong edges or much weak noise.
+    - Colour differences: the amplitude of the same filters, all orientations and the whole image together (8).
+    - The mean of all three in each quarter (12).
+
+    Amplitudes are in decades (log10) and means in [-1, 1], so all numbers are of like size and nothing is fitted.
+    """
+    return np.concatenate(
+        [_features(to_tensor(images[i : i + CHUNK])).double().numpy() for i in range(0, len(images), CHUNK)]
+    )
+
+
+def _features(x: Tensor) -> Tensor:
+    red, green, blue = x.unbind(1)
+    brightness = 0.299 * red + 0.587 * green + 0.114 * blue
+    channels = torch.stack([brightness, red - brightness, blue - brightness], 1)  # [N, 3, H, W]
+    means = F.adaptive_avg_pool2d(channels, 2)  # [N, 3, 2, 2]
+    blurred = F.conv2d(_padded(brightness[:, None], 1), _binomial())
+    parts = [means, _decades(F.adaptive_avg_pool2d((brightness[:, None] - blurred).square(), 2))]
+    for scale in range(SCALES):
+        level = F.avg_pool2d(channels, 2**scale)
+        responses = F.conv2d(_padded(level.flatten(0, 1)[:, None], 4), _gabor())  # [N*3, 2*orientations, h, w]
+        energy = responses.square().unflatten(1, (2, ORIENTATIONS)).sum(1).unflatten(0, (len(x), 3))
+        parts += [_decades(F.adaptive_avg_pool2d(energy[:, 0], 2))]  # [N, orientations, 2, 2]
+        parts += [_decades(energy[:, 1:].mean((2, 3, 4)))]  # [N, 2]
+        e = energy[:, 0].flatten(1) + NOISE
+        parts += [(e.square().mean(1) / e.mean(1).square()).log10()[:, None] / 2]  # [N, 1]
+    return torch.cat([part.flatten(1) for part in parts], 1)
+
+
+def _decades(energy: Tensor) -> Tensor:
+    return (energy + NOISE).log10() / 2
+
+
+def _padded(x: Tensor, by: int) -> Tensor:
+    return F.pad(x, (by,) * 4, mode="reflect")
+
+
+@cache
+def _binomial() -> Tensor:
+    row = torch.tensor([1.0, 2.0, 1.0]) / 4
+    return (row[:, None] * row)[None, None]
+
+
+@cache
+def _gabor() -> Tensor:
+    """Cosines, then sines, of wavelength 3 in each orientation: ``[2 * orientations, 1, 9, 9]``, of unit norm."""
+    y, x = torch.meshgrid(torch.arange(-4.0, 5), torch.arange(-4.0, 5), indexing="ij")
+    window = torch.exp(-(x**2 + y**2) / (2 * 1.5**2))
+    kernels = []
+    for wave in (torch.cos, torch.sin):
+        for k in range(ORIENTATIONS):
+            angle = math.pi * k / ORIENTATIONS
+            kernel = window * wave(2 * math.pi / 3 * (x * math.cos(angle) + y * math.sin(angle)))
+            kernel = kernel - window * kernel.sum() / window.sum()  # blind to brightness as such
+            kernels.append(kernel / kernel.norm())
+    return torch.stack(kernels)[:, None]
+
+
+@torch.inference_mode()
+def inception_features(images: Pixels) -> Features:
+    """What torchvision's Inception v3, trained on ImageNet, pools before its last layer: float64 ``[N, 2048]``.
+
+    The weights are downloaded when first used. They are not those of the published Frechet Inception distances, so
+    compare with distances from here only. Some ten images a second on a processor core.
+
+    Raises:
+        FingerprintsError: the weights cannot be had.
+    """
+    from torchvision.models import Inception_V3_Weights, inception_v3
+
+    weights = Inception_V3_Weights.IMAGENET1K_V1
+    try:
+        network = inception_v3(weights=weights).eval()
+    except OSError as error:
+        raise FingerprintsError(
+            f"Inception's weights could not be downloaded ({error}). Connect to the network, or do without: the space "
+            "'filter bank' needs none."
+        ) from error
+    network.fc, network.transform_input = torch.nn.Identity(), False  # our pixels are in [-1, 1] already
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    network.to(device)
+    with progress(len(images), "Inception", "images") as bar:
+        found = []
+        for start in range(0, len(images), CHUNK):
+            x = to_tensor(images[start : start + CHUNK]).to(device)
+            x = F.interpolate(x, size=299, mode="bicubic", antialias=True)
+            found.append(network(x).double().cpu().numpy())
+            bar.update(len(x))
+    return np.concatenate(found)
+
+
+SPACES: dict[str, Callable[[Pixels], Features]] = {
+    "filter bank": filter_bank_features,
+    "inception": inception_features,
+}
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Real images that generators are measured against, with their features.
+
+    The reals fall into two halves that share no tile of a photograph: the crops that generators learn from, and
+    held-out ones. How far these two are from one another is the floor: no generator can be expected to come closer to
+    images that it has never seen than its own training images do.
+
+    Attributes:
+        training: crops that the generators learn from, uint8 ``[N, R, R, 3]``.
+        held_out: crops of other tiles, likewise.
+        photographs: where each of the training crops that have `features` was cut.
+        space: the name of the feature space, `extract` what computes it.
+        features: of as many training crops as have `photographs`, and of the held-out ones.
+    """
+
+    training: Pixels
+    held_out: Pixels
+    photographs: tuple[str, ...]
+    space: str
+    extract: Callable[[Pixels], Features]
+    features: tuple[Features, Features]
+
+    @classmethod
+    def of(
+        cls,
+        data: Dataset,
+        training: Pixels,
+        count: int = 5000,
+        space: str = "filter bank",
+    ) -> "Reference":
+        """Held-out crops are those of the split ``train``; the splits of attribution's tests are left alone.
+
+        Args:
+            data: the real images.
+            training: what the generators learned from: images 0, 1, ... of the split ``gan``.
+            count: images of each kind that distances are taken between.
+            space: of `SPACES`.
+
+        Raises:
+            UsageError: an unknown space.
+            FingerprintsError: the space ``"inception"`` needs a network, and there is none.
+        """
+        if space not in SPACES:
+            raise unknown("feature space", space, list(SPACES))
+        extract = SPACES[space]
+        count = min(count, len(training))
+        held_out = data.images("train", 0, count)
+        photographs = tuple(data.split("gan").source_of(index) for index in range(count))
+        return cls(training, held_out, photographs, space, extract, (extract(training[:count]), extract(held_out)))
+
+    @property
+    def floor(self) -> dict[str, float]:
+        """The distances between the two halves of the reals."""
+        return _distances(*self.features)
+
+    def measure(self, images: Pixels) -> dict[str, Any]:
+        """How good a generator's images are; JSON-able.
+
+        - ``frechet``, ``kernel``: distances to the held-out crops; ``floor`` has those of the training crops.
+        - ``photographs``: for each photograph the share of images whose nearest training crop, by features, is of it.
+        - ``nearest``: median root-mean-square difference to the most similar training crop, mirrored or not, in levels
+          of 0 to 255: of the images, and of the held-out crops. A generator that repeats its training images is nearer.
+        - ``diversity``: mean distance of two images by features, over that of two held-out crops; 0 if all are alike.
+
+        Args:
+            images: samples, uint8 ``[n, R, R, 3]``, as many as `held_out`: distances depend on the number.
+
+        Raises:
+            UsageError: another number of images.
+        """
+        if len(images) != len(self.held_out):
+            raise UsageError(f"Give {len(self.held_out)} samples, as many as there are held-out crops.")
+        learned, unseen = self.features
+        features = self.extract(images)
+        shares = Counter(self.photographs[index] for index in nearest(features, learned)[1])
+        return {
+            "images": len(images),
+            **_distances(features, unseen),
+            "floor": self.floor,
+            "photographs": {name: shares[name] / len(images) for name in sorted(set(self.photographs))},
+            "nearest": {
+                "samples": self._to_training(images),
+                "held_out": self._to_training(self.held_out),
+            },
+            "diversity": mean_distance(features[:PAIRS]) / mean_distance(unseen[:PAIRS]),
+        }
+
+    def _to_training(self, images: Pixels) -> float:
+        some = images[:NEAREST]
+        as_is, mirrored = (nearest(view, self.training)[0] for view in (some, some[:, :, ::-1]))
+        return float(np.median(np.minimum(as_is, mirrored)))
+
+
+def _distances(some: Features, others: Features) -> dict[str, float]:
+    return {"frechet": frechet_distance(some, others), "kernel": kernel_distance(some, others)}
