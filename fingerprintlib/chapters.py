@@ -31,7 +31,7 @@ TYPES: dict[str, Any] = {"int": int, "float": float, "str": str, "bool": bool}
 # A change of one of these packages may change a result; a change of the others cannot.
 COMPUTING_PACKAGES = ("matplotlib", "numpy", "pillow", "scikit-image", "scikit-learn", "scipy", "torch", "torchvision")
 # Functions that read the project's data: a chapter that calls one runs again when the file has changed.
-DATA = {"load_claims": "data/paper.yml", "load_paper": "data/paper.yml"}
+DATA = {"load_claims": "data/paper.yml", "load_paper": "data/paper.yml", "Zoo.of": "data/zoo"}
 
 FOLDER = "folder:"  # how a parameter names a folder of images
 
@@ -233,7 +233,7 @@ class Chapter:
                 "values": dict(values),
                 "folders": {value: _contents(value) for value in values.values() if str(value).startswith(FOLDER)},
                 "library": code_hash(modules),
-                "data": {path: file_hash(self.path.parents[1] / path) for path in read},
+                "data": {path: _data_hash(self.path.parents[1] / path) for path in read},
                 "versions": {name: metadata.version(name) for name in COMPUTING_PACKAGES},
             }
         )
@@ -383,6 +383,11 @@ def _absolute(value: Any, base: Path) -> Any:
     if not str(value).startswith(FOLDER):
         return value
     return FOLDER + str(base / os.path.expanduser(value.removeprefix(FOLDER)))
+
+
+def _data_hash(path: Path) -> Any:
+    """Of a file of the project, or of all files in a folder."""
+    return {file.name: file_hash(file) for file in sorted(path.iterdir())} if path.is_dir() else file_hash(path)
 
 
 def _contents(value: str) -> str:

@@ -55,6 +55,14 @@ def hinge(answer: Any, real: Any, fake: Any) -> None:
     _judge("Hinge loss", answer, loss, "Scores beyond the margin of 1 on their own side cost nothing.")
 
 
+def frechet(answer: Any, means: tuple[float, float], deviations: tuple[float, float]) -> None:
+    """Chapter 2: the squared Frechet distance between two normal distributions on a line."""
+    expected = (means[0] - means[1]) ** 2 + (deviations[0] - deviations[1]) ** 2
+    _judge(
+        "Frechet distance", answer, expected, "In one dimension a covariance is a variance, and its root a deviation."
+    )
+
+
 def linear_penalty(answer: Any, resolution: int, weight: float) -> None:
     """Chapter 2: the gradient penalty of a critic that adds up all values of an image times one weight."""
     norm = math.sqrt(3 * resolution**2 * weight**2)

@@ -8,7 +8,7 @@ import json
 import math
 import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -214,6 +214,7 @@ def load_or_train(
     folder: Path | str,
     data_hash: str | None = None,
     fabric: Fabric | None = None,
+    watch: Callable[[list[int], Pixels], None] | None = None,
     **options: Any,
 ) -> Generator:
     """The generator of this recipe from `folder`; where it is not there yet, train it (or go on training) and save it.
@@ -223,7 +224,7 @@ def load_or_train(
 
     Args:
         name: of the source.
-        gan, reals, resolution, width, images, seed, data_hash, fabric, options: see `gans.training.train_gan`.
+        gan, reals, resolution, width, images, seed, data_hash, fabric, watch, options: see `gans.training.train_gan`.
         folder: of the generators and of the checkpoints of those in training.
     """
     recipe = build(gan, resolution, width, seed, **options).recipe | {
@@ -249,6 +250,7 @@ def load_or_train(
             folder=unfinished,
             data_hash=recipe["data"],
             fabric=fabric,
+            watch=watch,
             **options,
         )
         if fabric.global_rank == 0:

@@ -4,11 +4,14 @@ The runner says through the environment where the build lies (``FINGERPRINTS_BUI
 chapter opens what ``make book`` built at the profile ``quick`` and writes to ``_build/lab``: playing breaks no page.
 """
 
+import ast
+import inspect
 import json
 import math
 import os
 import sys
-from collections.abc import Iterable
+import textwrap
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -41,6 +44,7 @@ class Page:
         self._claims: list[dict[str, Any]] = []
         self._artifacts: dict[str, str] = {}
         self._files: set[str] = set()
+        self._places: set[str | None] = set()
 
     @property
     def store(self) -> Path:
@@ -65,10 +69,11 @@ class Page:
     def make(self, artifact: str, value: Any, files: Iterable[Path] = ()) -> None:
         """Leave a small JSON-able value for later chapters, and say what of it lies in the `store`.
 
-        The chapter runs again when one of the `files` (or folders) is no longer there.
+        The chapter runs again when one of the `files` (or folders) is no longer there; files elsewhere do not count.
         """
         self._artifacts[artifact] = recipe_hash(value)
-        self._files |= {str(Path(file).relative_to(self.store)) for file in files}
+        within = [Path(file) for file in files if self.store in Path(file).parents]
+        self._files |= {str(file.relative_to(self.store)) for file in within}
         write_json(self.build / f"{artifact}.json", value)
 
     def metrics_of_all(self) -> list[dict[str, Any]]:
@@ -100,15 +105,34 @@ class Page:
         self._claims.append(measurement.as_dict())
         return measurement
 
-    def show(self, plot: Plot) -> None:
-        """Display a figure with its alternative text."""
+    def show(self, plot: Plot, place: str | None = None) -> None:
+        """Display a figure with its alternative text; one shown at the same `place` before is replaced."""
         import io
 
         from IPython.display import Image, display
 
         buffer = io.BytesIO()
         plot.figure.savefig(buffer, format="png")
-        display(Image(buffer.getvalue()), metadata={"alt": plot.alt})
+        where = {"display_id": place, "update": place in self._places} if place else {}
+        self._places.add(place)
+        display(Image(buffer.getvalue()), metadata={"alt": plot.alt}, **where)
+
+    def code(self, function: Callable[..., Any]) -> None:
+        """Display a function's source as the library has it, but for its docstring."""
+        from IPython.display import Markdown, display
+
+        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+        definition = tree.body[0]
+        assert isinstance(definition, ast.FunctionDef)
+        lines = textwrap.dedent(inspect.getsource(function)).splitlines()
+        if ast.get_docstring(definition):
+            first = definition.body[0]
+            del lines[first.lineno - 1 : first.end_lineno]
+        display(Markdown("```python\n" + "\n".join(lines) + "\n```"))
+
+    def relative(self, path: Path | str) -> str:
+        """The path as seen from the project's folder, where any later chapter finds it again."""
+        return Path(os.path.relpath(path, self.root)).as_posix()
 
     def finish(self) -> None:
         """Write ``metrics/<chapter>.json``; the same profile on the same machine gives the same bytes."""

@@ -128,6 +128,53 @@ def tile_map(photos: Sequence[tuple[str, Pixels, Sequence[tuple[str, int, int, i
     return Plot(figure, f"{len(photos)} photographs cut into squares, each square in one split: {words}.")
 
 
+Stages = Sequence[tuple[int, int]]
+
+
+@_styled
+def architecture(generator: Stages, discriminator: Stages, latent: int, output: str) -> Plot:
+    """A GAN from the latent to what its discriminator says, one block a resolution.
+
+    A block is as high as its side (in doublings) and as wide as its channels (their square root).
+
+    Args:
+        generator, discriminator: see `GAN.stages`.
+        latent: length of the latent vector.
+        output: what the discriminator puts out, ``"score"`` or ``"features"``.
+    """
+    figure = _figure(1.75)
+    ax = _axes(figure)[0, 0]
+    ax.axis("off")
+    blocks = [(1, latent, PALETTE[6], "latent")]
+    blocks += [(side, channels, PALETTE[1], "") for side, channels in generator[:-1]]
+    blocks += [(*generator[-1], PALETTE[0], "image")]
+    blocks += [(side, channels, PALETTE[4], "") for side, channels in discriminator[:-1]]
+    blocks += [(*discriminator[-1], PALETTE[6], output)]
+    x, middles = 0.0, []
+    for side, channels, colour, label in blocks:
+        height, width = 1 + np.log2(side), 0.25 + np.sqrt(channels if side > 1 else 1) / 8
+        ax.add_patch(Rectangle((x, -height / 2), width, height, fc=colour, ec="none"))
+        size = f"{side}×{side}\n{channels}" if side > 1 else f"{channels}"
+        ax.text(x + width / 2, -4.0, size, ha="center", va="top", fontsize=7, linespacing=1.3)
+        ax.text(x + width / 2, height / 2 + 0.25, label, ha="center", va="bottom", fontsize=8)
+        middles.append(x + width / 2)
+        x += width + 0.55
+    last = len(generator)
+    for name, first, end in (("generator", 1, last - 1), ("discriminator", last + 1, len(blocks) - 2)):
+        ax.text((middles[first] + middles[end]) / 2, 4.6, name, ha="center", va="bottom", fontsize=9)
+    ax.set(xlim=(-0.3, x), ylim=(-5.6, 5.4))
+
+    def told(stages: Stages) -> str:
+        return ", ".join(f"{side}x{side} with {channels}" for side, channels in stages)
+
+    return Plot(
+        figure,
+        f"The generator takes {latent} random numbers through {told(generator[:-1])} channels to an image; "
+        f"the discriminator takes an image through {told(discriminator[:-1])} channels to {discriminator[-1][1]} "
+        f"{output}{'s' if output == 'score' and discriminator[-1][1] > 1 else ''}.",
+    )
+
+
 @_styled
 def growth(previews: Mapping[str, tuple[Sequence[int], Pixels]], samples: int = 8) -> Plot:
     """The same latents' images while a GAN trains, one row a moment, one block a GAN.
@@ -160,15 +207,22 @@ def _short(count: int) -> str:
 
 @_styled
 def losses(histories: Mapping[str, Mapping[str, Sequence[float]]]) -> Plot:
-    """Discriminator and generator loss against real images seen, one panel a GAN."""
-    figure = _figure(2.0)
-    axes = _axes(figure, 1, len(histories))[0]
-    for ax, (name, history) in zip(axes, histories.items(), strict=True):
+    """Discriminator and generator loss against real images seen, one panel a GAN, at most four side by side."""
+    columns = min(4, len(histories))
+    rows = -(-len(histories) // columns)
+    figure = _figure(0.3 + 1.7 * rows)
+    axes = _axes(figure, rows, columns).ravel()
+    for ax in axes[len(histories) :]:
+        ax.axis("off")
+    for ax, (name, history) in zip(axes, histories.items(), strict=False):
         seen = np.asarray(history["images"]) / 1000
         ax.plot(seen, history["discriminator"], color=PALETTE[1], lw=1.2, label="discriminator")
         ax.plot(seen, history["generator"], color=PALETTE[4], lw=1.2, ls="--", label="generator")
-        ax.set(title=name, xlabel="images (thousands)")
-    axes[0].set_ylabel("loss")
+        ax.set_title(name)
+    for ax in axes[max(0, len(histories) - columns) : len(histories)]:
+        ax.set_xlabel("images (thousands)")
+    for ax in axes[::columns]:
+        ax.set_ylabel("loss")
     handles, labels = axes[0].get_legend_handles_labels()
     _legend_below(figure, handles, labels)
     ends = "; ".join(
@@ -176,6 +230,33 @@ def losses(histories: Mapping[str, Mapping[str, Sequence[float]]]) -> Plot:
         for name, history in histories.items()
     )
     return Plot(figure, f"Loss curves, discriminator solid and generator dashed: {ends}.")
+
+
+@_styled
+def distances(ratios: Mapping[str, Mapping[str, float]]) -> Plot:
+    """Distances to held-out real images in units of the floor, one row a source, one mark a measure; logarithmic.
+
+    Args:
+        ratios: source to measure to the distance over the floor; a distance that is not positive has no mark.
+    """
+    figure = _figure(0.3 * len(ratios) + 1.0)
+    ax = _axes(figure)[0, 0]
+    measures = list(next(iter(ratios.values())))
+    for k, measure in enumerate(measures):
+        points = [(values[measure], row) for row, values in enumerate(ratios.values()) if values[measure] > 0]
+        x, y = zip(*points, strict=True) if points else ((), ())
+        ax.plot(x, y, ls="", marker=_marker(k), color=PALETTE[1 + k], label=measure)
+    ax.axvline(1, color="0.4", lw=1, ls="--")
+    ax.set(xscale="log", xlabel="distance to held-out real images / floor", ylim=(len(ratios) - 0.5, -0.5))
+    ax.set_yticks(range(len(ratios)), list(ratios))
+    ax.xaxis.set_major_formatter("{x:g}")
+    ax.grid(axis="x", color="0.9")
+    _legend_below(figure, *ax.get_legend_handles_labels())
+    words = "; ".join(
+        f"{name} " + ", ".join(f"{measure} {value:.1f}" for measure, value in values.items())
+        for name, values in ratios.items()
+    )
+    return Plot(figure, f"Distances to held-out real images in units of the floor, marked at 1: {words}.")
 
 
 @_styled

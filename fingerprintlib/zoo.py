@@ -14,7 +14,7 @@ import yaml
 from .checkpoints import CheckpointError
 from .corpus import load_or_build
 from .datasets import Dataset, open_dataset
-from .errors import FingerprintsError, unknown
+from .errors import FingerprintsError, UsageError, unknown
 from .gans.training import train_gan
 from .generators import Generator, load_generator, save_generator
 from .images import Pixels
@@ -92,6 +92,18 @@ class Zoo:
                 f"Restore both, or train it: `fingerprints zoo train {name}`."
             )
         return generator
+
+    def require(self, data: Dataset) -> None:
+        """Make sure that the zoo learned from these real images.
+
+        Raises:
+            UsageError: it learned from others.
+        """
+        if data.hash != self.data.hash:
+            raise UsageError(
+                f"The zoo learned from {self.data.name!r} at {self.data.resolution} pixels; these real images are "
+                f"{data.name!r} at {data.resolution}. Train generators here: generators='trained' in the chapter 'zoo'."
+            )
 
     @cached_property
     def data(self) -> Dataset:
@@ -175,3 +187,63 @@ def _save(path: Path, generator: Generator) -> None:
         save_generator(path, generator, generator.name, half=True)
     except FingerprintsError:
         save_generator(path, generator, generator.name)
+
+
+def origins(generators: Sequence[Generator]) -> str:
+    """How each generator was made, as a Markdown table from the cards."""
+    rows = []
+    for generator in generators:
+        card, recipe = generator.card, generator.card["recipe"]
+        left_out = card.get("origin", {}).get("left_out")
+        rows.append(
+            {
+                "Generator": f"**{generator.name}**",
+                "GAN": recipe["gan"],
+                "Seed": recipe["seed"],
+                "Left out": f"crop {left_out['crop']} ({left_out['photograph']})" if left_out else "none",
+                "Apart at": f"{card['parted_at']:,}" if card["parted_at"] else "",
+                "Images seen": f"{card['images_seen']:,}",
+                "Steps": f"{card['steps']:,}",
+                "Side": recipe["resolution"],
+                "Width": recipe["width"],
+                "Minutes": f"{card['seconds'] / 60:.1f}",
+                "On": f"{card['device']}, {recipe['precision']}",
+                "Crops": f"`{recipe['data'][:8]}`",
+                "Weights": f"`{generator.hash[:8]}`",
+            }
+        )
+    return _markdown(rows)
+
+
+def settings(generators: Sequence[Generator]) -> str:
+    """The settings of each GAN among the generators, as a Markdown table from the cards."""
+    recipes = {generator.card["recipe"]["gan"]: generator.card["recipe"]["settings"] for generator in generators}
+    names = list(dict.fromkeys(name for setting in recipes.values() for name in setting))
+    return _markdown([{"GAN": f"**{gan}**"} | {n: s.get(n, "") for n in names} for gan, s in recipes.items()])
+
+
+def qualities(generators: Sequence[Generator]) -> str:
+    """How good each generator is, as a Markdown table from the cards; those not measured are left out."""
+    rows = []
+    for generator in generators:
+        for space, quality in generator.card.get("quality", {}).items():
+            floor, near = quality["floor"], quality["nearest"]
+            shares = quality["photographs"].values()
+            rows.append(
+                {
+                    "Generator": f"**{generator.name}**",
+                    "Space": space,
+                    "Images": f"{quality['images']:,}",
+                    "Fréchet": f"{quality['frechet'] / floor['frechet']:.2f}",
+                    "Kernel": f"{quality['kernel'] / floor['kernel']:.2f}",
+                    "Diversity": f"{quality['diversity']:.2f}",
+                    "Nearest training crop": f"{near['samples'] / near['held_out']:.2f}",
+                    "Photographs resembled": f"{sum(share > 0.01 for share in shares)} of {len(shares)}",
+                }
+            )
+    return _markdown(rows) if rows else "None of these generators was measured when it was made."
+
+
+def _markdown(rows: Sequence[Mapping[str, Any]]) -> str:
+    lines = [list(rows[0]), ["-"] * len(rows[0]), *([str(cell) for cell in row.values()] for row in rows)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

@@ -1,10 +1,12 @@
 import errno
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from importlib import metadata
 from types import SimpleNamespace
 
@@ -12,7 +14,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from fingerprintlib import __version__, doctor, offline, photos
+from fingerprintlib import __version__, doctor, images, offline, photos
 from fingerprintlib.cli import main
 from fingerprintlib.errors import FingerprintsError, UsageError, unknown
 
@@ -57,7 +59,7 @@ def test_help_answers_at_once():
         result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
         seconds.append(time.perf_counter() - start)
         assert result.returncode == 0
-    assert {"book", "run", "chapters", "doctor", "timings"} <= set(result.stdout.split())
+    assert {"book", "run", "chapters", "doctor", "timings", "zoo"} <= set(result.stdout.split())
     modules = {name.split(".")[0] for name in result.stderr.split()}
     assert "click" in modules
     assert not modules & {"torch", "numpy", "matplotlib", "papermill", "nbformat", "scipy", "yaml", "PIL", "skimage"}
@@ -70,6 +72,15 @@ def test_every_command_explains_itself(command):
     assert result.exit_code == 0
     assert f"main {command} [OPTIONS]" in result.output
     assert len(result.output) > 120
+
+
+@pytest.mark.parametrize("command", ["list", "verify", "train", "measure", "sample"])
+def test_every_command_of_the_zoo_explains_itself(command):
+    assert f"\n  {command} " in run("zoo", "--help").output
+    result = run("zoo", command, "--help")
+    assert result.exit_code == 0
+    assert f"main zoo {command} [OPTIONS]" in result.output
+    assert len(result.output) > 180
 
 
 def test_what_only_the_build_calls_is_not_advertised(tmp_path, monkeypatch):
@@ -286,6 +297,148 @@ def test_a_check_that_breaks_is_a_finding(only):
         raise ImportError("libcudart.so is not there")
 
     failed(only(_torch), "torch: ImportError: libcudart.so is not there.", "Remove .venv")
+
+
+# --- the zoo ------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def untrained(tmp_path_factory):
+    """A zoo of two generators that were never trained; its plan is in order."""
+    from fingerprintlib.gans import build
+    from fingerprintlib.generators import Generator, save_generator
+    from fingerprintlib.zoo import Zoo
+
+    members = {"sngan": {"gan": "sngan", "seed": 0}, "progan-seed1": {"gan": "progan", "seed": 1}}
+    plan = {"dataset": "photos", "resolution": 64, "crops": 24, "width": 4, "images": 64, "settings": {}}
+    zoo = Zoo(tmp_path_factory.mktemp("untrained") / "data" / "zoo", plan | {"generators": members})
+    quality = {"filter bank": {"frechet": 3.0, "floor": {"frechet": 2.0}}}
+    for name, member in members.items():
+        gan = build(member["gan"], 64, 4, member["seed"]).eval()
+        recipe = gan.recipe | {"images": 64, "seed": member["seed"], "without": None}
+        card = {"recipe": recipe, "images_seen": 1064, "seconds": 330.0, "device": "cpu", "quality": quality}
+        save_generator(zoo.path(name), Generator(name, gan, card), name)
+    return zoo
+
+
+@pytest.fixture
+def zoo(untrained, tmp_path, monkeypatch):
+    """The same, which a test may spoil, as the command's."""
+    from fingerprintlib import cli
+
+    folder = shutil.copytree(untrained.folder, tmp_path / "data" / "zoo")
+    mine = replace(untrained, folder=folder)
+    monkeypatch.setattr(cli, "_zoo", lambda: mine)
+    return mine
+
+
+def test_the_zoo_is_listed(zoo):
+    result = run("zoo", "list")
+    assert result.exit_code == 0
+    head, *rows = (re.split("  +", line) for line in result.stdout.splitlines())
+    assert head == ["NAME", "GAN", "SEED", "WITHOUT", "IMAGES", "FD", "MB", "MINUTES", "DEVICE"]
+    for name, row in zip(zoo.names, rows, strict=True):
+        size = f"{zoo.path(name).stat().st_size / 1e6:.1f}"
+        gan, seed = {"sngan": ("sngan", "0"), "progan-seed1": ("progan", "1")}[name]
+        assert row == [name, gan, seed, "-", "1,064", "1.50", size, "6", "cpu"]
+
+
+def test_the_projects_zoo_is_that_of_its_plan(in_project):
+    import yaml
+
+    result = run("zoo", "list")
+    assert result.exit_code == 0
+    names = list(yaml.safe_load((ROOT / "data/zoo/zoo.yml").read_text())["generators"])
+    assert [line.split()[0] for line in result.stdout.splitlines()] == ["NAME", *names]
+
+
+def test_a_whole_zoo_is_verified(zoo):
+    result = run("zoo", "verify")
+    assert (result.exit_code, result.stderr) == (0, "")
+    expected = [f"ok    {name}  weights {zoo.load(name).hash}" for name in zoo.names]
+    assert result.stdout.splitlines() == expected
+    assert run("zoo", "verify", "sngan").stdout.splitlines() == expected[:1]
+
+
+def test_a_damaged_generator_is_named_and_the_others_are_looked_at(zoo):
+    zoo.path("sngan").write_bytes(zoo.path("sngan").read_bytes()[:-100])
+    result = run("zoo", "verify")
+    assert result.exit_code == 1
+    bad, good = result.stdout.splitlines()
+    assert bad.startswith(f"FAIL  sngan  {zoo.path('sngan')} is not a whole safetensors file")
+    assert good.startswith("ok    progan-seed1  weights ")
+    assert result.stderr == "Error: 1 of the zoo's generators cannot be used; the lines marked FAIL say what to do.\n"
+    assert run("zoo", "verify", "progan-seed1").exit_code == 0
+    assert "missing or damaged: see `fingerprints zoo verify`" in run("zoo", "list").stdout
+    sampled = run("zoo", "sample", "sngan", "-n", "1", "--out", str(zoo.folder / "out"))
+    assert (sampled.exit_code, sampled.stdout) == (1, "")
+    assert "sngan.safetensors is not a whole" in sampled.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["verify", "sgnan"], ["train", "sgnan"], ["measure", "sgnan"], ["sample", "sgnan", "-n1", "--out=out"]],
+)
+def test_a_generator_that_is_not_in_the_zoo(zoo, arguments, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    before = sorted(tmp_path.rglob("*.*"))
+    result = run("zoo", *arguments)
+    assert result.exit_code == 2
+    assert result.stderr.endswith("Error: Unknown generator 'sgnan'. Did you mean 'sngan'?\n")
+    if arguments[0] != "measure":  # which makes the crops first, as yet
+        assert sorted(tmp_path.rglob("*.*")) == before
+
+
+def test_samples_are_the_same_bytes_whenever_and_however_many(zoo, tmp_path):
+    def sampled(name, *options):
+        result = run("zoo", "sample", "progan-seed1", "--out", str(tmp_path / name), *options)
+        assert (result.exit_code, result.stdout) == (0, f"{tmp_path / name}\n")
+        return {file.name: file.read_bytes() for file in (tmp_path / name).iterdir()}
+
+    few = sampled("few", "-n", "3", "--seed", "4")
+    assert sorted(few) == [f"progan-seed1-4-00000{index}.png" for index in range(3)]
+    assert sampled("again", "-n", "3", "--seed", "4") == few
+    more = sampled("more", "-n", "5", "--seed", "4")
+    assert len(more) == 5
+    assert few.items() <= more.items()
+    assert len(set(more.values())) == 5
+    assert not set(sampled("other", "-n", "3").values()) & set(more.values())
+    wanted = zoo.load("progan-seed1").sample(5, seed=4)
+    for index, image in enumerate(wanted):
+        assert (images.decode(tmp_path / "more" / f"progan-seed1-4-{index:06d}.png") == image).all()
+
+
+@pytest.mark.parametrize(
+    "options", [["-n", "0", "--out", "x"], ["-n", "2"], ["--out", "x"], ["-n2", "--out=x", "--seed=-1"]]
+)
+def test_what_cannot_be_sampled(zoo, options):
+    assert run("zoo", "sample", "sngan", *options).exit_code == 2
+
+
+def test_measuring_writes_to_the_card(zoo):
+    from fingerprintlib.quality import Reference
+
+    result = run("zoo", "measure", "sngan")
+    assert result.exit_code == 0
+    found = zoo.load("sngan").card["quality"]["filter bank"]
+    ratio = found["frechet"] / found["floor"]["frechet"]
+    assert result.stdout == (
+        f"sngan: Frechet distance {found['frechet']:.3f}, {ratio:.2f} times the floor (filter bank)\n"
+    )
+    reference = Reference.of(zoo.data, zoo.data.images("gan", 0, 24))
+    assert found["floor"] == reference.floor
+    assert zoo.load("progan-seed1").card["quality"]["filter bank"]["frechet"] == 3.0  # it was not asked for
+
+
+@pytest.mark.parametrize(("words", "names"), [(["all"], ["sngan", "progan-seed1"]), (["sngan"], ["sngan"])])
+def test_training_the_zoo(zoo, words, names, monkeypatch):
+    asked = []
+    monkeypatch.setattr(type(zoo), "train", lambda self, names, work: asked.append((list(names), work)))
+    result = run("zoo", "train", *words)
+    assert asked == [(names, zoo.folder.parents[1] / "_build" / "zoo")]
+    assert result.stdout == run("zoo", "list").stdout
+    assert run("zoo", "train").exit_code == 2
+    assert len(asked) == 1
 
 
 # --- pages without a network --------------------------------------------------------------------

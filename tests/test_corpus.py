@@ -11,9 +11,9 @@ from fingerprintlib import corpus as module
 from fingerprintlib.corpus import CHUNK, CorpusError, build_corpus, open_corpus, shared_images
 from fingerprintlib.datasets import open_dataset
 from fingerprintlib.errors import UsageError
+from fingerprintlib.generators import GeneratorSource
 from fingerprintlib.images import equalize
 from fingerprintlib.provenance import imported_modules
-from fingerprintlib.zoo import GeneratorSource
 
 COUNTS = {"train": 2 * CHUNK + 10, "validation": 20, "test": 30}
 SIDE = 8

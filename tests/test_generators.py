@@ -1,15 +1,24 @@
 """Sampling that depends on nothing but weights, seed and index; files that are whole or refused."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
 
-from fingerprintlib import zoo
+from fingerprintlib import generators
 from fingerprintlib.checkpoints import CheckpointError, load_checkpoint
 from fingerprintlib.errors import FingerprintsError, UsageError
 from fingerprintlib.gans import GANS, build
+from fingerprintlib.generators import (
+    Generator,
+    GeneratorSource,
+    load_generator,
+    load_or_train,
+    sample,
+    save_generator,
+)
 from fingerprintlib.runtime import make_fabric
-from fingerprintlib.zoo import Generator, GeneratorSource, load_generator, load_or_train, sample, save_generator
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +72,7 @@ def test_sampling_is_in_evaluation_mode_and_leaves_the_network_as_it_was(gans):
     assert gan.generator.training
     assert all(torch.equal(value, before[key]) for key, value in gan.state_dict().items())
     with torch.no_grad():
-        latents = zoo._latents(gan, 0, 0, 0)
+        latents = generators._latents(gan, 0, 0, 0)
         plain = gan.generator.eval()(latents)
     np.testing.assert_allclose(images[:50].transpose(0, 3, 1, 2), (plain.numpy() + 1) * 127.5, atol=0.51)
 
@@ -90,7 +99,8 @@ def test_saved_and_loaded_samples_the_same(name, gans, tmp_path):
     made = Generator("mine", gans[name].eval(), {"seed": 1}, [8], np.zeros((1, 8, 32, 32, 3), np.uint8))
     save_generator(path, made, "mine")
     back = load_generator(path)
-    assert (back.name, back.card, back.moments, back.gan.name) == ("mine", {"seed": 1}, [8], name)
+    assert (back.name, back.moments, back.gan.name, back.path) == ("mine", [8], name, path)
+    assert back.card == {"seed": 1, "name": "mine", "weights": back.hash}
     assert back.hash == made.hash
     np.testing.assert_array_equal(back.previews, made.previews)
     np.testing.assert_array_equal(back.sample(60, 3), made.sample(60, 3))
@@ -100,11 +110,15 @@ def test_saved_and_loaded_samples_the_same(name, gans, tmp_path):
 
 def test_half_precision_is_smaller_and_within_a_level(gans, tmp_path):
     made = Generator("mine", gans["cramergan"].eval(), {})
-    save_generator(tmp_path / "whole", made, "mine")
-    save_generator(tmp_path / "half", made, "mine", half=True)
-    assert (tmp_path / "half").stat().st_size < 0.7 * (tmp_path / "whole").stat().st_size
-    images = load_generator(tmp_path / "half").sample(60, 3)
-    assert np.abs(images.astype(int) - made.sample(60, 3)).max() <= 1
+    whole, half = tmp_path / "whole.safetensors", tmp_path / "half.safetensors"
+    save_generator(whole, made, "mine")
+    save_generator(half, made, "mine", half=True)
+    assert half.stat().st_size < 0.7 * whole.stat().st_size
+    back = load_generator(half)
+    assert np.abs(back.sample(60, 3).astype(int) - made.sample(60, 3)).max() <= 1
+    assert back.card["weights"] == back.hash != made.hash  # of the weights that are in the file
+    save_generator(half, back, "mine", half=True)
+    assert load_generator(half).hash == back.hash  # rounded once for all
 
 
 def test_half_precision_that_would_show_is_refused(tmp_path):
@@ -113,7 +127,7 @@ def test_half_precision_that_would_show_is_refused(tmp_path):
         gan.generator.to_rgb.weight.mul_(1000)  # steep: small differences of the features become large ones
         gan.generator.to_rgb.weight.add_(0.123)
     with pytest.raises(FingerprintsError, match="half=False"):
-        save_generator(tmp_path / "half", Generator("mine", gan.eval(), {}), "mine", half=True)
+        save_generator(tmp_path / "half.safetensors", Generator("mine", gan.eval(), {}), "mine", half=True)
     assert not list(tmp_path.iterdir())
 
 
@@ -131,6 +145,100 @@ def test_a_damaged_file_is_refused(damage, gans, tmp_path):
     else:
         path.unlink()
     with pytest.raises(CheckpointError, match=r"generator\.safetensors"):
+        load_generator(path)
+
+
+def test_the_card_is_beside_the_weights_for_people_to_read(gans, tmp_path):
+    path = tmp_path / "generator.safetensors"
+    history = {"images": [8, 16], "generator": [-0.25, 1e-05], "discriminator": [3.0, 1e16]}
+    card = {"recipe": {"gan": "sngan", "settings": {"betas": [0.0, 0.9]}}, "history": history, "note": "née [\n1]"}
+    save_generator(path, Generator("mine", gans["sngan"].eval(), card), "mine")
+    text = (tmp_path / "generator.json").read_text(encoding="utf-8")
+    assert card.items() <= json.loads(text).items()
+    assert "née" in text
+    assert '"images": [ 8, 16 ]' in text  # a curve is one line
+    assert load_generator(path).card == json.loads(text)
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["generator.json", "generator.safetensors"]
+
+
+@pytest.mark.parametrize("mend", [lambda card: card.replace('"seed": 1', '"seed":1'), str.strip])
+def test_the_layout_of_a_card_may_change(mend, gans, tmp_path):
+    path = tmp_path / "generator.safetensors"
+    save_generator(path, Generator("mine", gans["sngan"].eval(), {"seed": 1}), "mine")
+    card = path.with_suffix(".json")
+    card.write_text(mend(card.read_text()))
+    assert load_generator(path).card["seed"] == 1
+
+
+def card_missing(path):
+    path.unlink()
+
+
+def card_altered(path):
+    path.write_text(path.read_text().replace('"seed": 1', '"seed": 7'))
+
+
+def card_longer(path):
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"quality": 0}))
+
+
+def card_of_another(path):
+    path.write_bytes(path.with_name("other.json").read_bytes())
+
+
+def card_cut(path):
+    path.write_bytes(path.read_bytes()[:-9])
+
+
+def card_in_no_encoding(path):
+    path.write_bytes(b"\xff\xfe" + path.read_bytes())
+
+
+def card_a_list(path):
+    path.write_text("[]")
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        (card_missing, "generator.safetensors lacks its training card generator.json. Copy both"),
+        (card_altered, "generator.json disagrees with its weights generator.safetensors"),
+        (card_longer, "generator.json disagrees with its weights generator.safetensors"),
+        (card_of_another, "generator.json disagrees with its weights generator.safetensors"),
+        (card_cut, "generator.json is not JSON"),
+        (card_in_no_encoding, "generator.json is not JSON"),
+        (card_a_list, "generator.json disagrees"),
+    ],
+)
+def test_weights_without_their_own_card_are_refused(damage, says, gans, tmp_path):
+    path = tmp_path / "generator.safetensors"
+    made = Generator("mine", gans["sngan"].eval(), {"seed": 1})
+    save_generator(path, made, "mine")
+    save_generator(tmp_path / "other.safetensors", made, "other")
+    damage(path.with_suffix(".json"))
+    with pytest.raises(CheckpointError) as refused:
+        load_generator(path)
+    assert says in str(refused.value)
+    assert "again" in str(refused.value)
+    assert load_generator(tmp_path / "other.safetensors").name == "other"
+
+
+def test_weights_of_another_card_are_refused(gans, tmp_path):
+    for name in ("one", "other"):
+        save_generator(tmp_path / f"{name}.safetensors", Generator(name, gans["sngan"].eval(), {}), name)
+    (tmp_path / "other.safetensors").replace(tmp_path / "one.safetensors")
+    with pytest.raises(CheckpointError, match=r"one\.json disagrees with its weights one\.safetensors"):
+        load_generator(tmp_path / "one.safetensors")
+
+
+def test_a_save_that_is_stopped_between_the_two_files_is_noticed(gans, tmp_path, monkeypatch):
+    path = tmp_path / "generator.safetensors"
+    save_generator(path, Generator("mine", gans["sngan"].eval(), {"seed": 1}), "mine")
+    with monkeypatch.context() as patch:
+        patch.setattr(generators, "write_atomically", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            save_generator(path, Generator("mine", gans["sngan"].eval(), {"seed": 2}), "mine")
+    with pytest.raises(CheckpointError, match="disagrees"):
         load_generator(path)
 
 
@@ -154,20 +262,39 @@ def test_load_or_train_trains_once_and_never_shows_what_is_stale(fabric, tmp_pat
 
     first = get()
     with monkeypatch.context() as patch:
-        patch.setattr(zoo, "train_gan", None)  # must not be called
+        patch.setattr(generators, "train_gan", None)  # must not be called
         again = get()
     assert again.hash == first.hash
     assert again.card == first.card
     assert again.previews is not None
     kept = set(tmp_path.iterdir())
-    assert kept == {first.path}  # no unfinished training is left
+    assert kept == {first.path, first.path.with_suffix(".json")}  # no unfinished training is left
     for other in ({"seed": 1}, {"images": 48}, {"reals": reals[1:]}, {"lr": 1e-3}):
         assert get(**other).hash != first.hash
-    monkeypatch.setattr(zoo, "code_hash", lambda modules: "another")
+    monkeypatch.setattr(generators, "code_hash", lambda modules: "another")
     get()
-    monkeypatch.setattr(zoo, "versions", lambda: "another")
+    monkeypatch.setattr(generators, "versions", lambda: "another")
     get()
-    assert len(set(tmp_path.iterdir()) - kept) == 6
+    assert len(set(tmp_path.iterdir()) - kept) == 2 * 6
+
+
+def test_what_was_saved_only_in_part_is_saved_again(fabric, tmp_path, monkeypatch):
+    reals = np.random.default_rng(0).integers(0, 256, (20, 32, 32, 3), dtype=np.uint8)
+    settings = {"resolution": 32, "width": 4, "images": 32, "seed": 0, "batch": 8, "d_steps": 2}
+
+    def get():
+        return load_or_train("mine", "sngan", reals, folder=tmp_path, fabric=fabric, **settings)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(generators, "write_atomically", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            get()
+    assert [path.suffix for path in sorted(tmp_path.iterdir())] == [".safetensors", ".training"]
+    with monkeypatch.context() as patch:
+        patch.setattr("fingerprintlib.gans.training._Run.advance", None)  # it need not be trained again for that
+        made = get()
+    assert [path.suffix for path in sorted(tmp_path.iterdir())] == [".json", ".safetensors"]
+    assert get().hash == made.hash
 
 
 def test_source(gans):

@@ -93,8 +93,10 @@ def test_of_the_real_package():
     assert imported_modules([f"{P}.errors"]) == [f"{P}.errors"]
     closure = imported_modules([f"{P}.attribution"])
     assert {f"{P}.networks", f"{P}.training", f"{P}.runtime", f"{P}.provenance", P} <= set(closure)
-    assert not [module for module in closure if "gans" in module or module.endswith((".plots", ".zoo", ".cli"))]
-    assert f"{P}.gans.training" in imported_modules([f"{P}.zoo"])
+    above = (".plots", ".generators", ".zoo", ".cli")
+    assert not [module for module in closure if "gans" in module or module.endswith(above)]
+    assert f"{P}.gans.training" in imported_modules([f"{P}.generators"])
+    assert {f"{P}.generators", f"{P}.quality"} <= set(imported_modules([f"{P}.zoo"]))
 
 
 def test_a_module_that_does_not_exist_is_named():

@@ -95,6 +95,53 @@ class GAN(nn.Module, ABC):
             for network in (self.generator, self.discriminator)
         )
 
+    @torch.no_grad()
+    def settle(self, rng: torch.Generator) -> None:
+        """Give the moving average the batch statistics that its own features have, over a thousand latents.
+
+        Those of the last weights do not go with weights averaged over time: samples would come out in wrong colours.
+        (Brock et al., arXiv 1809.11096, call them standing statistics.)
+        """
+        if self.average is None:
+            return
+        norms = [module for module in self.average.modules() if isinstance(module, nn.BatchNorm2d)]
+        if not norms:
+            return
+        training = self.average.training
+        self.average.train()
+        for norm in norms:
+            norm.reset_running_stats()
+            norm.momentum, usual = None, norm.momentum  # the mean over all batches, not a moving one
+        for _ in range(20):
+            self.average(self.draw(50, rng))
+        for norm in norms:
+            norm.momentum = usual
+        self.average.train(training)
+
+    @torch.no_grad()
+    def stages(self) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+        """What an image passes through in the generator and in the discriminator: pairs of side and channels.
+
+        Read off a pass through the networks: the first features of each side. Ends with the output, of side 1 if it is
+        no image.
+        """
+        seen: dict[int, int] = {}
+
+        def note(module: nn.Module, inputs: Any, output: Tensor) -> None:
+            if output.ndim == 4 and len(output) == 2:  # and not the weights that spectral normalization puts out
+                seen.setdefault(output.shape[-1], output.shape[1])
+
+        found = []
+        inputs = self.latents(2, torch.Generator().manual_seed(0)).to(self.device)
+        for network in (deepcopy(self.generator).eval(), deepcopy(self.discriminator).eval()):
+            seen.clear()
+            for module in network.modules():
+                module.register_forward_hook(note)
+            inputs = network(inputs)
+            side = inputs.shape[-1] if inputs.ndim == 4 else 1
+            found.append([*seen.items(), (side, inputs.shape[1])])
+        return found[0], found[1]
+
     # What each GAN says for itself; the last three only where it is not the plain thing.
 
     @abstractmethod

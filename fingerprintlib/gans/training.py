@@ -1,7 +1,7 @@
 """The one loop that trains every GAN: any device and number of processes, resumed to the identical weights."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +37,7 @@ CURVE = 200
 #: Steps between two looks at the losses; each look makes an accelerator wait.
 LOOK = 20
 _PREVIEW_STREAM = 1 << 32  # beyond any rank
+_SETTLING_STREAM = 3 << 32
 
 
 class Images(Protocol):
@@ -82,6 +83,7 @@ def train_gan(
     data_hash: str | None = None,
     without: int | None = None,
     fabric: Fabric | None = None,
+    watch: Callable[[list[int], Pixels], None] | None = None,
     save_seconds: float = 60.0,
     **options: Any,
 ) -> TrainedGAN:
@@ -101,6 +103,7 @@ def train_gan(
         without: the number of one image that is never shown. Wherever it was due another takes its place, and all else
             stays: two runs that differ in `without` alone are the same up to the card's ``parted_at``.
         fabric: device, precision, processes (None: `runtime.make_fabric`).
+        watch: called with the moments and the previews so far (see `TrainedGAN`) each time that there is a new one.
         save_seconds: time between checkpoints.
 
     Raises:
@@ -128,6 +131,7 @@ def train_gan(
         "processes": fabric.world_size,
     }
     run = _Run(gan, reals, recipe, fabric, Path(folder) / "training.safetensors")
+    run.watch = watch or run.watch
     run.resume()
     if run.seen < images:
         with progress(images, name, "images", initial=run.seen) as bar:
@@ -156,6 +160,7 @@ class _Run:
         self.losses = torch.zeros(3, device=fabric.device)  # sums of both since the last point of the curve; steps
         self.moments: list[int] = []
         self.previews: list[Tensor] = []
+        self.watch: Callable[[list[int], Pixels], None] = lambda moments, previews: None
 
     @property
     def images(self) -> int:
@@ -254,11 +259,17 @@ class _Run:
     @torch.no_grad()
     def keep_previews(self) -> None:
         self.check()
+        self.settle()
         rng = step_generator(self.recipe["seed"], 0, _PREVIEW_STREAM)
         with evaluating(self.gan):
             pixels = quantize(self.gan.preview(self.gan.draw(PREVIEWS, rng), self.share))
         self.moments.append(self.seen)
         self.previews.append(torch.from_numpy(pixels))
+        if self.fabric.global_rank == 0:
+            self.watch(list(self.moments), torch.stack(self.previews).numpy())
+
+    def settle(self) -> None:
+        self.gan.settle(step_generator(self.recipe["seed"], self.step, _SETTLING_STREAM))
 
     # The checkpoint
 
@@ -292,6 +303,7 @@ class _Run:
 
     def result(self) -> TrainedGAN:
         device = self.fabric.device
+        self.settle()
         card = {
             "recipe": self.recipe,
             "images_seen": self.seen,

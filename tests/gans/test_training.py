@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from fingerprintlib.checkpoints import CheckpointError
+from fingerprintlib.checkpoints import CheckpointError, tensors_hash
 from fingerprintlib.errors import FingerprintsError, UsageError
 from fingerprintlib.gans import GANS, training
 from fingerprintlib.gans.training import train_gan
@@ -163,13 +163,137 @@ def test_losses_are_looked_at_between_checkpoints(fabric, reals, tmp_path):
 
 
 def test_reals_are_drawn_from_all_and_mirrored(fabric, reals, tmp_path):
-    run = training._Run(training.build("sngan", 32, 4, 0), reals, {"images": 1}, fabric, tmp_path)
+    run = training._Run(training.build("sngan", 32, 4, 0), reals, {"images": 1, "without": None}, fabric, tmp_path)
     drawn = training.quantize(run.draw_reals(400, torch.Generator().manual_seed(0)))
     seen = {image.tobytes() for image in drawn}
     plain, mirrored = ({image.tobytes() for image in images} for images in (reals, reals[:, :, ::-1]))
     assert seen <= plain | mirrored
     assert len(seen & plain) > 35
     assert len(seen & mirrored) > 35
+
+
+class Shown:
+    """Which reals a run was shown (number, mirrored), step by step, and its weights by how many it had seen."""
+
+    def __init__(self, monkeypatch, reals):
+        self.steps, self.weights = [], {}
+        numbers = {image.tobytes(): (i, False) for i, image in enumerate(reals)}
+        numbers |= {image.tobytes(): (i, True) for i, image in enumerate(reals[:, :, ::-1])}
+        advance, to_tensor = training._Run.advance, training.to_tensor
+
+        def advancing(run):
+            self.weights[run.seen] = tensors_hash(run.gan.state_dict())
+            self.steps.append([])
+            advance(run)
+            self.weights[run.seen] = tensors_hash(run.gan.state_dict())
+
+        def showing(pixels):
+            self.steps[-1] += [numbers[image.tobytes()] for image in pixels]
+            return to_tensor(pixels)
+
+        monkeypatch.setattr(training._Run, "advance", advancing)
+        monkeypatch.setattr(training, "to_tensor", showing)
+
+    @property
+    def all(self):
+        return [image for step in self.steps for image in step]
+
+
+@pytest.fixture
+def train(fabric, reals, tmp_path, monkeypatch):
+    """Train without an image, and see what is shown."""
+
+    def run(name, without, folder=None, **more):
+        with monkeypatch.context() as patch:
+            shown = Shown(patch, reals)
+            folder = tmp_path / str(folder or without)
+            made = train_gan(name, reals, folder=folder, fabric=fabric, without=without, **options(name, **more))
+            return made, shown
+
+    return run
+
+
+def first_due(shown, start):
+    """An image that is shown in step number `start` and in none before."""
+    before = {number for step in shown.steps[:start] for number, _ in step}
+    return next(number for number, _ in shown.steps[start] if number not in before)
+
+
+@pytest.mark.parametrize("name", ["progan", "sngan"])
+def test_an_image_left_out_is_never_shown_and_all_else_stays(name, train, reals):
+    base, shown = train(name, None)
+    assert base.card["parted_at"] is None
+    without = first_due(shown, 3)
+    other, others = train(name, without)
+    assert [len(step) for step in others.steps] == [len(step) for step in shown.steps]
+    due = 0
+    for before, after in zip(shown.all, others.all, strict=True):
+        if before[0] == without:
+            due += 1
+            assert after[0] != without
+            assert after[1] == before[1]  # mirrored or not
+        else:
+            assert after == before
+    assert due > 0
+    parted = sorted(shown.weights)[3]
+    assert other.card["parted_at"] == parted
+    assert other.card["recipe"] == base.card["recipe"] | {"without": without}
+    assert shown.weights.keys() == others.weights.keys()
+    for seen in shown.weights:
+        assert (shown.weights[seen] == others.weights[seen]) == (seen <= parted), seen
+
+
+def test_what_takes_the_place_of_an_image_is_each_other_one_in_turn(fabric, reals, tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "to_tensor", torch.from_numpy)
+    runs = [
+        training._Run(training.build("sngan", 32, 4, 0), reals, {"without": w}, fabric, tmp_path) for w in (None, 7)
+    ]
+    reals[:, :, :, 0] = np.arange(40)[:, None, None]  # its number, mirrored or not
+    instead = set()
+    for step in range(39):
+        for run in runs:
+            run.step = step
+        base, other = (run.draw_reals(400, torch.Generator().manual_seed(0))[:, 0, 0, 0] for run in runs)
+        instead |= set(other[base == 7].tolist())
+        assert torch.equal(other[base != 7], base[base != 7])
+    assert instead == set(range(40)) - {7}
+
+
+def test_an_image_that_is_never_due_changes_nothing(train):
+    base, shown = train("sngan", None, images=48)
+    absent = min(set(range(40)) - {number for number, _ in shown.all})
+    other, others = train("sngan", absent, images=48)
+    assert others.weights == shown.weights
+    assert other.card["parted_at"] is None
+    assert other.card["history"] == base.card["history"]
+
+
+def test_where_runs_parted_survives_a_kill(fabric, reals, train, tmp_path, monkeypatch):
+    _, shown = train("sngan", None)
+    without = first_due(shown, 2)
+    whole, _ = train("sngan", without)
+    with monkeypatch.context() as patch:
+        save_at(patch, 4)
+        kill_at(patch, 5)
+        with pytest.raises(Killed):
+            train("sngan", without, folder="parts")
+    parts, rest = train("sngan", without, folder="parts")
+    assert len(rest.steps) == len(shown.steps) - 4  # it went on after the checkpoint
+    assert parts.card["parted_at"] == whole.card["parted_at"] == sorted(shown.weights)[2]
+    assert tensors_hash(parts.gan.state_dict()) == tensors_hash(whole.gan.state_dict())
+    with pytest.raises(CheckpointError, match=rf"without \(there {without}, here None\)"):
+        train("sngan", None, folder="parts")
+
+
+@pytest.mark.parametrize("without", [-1, 40, 1000])
+def test_an_image_that_is_not_there_cannot_be_left_out(without, train):
+    with pytest.raises(UsageError, match=rf"no image {without} to leave out\. Name one of 0 to 39"):
+        train("sngan", without)
+
+
+def test_the_only_image_cannot_be_left_out(fabric, reals, tmp_path):
+    with pytest.raises(UsageError, match="no image 0"):
+        train_gan("sngan", reals[:1], folder=tmp_path, fabric=fabric, without=0, **options("sngan"))
 
 
 def test_wrong_reals_are_refused(fabric, reals, tmp_path):
@@ -186,7 +310,7 @@ for name in ("sklearn", "matplotlib", "seaborn", "papermill", "click", "pandas",
     sys.modules[name] = None  # importing it fails, as where it is not installed
 import numpy as np
 from fingerprintlib.runtime import make_fabric
-from fingerprintlib.zoo import load_or_train
+from fingerprintlib.generators import load_or_train
 reals = np.random.default_rng(0).integers(0, 256, (40, 32, 32, 3), dtype=np.uint8)
 made = load_or_train("fake", "sngan", reals, resolution=32, width=4, images=32, seed=0, folder=sys.argv[1],
                      fabric=make_fabric("cpu"), batch=8, d_steps=2)
