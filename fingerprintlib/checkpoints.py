@@ -32,7 +32,16 @@ def save_checkpoint(path: Path | str, kind: str, tensors: Mapping[str, Tensor], 
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     text = json.dumps(dict(metadata))
     header = {"format": FORMAT, "kind": kind, "hash": _file_hash(tensors, text), "metadata": text}
-    write_atomically(path, save(tensors, header))
+    write_atomically(path, _in_order(save(tensors, header)))
+
+
+def _in_order(data: bytes) -> bytes:
+    """A safetensors file with the keys of its header sorted: the library leaves them in an order that changes."""
+    length = int.from_bytes(data[:8], "little")
+    header = json.dumps(json.loads(data[8 : 8 + length]), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    text = header.encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + data[8 + length :]
 
 
 def load_checkpoint(path: Path | str, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -195,6 +195,8 @@ def measure(names: tuple[str, ...], inception: bool) -> None:
     from .quality import Reference
 
     zoo = _zoo()
+    for name in names:
+        zoo.path(name)  # a misspelt name is refused before anything takes time
     crops = zoo.crops(zoo.folder.parents[1] / "_build" / "zoo")
     reference = Reference.of(zoo.data, crops, space="inception" if inception else "filter bank")
     for name in names or zoo.names:

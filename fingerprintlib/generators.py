@@ -35,6 +35,10 @@ CHUNK = 50
 _SAMPLE_STREAM = 2 << 32  # beyond what training draws from
 
 
+class PrecisionError(FingerprintsError):
+    """Sixteen bits are not enough for a generator's weights: its samples would change visibly."""
+
+
 @dataclass(frozen=True)
 class Generator:
     """A trained generator with its training card."""
@@ -134,7 +138,7 @@ def save_generator(path: Path | str, trained: TrainedGAN | Generator, name: str,
         half: store matrices and kernels in 16 bits, after checking that samples stay within one of 256 levels.
 
     Raises:
-        FingerprintsError: with `half`, a sample changed by more than that; nothing is written.
+        PrecisionError: with `half`, a sample changed by more than that; nothing is written.
     """
     gan = trained.gan
     tensors, plain = pack({"generator": gan.sampler})
@@ -238,7 +242,7 @@ def load_or_train(
     stem = f"{name}-{recipe_hash(recipe)[:12]}"
     path = Path(folder) / f"{stem}.safetensors"
     unfinished = Path(folder) / f"{stem}.training"
-    if not _card_path(path).is_file():  # it is written last
+    if not (path.is_file() and _card_path(path).is_file()):
         fabric = fabric or make_fabric()
         trained = train_gan(
             gan,
@@ -287,4 +291,4 @@ def _require_close(gan: GAN, other: GAN) -> None:
     ours, theirs = sample(gan, CHUNK, 0).astype(int), sample(other, CHUNK, 0).astype(int)
     worst = int(np.abs(ours - theirs).max())
     if worst > 1:
-        raise FingerprintsError(f"In 16 bits a sample changes by {worst} of 256 levels. Save it with half=False.")
+        raise PrecisionError(f"In 16 bits a sample changes by {worst} of 256 levels. Save it with half=False.")

@@ -151,11 +151,11 @@ def cosines(some: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 
 def nearest(images: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """For each uint8 image ``[N, H, W, 3]`` the most similar of the others ``[M, H, W, 3]``.
+    """For each image ``[N, H, W, 3]`` the most similar of the others ``[M, H, W, 3]``; features ``[N, D]`` likewise.
 
     Returns:
-        The root-mean-square difference in levels of 0 to 255, float64 ``[N]``, near 0 where an image is a copy; and
-        the number of the nearest, int ``[N]``.
+        The root-mean-square difference in their unit, float64 ``[N]``, near 0 where an image is a copy; and the number
+        of the nearest, int64 ``[N]``.
     """
     from sklearn.metrics import pairwise_distances_argmin_min
 
@@ -206,7 +206,7 @@ def _moments(*sets: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
     for features in sets:
         if features.ndim != 2 or len(features) < 2 or features.shape[1] != sets[0].shape[1]:
             raise UsageError(f"Features must be [N, D], N at least 2, D equal; they are {[s.shape for s in sets]}.")
-    return [(f.mean(0), np.atleast_2d(np.cov(f, rowvar=False, dtype=np.float64))) for f in sets]
+    return [(f.mean(0, dtype=np.float64), np.atleast_2d(np.cov(f, rowvar=False, dtype=np.float64))) for f in sets]
 
 
 def kernel_distance(some: np.ndarray, others: np.ndarray) -> float:

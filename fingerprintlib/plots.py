@@ -233,30 +233,30 @@ def losses(histories: Mapping[str, Mapping[str, Sequence[float]]]) -> Plot:
 
 
 @_styled
-def distances(ratios: Mapping[str, Mapping[str, float]]) -> Plot:
-    """Distances to held-out real images in units of the floor, one row a source, one mark a measure; logarithmic.
+def distances(found: Mapping[str, Mapping[str, float]], floor: Mapping[str, float]) -> Plot:
+    """Distances to held-out real images, a panel a measure, a row a source, and the floor as a line.
 
     Args:
-        ratios: source to measure to the distance over the floor; a distance that is not positive has no mark.
+        found: source to measure to the distance.
+        floor: measure to the distance between two halves of the real images.
     """
-    figure = _figure(0.3 * len(ratios) + 1.0)
-    ax = _axes(figure)[0, 0]
-    measures = list(next(iter(ratios.values())))
-    for k, measure in enumerate(measures):
-        points = [(values[measure], row) for row, values in enumerate(ratios.values()) if values[measure] > 0]
-        x, y = zip(*points, strict=True) if points else ((), ())
-        ax.plot(x, y, ls="", marker=_marker(k), color=PALETTE[1 + k], label=measure)
-    ax.axvline(1, color="0.4", lw=1, ls="--")
-    ax.set(xscale="log", xlabel="distance to held-out real images / floor", ylim=(len(ratios) - 0.5, -0.5))
-    ax.set_yticks(range(len(ratios)), list(ratios))
-    ax.xaxis.set_major_formatter("{x:g}")
-    ax.grid(axis="x", color="0.9")
-    _legend_below(figure, *ax.get_legend_handles_labels())
+    figure = _figure(0.25 * len(found) + 0.9)
+    axes = _axes(figure, 1, len(floor), sharey=True)[0]
+    for k, (ax, (measure, line)) in enumerate(zip(axes, floor.items(), strict=True)):
+        ax.plot([values[measure] for values in found.values()], range(len(found)), _marker(k), color=PALETTE[1 + k])
+        ax.axvline(line, color="0.4", lw=1, ls="--")
+        ax.set(xlabel=f"{measure} distance to held-out real images", ylim=(len(found) - 0.5, -0.5))
+        ax.set_xlim(left=min(0, ax.get_xlim()[0]))
+        ax.text(line, -0.55, "floor", ha="center", va="bottom", fontsize=8, color="0.4")
+        ax.grid(axis="x", color="0.9")
+    axes[0].set_yticks(range(len(found)), list(found))
     words = "; ".join(
-        f"{name} " + ", ".join(f"{measure} {value:.1f}" for measure, value in values.items())
-        for name, values in ratios.items()
+        f"{measure}: "
+        + ", ".join(f"{name} {values[measure]:.2f}" for name, values in found.items())
+        + f", floor {line:.2f}"
+        for measure, line in floor.items()
     )
-    return Plot(figure, f"Distances to held-out real images in units of the floor, marked at 1: {words}.")
+    return Plot(figure, f"Distances to held-out real images. {words}.")
 
 
 @_styled

@@ -10,7 +10,7 @@ import math
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -49,7 +49,8 @@ def filter_bank_features(images: Pixels) -> Features:
     - Colour differences: the amplitude of the same filters, all orientations and the whole image together (8).
     - The mean of all three in each quarter (12).
 
-    Amplitudes are in decades (log10) and means in [-1, 1], so all numbers are of like size and nothing is fitted.
+    At the border the last pixel is repeated. Amplitudes are in decades (log10) and means in [-1, 1], so all numbers are
+    of like size, and nothing is fitted.
     """
     return np.concatenate(
         [_features(to_tensor(images[i : i + CHUNK])).double().numpy() for i in range(0, len(images), CHUNK)]
@@ -79,7 +80,7 @@ def _decades(energy: Tensor) -> Tensor:
 
 
 def _padded(x: Tensor, by: int) -> Tensor:
-    return F.pad(x, (by,) * 4, mode="reflect")
+    return F.pad(x, (by,) * 4, mode="replicate")
 
 
 @cache
@@ -118,7 +119,7 @@ def inception_features(images: Pixels) -> Features:
     weights = Inception_V3_Weights.IMAGENET1K_V1
     try:
         network = inception_v3(weights=weights).eval()
-    except OSError as error:
+    except (OSError, RuntimeError) as error:  # no network; a download that was cut short
         raise FingerprintsError(
             f"Inception's weights could not be downloaded ({error}). Connect to the network, or do without: the space "
             "'filter bank' needs none."
@@ -128,8 +129,8 @@ def inception_features(images: Pixels) -> Features:
     network.to(device)
     with progress(len(images), "Inception", "images") as bar:
         found = []
-        for start in range(0, len(images), CHUNK):
-            x = to_tensor(images[start : start + CHUNK]).to(device)
+        for start in range(0, len(images), 32):  # at 299 pixels they are large
+            x = to_tensor(images[start : start + 32]).to(device)
             x = F.interpolate(x, size=299, mode="bicubic", antialias=True)
             found.append(network(x).double().cpu().numpy())
             bar.update(len(x))
@@ -193,7 +194,7 @@ class Reference:
         photographs = tuple(data.split("gan").source_of(index) for index in range(count))
         return cls(training, held_out, photographs, space, extract, (extract(training[:count]), extract(held_out)))
 
-    @property
+    @cached_property
     def floor(self) -> dict[str, float]:
         """The distances between the two halves of the reals."""
         return _distances(*self.features)

@@ -14,9 +14,10 @@ import yaml
 from .checkpoints import CheckpointError
 from .corpus import load_or_build
 from .datasets import Dataset, open_dataset
-from .errors import FingerprintsError, UsageError, unknown
+from .errors import UsageError, unknown
+from .gans import build
 from .gans.training import train_gan
-from .generators import Generator, load_generator, save_generator
+from .generators import Generator, PrecisionError, load_generator, save_generator
 from .images import Pixels
 from .quality import Reference
 from .runtime import in_parallel
@@ -80,18 +81,31 @@ class Zoo:
                 f"{path} is missing. Restore it (`git checkout data/zoo`), or run `fingerprints zoo train {name}`."
             )
         generator = load_generator(path)
-        card = generator.card["recipe"]
-        made = {"name": card["gan"]} | card["settings"] | card
-        wanted = self.recipe(name)
-        other = [f"{key} is {made.get(key)}, not {wanted[key]}" for key in wanted if made.get(key) != wanted[key]]
-        if generator.name != name:
-            other.insert(0, f"it is {generator.name!r}")
+        wanted, made = self._origin(name), generator.card
+        made = {
+            **made.get("recipe", {}).get("settings", {}),
+            **made.get("recipe", {}),
+            **made.get("origin", {}),
+            **made,
+        }
+        other = [f"{key} is {made.get(key)}, not {value}" for key, value in wanted.items() if made.get(key) != value]
         if other:
             raise CheckpointError(
                 f"{path} is not what zoo.yml says ({'; '.join(other)}). "
                 f"Restore both, or train it: `fingerprints zoo train {name}`."
             )
         return generator
+
+    def _origin(self, name: str) -> dict[str, Any]:
+        """Everything that a generator's card has to agree with the plan about."""
+        recipe = self.recipe(name)
+        shown = {key: recipe.pop(key, None) for key in ("images", "without")}
+        gan = build(**recipe).recipe
+        settings = gan.pop("settings")
+        return {"name": name, **gan, **settings, **shown, "seed": recipe["seed"], "crops": self.plan["crops"]} | {
+            "dataset": self.data.name,
+            "hash": self.data.hash,
+        }
 
     def require(self, data: Dataset) -> None:
         """Make sure that the zoo learned from these real images.
@@ -137,11 +151,9 @@ class Zoo:
 
     def measure(self, name: str, reference: Reference) -> dict[str, Any]:
         """Measure a generator against real images, and write the outcome to its card."""
-        generator = self.load(name)
-        quality = reference.measure(generator.sample(len(reference.held_out), seed=MEASURED))
-        measured = generator.card.get("quality", {}) | {reference.space: quality}
-        _save(self.path(name), replace(generator, card=generator.card | {"quality": measured}))
-        return quality
+        measured = _measured(self.load(name), reference)
+        _save(self.path(name), measured)
+        return measured.card["quality"][reference.space]
 
 
 def as_rows(zoo: Zoo) -> list[tuple[str, ...]]:
@@ -155,38 +167,38 @@ def as_rows(zoo: Zoo) -> list[tuple[str, ...]]:
         except CheckpointError:
             rows.append((*words, "missing or damaged: see `fingerprints zoo verify`", "", "", "", ""))
             continue
-        quality = card["quality"]["filter bank"]
-        rows.append(
-            (
-                *words,
-                f"{card['images_seen']:,}",
-                f"{quality['frechet'] / quality['floor']['frechet']:.2f}",
-                f"{zoo.path(name).stat().st_size / 1e6:.1f}",
-                f"{card['seconds'] / 60:.0f}",
-                card["device"],
-            )
-        )
+        quality = card.get("quality", {}).get("filter bank")
+        distance = f"{quality['frechet'] / quality['floor']['frechet']:.2f}" if quality else "-"
+        size, minutes = zoo.path(name).stat().st_size / 1e6, card["seconds"] / 60
+        rows.append((*words, f"{card['images_seen']:,}", distance, f"{size:.1f}", f"{minutes:.0f}", card["device"]))
     return rows
 
 
 def _train(zoo: Zoo, name: str, crops: Pixels, reference: Reference, work: Path | str) -> None:
-    """Train, save and measure one generator of the zoo."""
-    recipe = zoo.recipe(name)
-    trained = train_gan(reals=crops, folder=Path(work) / name, **recipe)
+    """Train, measure and save one generator of the zoo."""
+    recipe, folder = zoo.recipe(name), Path(work) / name
+    trained = train_gan(reals=crops, folder=folder, **recipe)
     origin: dict[str, Any] = {"dataset": zoo.data.name, "hash": zoo.data.hash, "split": "gan", "crops": len(crops)}
     if (without := recipe.get("without")) is not None:
         origin["left_out"] = {"crop": without, "photograph": zoo.data.split("gan").source_of(without)}
-    card = trained.card | {"origin": origin}
-    _save(zoo.path(name), Generator(name, trained.gan, card, trained.moments, trained.previews))
-    zoo.measure(name, reference)
+    made = Generator(name, trained.gan, trained.card | {"origin": origin}, trained.moments, trained.previews)
+    saved = _save(folder / "generator.safetensors", made)  # to be measured as it is shipped
+    _save(zoo.path(name), _measured(saved, reference))
 
 
-def _save(path: Path, generator: Generator) -> None:
-    """In 16 bits, unless that would show."""
+def _measured(generator: Generator, reference: Reference) -> Generator:
+    quality = reference.measure(generator.sample(len(reference.held_out), seed=MEASURED))
+    card = generator.card | {"quality": generator.card.get("quality", {}) | {reference.space: quality}}
+    return replace(generator, card=card)
+
+
+def _save(path: Path, generator: Generator) -> Generator:
+    """Save it in 16 bits, unless that would show; and what was saved."""
     try:
         save_generator(path, generator, generator.name, half=True)
-    except FingerprintsError:
+    except PrecisionError:
         save_generator(path, generator, generator.name)
+    return load_generator(path)
 
 
 def origins(generators: Sequence[Generator]) -> str:
@@ -234,8 +246,11 @@ def qualities(generators: Sequence[Generator]) -> str:
                     "Generator": f"**{generator.name}**",
                     "Space": space,
                     "Images": f"{quality['images']:,}",
-                    "Fréchet": f"{quality['frechet'] / floor['frechet']:.2f}",
-                    "Kernel": f"{quality['kernel'] / floor['kernel']:.2f}",
+                    "Fréchet": f"{quality['frechet']:.2f}",
+                    "its floor": f"{floor['frechet']:.2f}",
+                    "ratio": f"**{quality['frechet'] / floor['frechet']:.2f}**",
+                    "Kernel": f"{quality['kernel']:.3f}",
+                    "its floor ": f"{floor['kernel']:.3f}",
                     "Diversity": f"{quality['diversity']:.2f}",
                     "Nearest training crop": f"{near['samples'] / near['held_out']:.2f}",
                     "Photographs resembled": f"{sum(share > 0.01 for share in shares)} of {len(shares)}",

@@ -198,6 +198,7 @@ EXERCISES = [
     (exercises.quantization_error, {}, 1 / 255, [2 / 255, 1 / 256, 0]),
     (exercises.pixels_per_level, {"resolution": 64}, 16, [48, 4096, 15]),
     (exercises.hinge, {"real": [2, 0.5], "fake": [-3, 0.2]}, 0.25 + 0.6, [0.5 + 1.2, 0.25 + 0.4, 0.85 / 2]),
+    (exercises.frechet, {"means": (0, 2), "deviations": (1, 3)}, 8, [4, 2 + 2, 4 + 8]),
     (exercises.linear_penalty, {"resolution": 64, "weight": 0.01}, 10 * (0.64 * 3**0.5 - 1) ** 2, [0, 10 * 0.36**2]),
     (
         exercises.wilson,

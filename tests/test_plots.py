@@ -58,7 +58,21 @@ CASES = {
         [*NAMES[1:], "3 moments"],
     ),
     "growth, one": (plots.growth, ({"progan": ([0], pixels(1, 4, 16, 16))},), ["1 moments"]),
+    "architecture": (
+        plots.architecture,
+        ([(4, 64), (32, 16), (32, 3)], [(32, 16), (4, 64), (1, 256)], 100, "features"),
+        ["100 random numbers", "4x4 with 64, 32x32 with 16", "to 256 features"],
+    ),
+    "distances": (
+        plots.distances,
+        (
+            {name: {"frechet": k + 1.0, "kernel": 0.1 * k} for k, name in enumerate(NAMES[1:])},
+            {"frechet": 0.5, "kernel": -0.01},
+        ),
+        ["frechet: progan 1.00", "floor 0.50", "kernel: progan 0.00", "floor -0.01"],
+    ),
     "losses": (plots.losses, (dict.fromkeys(NAMES[1:], HISTORY),), [*NAMES[1:], "1.23", "-0.79"]),
+    "losses, many": (plots.losses, ({f"gan {n}": HISTORY for n in range(6)},), ["gan 5 ends at 1.23"]),
     "accuracies": (plots.accuracies, (ROWS, 0.2), ["91.2 %", "63.4 %", "100.0 %", "Chance: 20 %", "equalized"]),
     "accuracies, many conditions": (
         plots.accuracies,
