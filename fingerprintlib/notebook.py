@@ -118,16 +118,15 @@ class Page:
         display(Image(buffer.getvalue()), metadata={"alt": plot.alt}, **where)
 
     def code(self, function: Callable[..., Any]) -> None:
-        """Display a function's source as the library has it, but for its docstring."""
+        """Display a function as the library has it, without docstring and types."""
         from IPython.display import Markdown, display
 
-        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
-        definition = tree.body[0]
+        source = textwrap.dedent(inspect.getsource(function))
+        definition = ast.parse(source).body[0]
         assert isinstance(definition, ast.FunctionDef)
-        lines = textwrap.dedent(inspect.getsource(function)).splitlines()
-        if ast.get_docstring(definition):
-            first = definition.body[0]
-            del lines[first.lineno - 1 : first.end_lineno]
+        body = definition.body[1:] if ast.get_docstring(definition) else definition.body
+        names = ", ".join(argument.arg for argument in definition.args.args)
+        lines = [f"def {definition.name}({names}):", *source.splitlines()[body[0].lineno - 1 :]]
         display(Markdown("```python\n" + "\n".join(lines) + "\n```"))
 
     def relative(self, path: Path | str) -> str:

@@ -205,22 +205,18 @@ def origins(generators: Sequence[Generator]) -> str:
     """How each generator was made, as a Markdown table from the cards."""
     rows = []
     for generator in generators:
-        card, recipe = generator.card, generator.card["recipe"]
+        card = generator.card
         left_out = card.get("origin", {}).get("left_out")
         rows.append(
             {
                 "Generator": f"**{generator.name}**",
-                "GAN": recipe["gan"],
-                "Seed": recipe["seed"],
+                "Seed": card["recipe"]["seed"],
                 "Left out": f"crop {left_out['crop']} ({left_out['photograph']})" if left_out else "none",
-                "Apart at": f"{card['parted_at']:,}" if card["parted_at"] else "",
+                "Apart at": f"{card['parted_at']:,}" if card["parted_at"] is not None else "",
                 "Images seen": f"{card['images_seen']:,}",
                 "Steps": f"{card['steps']:,}",
-                "Side": recipe["resolution"],
-                "Width": recipe["width"],
                 "Minutes": f"{card['seconds'] / 60:.1f}",
-                "On": f"{card['device']}, {recipe['precision']}",
-                "Crops": f"`{recipe['data'][:8]}`",
+                "On": card["device"],
                 "Weights": f"`{generator.hash[:8]}`",
             }
         )
@@ -228,10 +224,10 @@ def origins(generators: Sequence[Generator]) -> str:
 
 
 def settings(generators: Sequence[Generator]) -> str:
-    """The settings of each GAN among the generators, as a Markdown table from the cards."""
+    """The settings of each GAN among the generators, a column each, as a Markdown table from the cards."""
     recipes = {generator.card["recipe"]["gan"]: generator.card["recipe"]["settings"] for generator in generators}
     names = list(dict.fromkeys(name for setting in recipes.values() for name in setting))
-    return _markdown([{"GAN": f"**{gan}**"} | {n: s.get(n, "") for n in names} for gan, s in recipes.items()])
+    return _markdown([{"": f"`{n}`"} | {gan: setting.get(n, "") for gan, setting in recipes.items()} for n in names])
 
 
 def qualities(generators: Sequence[Generator]) -> str:
@@ -239,21 +235,18 @@ def qualities(generators: Sequence[Generator]) -> str:
     rows = []
     for generator in generators:
         for space, quality in generator.card.get("quality", {}).items():
-            floor, near = quality["floor"], quality["nearest"]
-            shares = quality["photographs"].values()
+            floor, near, shares = quality["floor"], quality["nearest"], quality["photographs"].values()
             rows.append(
                 {
-                    "Generator": f"**{generator.name}**",
-                    "Space": space,
-                    "Images": f"{quality['images']:,}",
+                    "Generator": f"**{generator.name}**" + ("" if space == "filter bank" else f" ({space})"),
                     "Fréchet": f"{quality['frechet']:.2f}",
-                    "its floor": f"{floor['frechet']:.2f}",
+                    "floor": f"{floor['frechet']:.2f}",
                     "ratio": f"**{quality['frechet'] / floor['frechet']:.2f}**",
                     "Kernel": f"{quality['kernel']:.3f}",
-                    "its floor ": f"{floor['kernel']:.3f}",
+                    "its floor": f"{floor['kernel']:.3f}",
                     "Diversity": f"{quality['diversity']:.2f}",
-                    "Nearest training crop": f"{near['samples'] / near['held_out']:.2f}",
-                    "Photographs resembled": f"{sum(share > 0.01 for share in shares)} of {len(shares)}",
+                    "Nearest crop": f"{near['samples'] / near['held_out']:.2f}",
+                    "Photographs": f"{sum(share > 0.01 for share in shares)} of {len(shares)}",
                 }
             )
     return _markdown(rows) if rows else "None of these generators was measured when it was made."

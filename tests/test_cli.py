@@ -316,7 +316,15 @@ def untrained(tmp_path_factory):
     for name, member in members.items():
         gan = build(member["gan"], 64, 4, member["seed"]).eval()
         recipe = gan.recipe | {"images": 64, "seed": member["seed"], "without": None}
-        card = {"recipe": recipe, "images_seen": 1064, "seconds": 330.0, "device": "cpu", "quality": quality}
+        origin = {"dataset": "photos", "hash": zoo.data.hash, "crops": 24}
+        card = {
+            "recipe": recipe,
+            "origin": origin,
+            "images_seen": 1064,
+            "seconds": 330.0,
+            "device": "cpu",
+            "quality": quality,
+        }
         save_generator(zoo.path(name), Generator(name, gan, card), name)
     return zoo
 

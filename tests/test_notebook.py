@@ -186,6 +186,44 @@ def test_a_figure_is_shown_as_a_picture_with_its_alternative_text(build, tmp_pat
     assert metadata == {"alt": "An empty square."}
 
 
+def test_a_figure_shown_at_a_place_again_replaces_the_one_before(build, tmp_path, monkeypatch):
+    from IPython import display
+    from matplotlib.figure import Figure
+
+    shown = []
+    monkeypatch.setattr(display, "display", lambda image, metadata, **where: shown.append(where))
+    page = Page("first", tmp_path)
+    for place in ("growth", None, "growth", "other"):
+        page.show(Plot(Figure(figsize=(1, 1)), "A square."), place)
+    assert shown == [
+        {"display_id": "growth", "update": False},
+        {},
+        {"display_id": "growth", "update": True},
+        {"display_id": "other", "update": False},
+    ]
+
+
+def test_a_function_is_shown_without_docstring_and_types(build, tmp_path, monkeypatch):
+    from IPython import display
+
+    shown = []
+    monkeypatch.setattr(display, "display", lambda text: shown.append(text.data))
+    Page("first", tmp_path).code(wilson_interval)
+    (text,) = shown
+    assert text.startswith("```python\ndef wilson_interval(correct, total, confidence):\n    from scipy")
+    assert "Wilson's" not in text
+    assert text.endswith("return float(interval.low), float(interval.high)\n```")
+
+
+def test_files_elsewhere_are_named_from_the_project_and_not_watched(build, tmp_path):
+    page = Page("first", tmp_path)
+    inside, outside = page.store / "a.bin", tmp_path / "data" / "zoo" / "b.bin"
+    page.make("zoo", [page.relative(inside), page.relative(outside)], files=[inside, outside])
+    assert json.loads((build / "zoo.json").read_text()) == ["_build/store/a.bin", "data/zoo/b.bin"]
+    page.finish()
+    assert json.loads((build / "metrics" / "first.json").read_text())["store"] == ["a.bin"]
+
+
 # --- exercises ----------------------------------------------------------------------------------
 
 POINTS = np.array([[1.0, 0.0], [0.0, 1.0], [0.6, 0.5]])

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from fingerprintlib import runtime
 from fingerprintlib.errors import FingerprintsError, UsageError
 from fingerprintlib.runtime import (
     average_gradients,
@@ -188,6 +189,35 @@ def test_in_parallel_stays_in_this_process_without_joblib_and_with_any_accelerat
         assert in_parallel(process_of, [{"value": 1}, {"value": 2}]) == [os.getpid()] * 2
     finally:
         torch.set_num_threads(1)
+
+
+def gpu_of(value):
+    return value, os.environ.get("FINGERPRINTS_GPU")
+
+
+def test_in_parallel_gives_each_gpu_its_share(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert in_parallel(gpu_of, [{"value": k} for k in range(4)]) == [(0, "0"), (1, "1"), (2, "0"), (3, "1")]
+
+
+def test_a_process_with_a_gpu_of_its_own_takes_that_one(monkeypatch):
+    asked = {}
+
+    class Launched:
+        def __init__(self, **options):
+            asked.update(options)
+
+        def launch(self):
+            pass
+
+    monkeypatch.setattr(runtime, "Fabric", Launched)
+    monkeypatch.setenv("FINGERPRINTS_GPU", "3")
+    make_fabric()
+    assert asked["devices"] == [3]
+    monkeypatch.delenv("FINGERPRINTS_GPU")
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    make_fabric()
+    assert asked["devices"] == 2
 
 
 def refuse(value):

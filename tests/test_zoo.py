@@ -17,7 +17,7 @@ from fingerprintlib.gans import training
 from fingerprintlib.generators import load_generator, save_generator
 from fingerprintlib.quality import Reference, filter_bank_features
 from fingerprintlib.runtime import step_generator
-from fingerprintlib.zoo import MEASURED, Zoo, as_rows
+from fingerprintlib.zoo import MEASURED, Zoo, as_rows, origins, qualities, settings
 
 from .conftest import ROOT
 
@@ -412,6 +412,20 @@ def test_rows_say_what_there_is_of_a_generator_that_was_not_measured(zoo):
     del generator.card["quality"]
     save_generator(zoo.path("sngan"), generator, "sngan")
     assert as_rows(zoo)[1][:5] == ("sngan", "sngan", "3", "-", "64")
+
+
+def test_the_tables_of_the_cards(trained):
+    generators = [trained.load(name) for name in trained.names]
+    made = origins(generators).splitlines()
+    assert len(made) == 2 + len(generators)
+    assert len({line.count("|") for line in made}) == 1
+    card = trained.load("sngan-without13").card
+    assert f"| crop 13 ({card['origin']['left_out']['photograph']}) | {card['parted_at']:,} | 64 |" in made[-1]
+    assert "| `batch` | " in settings(generators)
+    found = generators[0].card["quality"]["filter bank"]
+    assert f"**{found['frechet'] / found['floor']['frechet']:.2f}**" in qualities(generators)
+    unmeasured = replace(generators[0], card={key: x for key, x in generators[0].card.items() if key != "quality"})
+    assert qualities([unmeasured]).startswith("None of these")
 
 
 # --- the one that the project ships -------------------------------------------------------------

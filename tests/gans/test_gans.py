@@ -134,3 +134,47 @@ def test_progan_shrinks_the_reals_alike():
 def test_what_cannot_be_is_refused(arguments, options, says):
     with pytest.raises(UsageError, match=says):
         build(*arguments, seed=0, **options)
+
+
+@pytest.mark.parametrize("name", ["sngan", "progan"])
+def test_the_average_gets_batch_statistics_of_its_own_and_nothing_else_changes(name):
+    gan = build(name, 32, 8, seed=0, ema=0.9).train()
+    with torch.no_grad():
+        for parameter in gan.average.parameters():
+            parameter.add_(0.3)  # so that the last weights' statistics would not do
+        if name == "sngan":
+            gan.average.dense.bias.add_(5)
+    weights = {key: value.clone() for key, value in gan.state_dict().items()}
+    gan.settle(torch.Generator().manual_seed(0))
+    changed = {key for key, value in gan.state_dict().items() if not torch.equal(value, weights[key])}
+    assert gan.average.training
+    assert changed == {key for key in weights if key.startswith("average.") and ("running" in key or "tracked" in key)}
+    if name == "sngan":
+        norm = gan.average.blocks[0].norm1  # sees the dense layer's output
+        latents = gan.latents(4000, torch.Generator().manual_seed(1))
+        with torch.no_grad():
+            features = gan.average.dense(latents).reshape(4000, -1, 4, 4)
+        torch.testing.assert_close(norm.running_mean, features.mean((0, 2, 3)), atol=0.5, rtol=0)
+        torch.testing.assert_close(norm.running_var, features.var((0, 2, 3)), atol=0, rtol=0.15)
+        assert norm.momentum == 0.1
+
+
+@pytest.mark.parametrize(
+    ("name", "generator", "discriminator"),
+    [
+        ("progan", [(4, 32), (8, 32), (16, 32), (32, 32), (64, 16), (64, 3)], [16, 32, 32, 32, 32]),
+        ("sngan", [(4, 64), (8, 64), (16, 64), (32, 32), (64, 16), (64, 3)], [16, 16, 32, 64, 64]),
+        ("mmdgan", [(4, 64), (8, 64), (16, 64), (32, 32), (64, 16), (64, 3)], [16, 32, 64, 64, 64]),
+    ],
+)
+def test_stages_are_what_images_pass_through(name, generator, discriminator):
+    gan = build(name, 64, 16, seed=0)
+    before = {key: value.clone() for key, value in gan.state_dict().items()}
+    up, down = gan.stages()
+    assert up == generator
+    assert [channels for _, channels in down[:-1]] == discriminator
+    sides = [side for side, _ in down[:-1]]
+    assert sides == ([32, 16, 8, 4, 2] if name == "mmdgan" else [64, 32, 16, 8, 4])
+    assert down[-1] == (1, 16 if name == "mmdgan" else 1)
+    assert all(torch.equal(value, before[key]) for key, value in gan.state_dict().items())
+    assert not any(module._forward_hooks for module in gan.modules())

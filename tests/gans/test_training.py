@@ -356,3 +356,16 @@ def test_two_processes_train_one_gan(tmp_path):
     assert done.returncode == 0, done.stderr
     # Three steps of two processes show what six of one would, and both end with the same weights and statistics.
     assert done.stdout.strip().split("\n")[-1] == "3 2 True"
+
+
+def test_who_watches_sees_every_preview_so_far(fabric, reals, tmp_path):
+    seen = []
+    result = train_gan(
+        "sngan", reals, images=64, seed=0, folder=tmp_path, fabric=fabric,
+        watch=lambda moments, previews: seen.append((moments, previews)),
+        **{"resolution": 32, "width": 4, "batch": 8, "d_steps": 1},
+    )  # fmt: skip
+    assert [len(moments) for moments, _ in seen] == list(range(1, len(result.moments) + 1))
+    assert seen[-1][0] == result.moments
+    np.testing.assert_array_equal(seen[-1][1], result.previews)
+    np.testing.assert_array_equal(seen[0][1], result.previews[:1])
