@@ -68,11 +68,15 @@ class Zoo:
         same = {key: self.plan[key] for key in ("resolution", "width", "images")}
         return {"name": member["gan"], **same, "seed": 0, **self.plan["settings"].get(member.pop("gan"), {}), **member}
 
-    def load(self, name: str) -> Generator:
+    def load(self, name: str, data: Dataset | None = None) -> Generator:
         """A trained generator.
 
+        Args:
+            name: which.
+            data: the real images that it has to have learned from (None: any).
+
         Raises:
-            UsageError: the zoo has no generator of that name.
+            UsageError: the zoo has no generator of that name, or it learned from other images.
             CheckpointError: it is missing, damaged, not what its card says, or not what ``zoo.yml`` says.
         """
         path = self.path(name)
@@ -81,43 +85,30 @@ class Zoo:
                 f"{path} is missing. Restore it (`git checkout data/zoo`), or run `fingerprints zoo train {name}`."
             )
         generator = load_generator(path)
-        wanted, made = self._origin(name), generator.card
-        made = {
-            **made.get("recipe", {}).get("settings", {}),
-            **made.get("recipe", {}),
-            **made.get("origin", {}),
-            **made,
-        }
-        other = [f"{key} is {made.get(key)}, not {value}" for key, value in wanted.items() if made.get(key) != value]
-        if other:
+        card = generator.card
+        recipe, origin = card.get("recipe", {}), card.get("origin", {})
+        made = {**recipe.get("settings", {}), **recipe, **origin, "name": generator.name}
+        wanted = self._stated(name).items()
+        if other := [f"{key} is {made.get(key)}, not {value}" for key, value in wanted if made.get(key) != value]:
             raise CheckpointError(
                 f"{path} is not what zoo.yml says ({'; '.join(other)}). "
                 f"Restore both, or train it: `fingerprints zoo train {name}`."
             )
+        if data is not None and data.hash != origin.get("hash"):
+            raise UsageError(
+                f"{name} learned from {origin.get('dataset')!r} at {recipe['resolution']} pixels as they were then; these"
+                f" real images, {data.name!r} at {data.resolution}, are others. Train generators here: "
+                "generators='trained' in the chapter 'zoo'."
+            )
         return generator
 
-    def _origin(self, name: str) -> dict[str, Any]:
-        """Everything that a generator's card has to agree with the plan about."""
+    def _stated(self, name: str) -> dict[str, Any]:
+        """What the plan says of a generator, the GAN's defaults included."""
         recipe = self.recipe(name)
-        shown = {key: recipe.pop(key, None) for key in ("images", "without")}
+        shown = {"images": recipe.pop("images"), "without": recipe.pop("without", None), "seed": recipe["seed"]}
         gan = build(**recipe).recipe
-        settings = gan.pop("settings")
-        return {"name": name, **gan, **settings, **shown, "seed": recipe["seed"], "crops": self.plan["crops"]} | {
-            "dataset": self.data.name,
-            "hash": self.data.hash,
-        }
-
-    def require(self, data: Dataset) -> None:
-        """Make sure that the zoo learned from these real images.
-
-        Raises:
-            UsageError: it learned from others.
-        """
-        if data.hash != self.data.hash:
-            raise UsageError(
-                f"The zoo learned from {self.data.name!r} at {self.data.resolution} pixels; these real images are "
-                f"{data.name!r} at {data.resolution}. Train generators here: generators='trained' in the chapter 'zoo'."
-            )
+        data = {"dataset": self.plan["dataset"], "crops": self.plan["crops"]}
+        return {"name": name, **gan.pop("settings"), **gan, **shown, **data}
 
     @cached_property
     def data(self) -> Dataset:

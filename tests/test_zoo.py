@@ -382,10 +382,15 @@ def test_a_generator_whose_card_tells_nothing_is_refused(zoo):
         zoo.load("sngan")
 
 
-def test_other_real_images_than_the_zoos_are_refused(trained, tmp_path):
-    trained.require(open_dataset("photos", 32))
-    with pytest.raises(UsageError, match=r"'photos' at 32 pixels; these real images are 'photos' at 64"):
-        trained.require(open_dataset("photos", 64))
+def test_other_real_images_than_it_learned_from_are_refused(trained):
+    trained.load("sngan", open_dataset("photos", 32))
+    with pytest.raises(UsageError, match=r"sngan learned from 'photos' at 32 .*, 'photos' at 64, are others"):
+        trained.load("sngan", open_dataset("photos", 64))
+
+
+def test_photographs_are_not_needed_to_load_and_sample(trained, monkeypatch):
+    monkeypatch.setattr("fingerprintlib.zoo.open_dataset", None)
+    assert replace(trained).load("sngan").sample(2, 0).shape == (2, 32, 32, 3)
 
 
 # --- as a table ---------------------------------------------------------------------------------
