@@ -96,8 +96,8 @@ class Zoo:
             )
         if data is not None and data.hash != origin.get("hash"):
             raise UsageError(
-                f"{name} learned from other real images than {data.name!r} at {data.resolution} pixels as they are here "
-                f"(hash {data.hash[:8]}). Train generators here: generators='trained' in the chapter 'zoo'."
+                f"{name} learned from other real images than {data.name!r} at {data.resolution} pixels as they are "
+                f"here (hash {data.hash[:8]}). Train generators here: generators='trained' in the chapter 'zoo'."
             )
         return generator
 
