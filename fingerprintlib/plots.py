@@ -233,7 +233,7 @@ def losses(histories: Mapping[str, Mapping[str, Sequence[float]]]) -> Plot:
 
 
 @_styled
-def distances(found: Mapping[str, Mapping[str, float]], floor: Mapping[str, float]) -> Plot:
+def distances(found: Mapping[str, Mapping[str, Any]], floor: Mapping[str, float]) -> Plot:
     """Distances to held-out real images, a panel a measure, a row a source, and the floor as a line.
 
     Args:
@@ -257,6 +257,30 @@ def distances(found: Mapping[str, Mapping[str, float]], floor: Mapping[str, floa
         for measure, line in floor.items()
     )
     return Plot(figure, f"Distances to held-out real images. {words}.")
+
+
+@_styled
+def scales(found: Mapping[str, Mapping[str, float]]) -> Plot:
+    """A line a source over groups of features, logarithmic; 1 is marked.
+
+    Args:
+        found: source to group to the distance in units of the floor.
+    """
+    figure = _figure(2.4)
+    ax = _axes(figure)[0, 0]
+    for k, (name, values) in enumerate(found.items()):
+        colour, marker = _colour(k + 1), _marker(k + 1)
+        ax.plot(list(values), list(values.values()), color=colour, marker=marker, ms=4, lw=1.2, label=name)
+    ax.axhline(1, color="0.4", lw=1, ls="--")
+    ax.set(yscale="log", ylabel="distance / floor", xlabel="features of colour, or of details of this size")
+    ax.yaxis.set_major_formatter("{x:g}")
+    ax.yaxis.set_minor_formatter("{x:g}")
+    _legend_below(figure, *ax.get_legend_handles_labels())
+    words = "; ".join(
+        f"{name}: " + ", ".join(f"{group} {value:.1f}" for group, value in values.items())
+        for name, values in found.items()
+    )
+    return Plot(figure, f"Distances to held-out real images in units of the floor, by features. {words}.")
 
 
 @_styled

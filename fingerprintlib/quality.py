@@ -33,6 +33,15 @@ CHUNK = 250
 NEAREST = 500
 PAIRS = 1000
 
+#: Which of the filter bank's features look at what: colours, or details of about this size.
+GROUPS = {
+    "colour": slice(0, 12),
+    "3 px": slice(12, 35),
+    "6 px": slice(35, 54),
+    "12 px": slice(54, 73),
+    "24 px": slice(73, 92),
+}
+
 Features = np.ndarray  # float64 [N, D]
 
 
@@ -49,8 +58,8 @@ def filter_bank_features(images: Pixels) -> Features:
     - Colour differences: the amplitude of the same filters, all orientations and the whole image together (8).
     - The mean of all three in each quarter (12).
 
-    At the border the last pixel is repeated. Amplitudes are in decades (log10) and means in [-1, 1], so all numbers are
-    of like size, and nothing is fitted.
+    They stand in the order of `GROUPS`. At the border the last pixel is repeated. Amplitudes are in decades (log10) and
+    means in [-1, 1], so all numbers are of like size, and nothing is fitted.
     """
     return np.concatenate(
         [_features(to_tensor(images[i : i + CHUNK])).double().numpy() for i in range(0, len(images), CHUNK)]
@@ -195,14 +204,15 @@ class Reference:
         return cls(training, held_out, photographs, space, extract, (extract(training[:count]), extract(held_out)))
 
     @cached_property
-    def floor(self) -> dict[str, float]:
-        """The distances between the two halves of the reals."""
-        return _distances(*self.features)
+    def floor(self) -> dict[str, Any]:
+        """The distances between the two halves of the reals; see `measure`."""
+        return self._distances(self.features[0])
 
     def measure(self, images: Pixels) -> dict[str, Any]:
         """How good a generator's images are; JSON-able.
 
-        - ``frechet``, ``kernel``: distances to the held-out crops; ``floor`` has those of the training crops.
+        - ``frechet``, ``kernel``: distances to the held-out crops, and ``scales``, the Frechet distance by each of the
+          filter bank's `GROUPS` alone; ``floor`` has the same of the training crops.
         - ``photographs``: for each photograph the share of images whose nearest training crop, by features, is of it.
         - ``nearest``: median root-mean-square difference to the most similar training crop, mirrored or not, in levels
           of 0 to 255: of the images, and of the held-out crops. A generator that repeats its training images is nearer.
@@ -221,7 +231,7 @@ class Reference:
         shares = Counter(self.photographs[index] for index in nearest(features, learned)[1])
         return {
             "images": len(images),
-            **_distances(features, unseen),
+            **self._distances(features),
             "floor": self.floor,
             "photographs": {name: shares[name] / len(images) for name in sorted(set(self.photographs))},
             "nearest": {
@@ -236,6 +246,11 @@ class Reference:
         as_is, mirrored = (nearest(view, self.training)[0] for view in (some, some[:, :, ::-1]))
         return float(np.median(np.minimum(as_is, mirrored)))
 
-
-def _distances(some: Features, others: Features) -> dict[str, float]:
-    return {"frechet": frechet_distance(some, others), "kernel": kernel_distance(some, others)}
+    def _distances(self, features: Features) -> dict[str, Any]:
+        unseen = self.features[1]
+        groups = GROUPS if self.space == "filter bank" else {}
+        return {
+            "frechet": frechet_distance(features, unseen),
+            "kernel": kernel_distance(features, unseen),
+            "scales": {name: frechet_distance(features[:, part], unseen[:, part]) for name, part in groups.items()},
+        }

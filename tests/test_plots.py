@@ -71,6 +71,11 @@ CASES = {
         ),
         ["frechet: progan 1.00", "floor 0.50", "kernel: progan 0.00", "floor -0.01"],
     ),
+    "scales": (
+        plots.scales,
+        ({name: {"colour": 1.1 + k, "3 px": 9.0} for k, name in enumerate(NAMES[1:])},),
+        ["progan: colour 1.1, 3 px 9.0", *NAMES[2:]],
+    ),
     "losses": (plots.losses, (dict.fromkeys(NAMES[1:], HISTORY),), [*NAMES[1:], "1.23", "-0.79"]),
     "losses, many": (plots.losses, ({f"gan {n}": HISTORY for n in range(6)},), ["gan 5 ends at 1.23"]),
     "accuracies": (plots.accuracies, (ROWS, 0.2), ["91.2 %", "63.4 %", "100.0 %", "Chance: 20 %", "equalized"]),

@@ -14,7 +14,7 @@ from fingerprintlib import quality
 from fingerprintlib.datasets import open_dataset
 from fingerprintlib.errors import FingerprintsError, UsageError
 from fingerprintlib.metrics import frechet_distance, kernel_distance
-from fingerprintlib.quality import Reference, filter_bank_features, inception_features
+from fingerprintlib.quality import GROUPS, Reference, filter_bank_features, inception_features
 
 COUNT = 200
 QUARTERS = 4
@@ -311,3 +311,26 @@ def test_another_space_is_measured_alike(photos, crops, monkeypatch):
     found = Reference.of(photos, crops, space="inception").measure(crops)
     features = [images.mean((1, 2)) for images in (crops, photos.images("train", 0, COUNT))]
     assert found["frechet"] == pytest.approx(frechet_distance(*features), rel=1e-9)
+
+
+def test_the_groups_are_all_features_and_see_what_they_are_named_after():
+    parts = list(GROUPS.values())
+    assert [part.start for part in parts] == [0, *(part.stop for part in parts[:-1])]
+    assert parts[-1].stop == filter_bank_features(np.zeros((1, 32, 32, 3), np.uint8)).shape[1]
+    ramp = np.arange(128)
+    for period in (3, 6, 12, 24):
+        wave = 127.5 + 60 * np.cos(2 * np.pi * ramp / period)
+        grating = np.broadcast_to(np.round(wave).astype(np.uint8)[None, None, :, None], (1, 128, 128, 3))
+        found = filter_bank_features(grating)[0]
+        loudest = {name: found[part][:16].max() for name, part in GROUPS.items() if name != "colour"}
+        assert max(loudest, key=loudest.get) == f"{period} px"
+
+
+def test_the_distance_by_scales_says_where_images_were_spoilt(reference, reals, photos):
+    clean = reference.measure(photos.images("validation", 0, len(reference.held_out)))["scales"]
+    images = photos.images("validation", 0, len(reference.held_out)).astype(int)
+    ripple = 12 * (-1) ** np.indices(images.shape[1:3]).sum(0)[None, ..., None]
+    found = reference.measure(np.clip(images + ripple, 0, 255).astype(np.uint8))["scales"]
+    assert found.keys() == reference.floor["scales"].keys() == GROUPS.keys()
+    assert found["3 px"] > 2 * clean["3 px"]
+    assert found["24 px"] == pytest.approx(clean["24 px"], rel=0.1)
