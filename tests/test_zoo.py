@@ -445,7 +445,6 @@ def shipped(request):
     return SHIPPED.load(request.param)
 
 
-@pytest.mark.xfail(strict=False, reason="being trained")
 def test_the_whole_zoo_is_there():
     assert [name for name in SHIPPED.names if not SHIPPED.path(name).is_file()] == []
 
