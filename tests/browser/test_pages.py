@@ -58,11 +58,15 @@ def test_chapters_keep_their_contract(visit):
     for chapter in Book().chapters:
         page, _ = visit(chapter.path.stem)
         text = page.inner_text("article")
-        for part in ("You will", "You need", "It costs", "What could fool us", "Exercises", "Summary"):
+        for part in ("You will", "You need", "It costs"):
             assert part in text, f"{chapter.path.name} lacks {part!r}"
         first_figure = page.locator("article img").first.bounding_box()
         assert first_figure is not None
         assert first_figure["y"] < 1800, f"the first figure of {chapter.path.name} comes late"
+        if not chapter.path.stem[0].isdigit():
+            continue  # a page of reference teaches nothing and asks nothing
+        for part in ("What could fool us", "Exercises", "Summary"):
+            assert part in text, f"{chapter.path.name} lacks {part!r}"
         assert page.locator("div.admonition.exercise").count() >= 2
         assert page.locator("div.solution").count() == page.locator("div.admonition.exercise").count()
 
