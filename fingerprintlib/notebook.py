@@ -9,6 +9,7 @@ import inspect
 import json
 import math
 import os
+import re
 import sys
 import textwrap
 from collections.abc import Callable, Iterable
@@ -118,10 +119,10 @@ class Page:
         display(Image(buffer.getvalue()), metadata={"alt": plot.alt}, **where)
 
     def code(self, function: Callable[..., Any]) -> None:
-        """Display a function as the library has it, without docstring and types."""
+        """Display a function as the library has it, without docstring, types and what is said to a type checker."""
         from IPython.display import Markdown, display
 
-        source = textwrap.dedent(inspect.getsource(function))
+        source = re.sub(r" +# type: ignore.*", "", textwrap.dedent(inspect.getsource(function)))
         definition = ast.parse(source).body[0]
         assert isinstance(definition, ast.FunctionDef)
         body = definition.body[1:] if ast.get_docstring(definition) else definition.body

@@ -273,8 +273,11 @@ def scales(found: Mapping[str, Mapping[str, float]]) -> Plot:
         ax.plot(list(values), list(values.values()), color=colour, marker=marker, ms=4, lw=1.2, label=name)
     ax.axhline(1, color="0.4", lw=1, ls="--")
     ax.set(yscale="log", ylabel="distance / floor", xlabel="features of colour, or of details of this size")
+    ax.set_yticks([1, 2, 5, 10, 20, 50], minor=False)
+    ax.set_yticks([], minor=True)
     ax.yaxis.set_major_formatter("{x:g}")
-    ax.yaxis.set_minor_formatter("{x:g}")
+    highest = max(max(values.values()) for values in found.values())
+    ax.set_ylim(0.8, 1.3 * max(highest, 2))
     _legend_below(figure, *ax.get_legend_handles_labels())
     words = "; ".join(
         f"{name}: " + ", ".join(f"{group} {value:.1f}" for group, value in values.items())

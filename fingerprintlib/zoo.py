@@ -236,7 +236,7 @@ def qualities(generators: Sequence[Generator]) -> str:
                     "its floor": f"{floor['kernel']:.3f}",
                     "Diversity": f"{quality['diversity']:.2f}",
                     "Nearest crop": f"{near['samples'] / near['held_out']:.2f}",
-                    "Photographs": f"{sum(share > 0.01 for share in shares)} of {len(shares)}",
+                    "Photos": f"{sum(share > 0.01 for share in shares)} of {len(shares)}",
                 }
             )
     return _markdown(rows) if rows else "None of these generators was measured when it was made."
