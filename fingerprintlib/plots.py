@@ -171,7 +171,7 @@ def architecture(generator: Stages, discriminator: Stages, latent: int, output: 
         figure,
         f"The generator takes {latent} random numbers through {told(generator[:-1])} channels to an image; "
         f"the discriminator takes an image through {told(discriminator[:-1])} channels to {discriminator[-1][1]} "
-        f"{output}{'s' if output == 'score' and discriminator[-1][1] > 1 else ''}.",
+        f"{output}.",
     )
 
 

@@ -234,12 +234,13 @@ class Reference:
             **self._distances(features),
             "floor": self.floor,
             "photographs": {name: shares[name] / len(images) for name in sorted(set(self.photographs))},
-            "nearest": {
-                "samples": self._to_training(images),
-                "held_out": self._to_training(self.held_out),
-            },
+            "nearest": {"samples": self._to_training(images), "held_out": self._held_out_to_training},
             "diversity": mean_distance(features[:PAIRS]) / mean_distance(unseen[:PAIRS]),
         }
+
+    @cached_property
+    def _held_out_to_training(self) -> float:
+        return self._to_training(self.held_out)  # the same for all generators, and slow
 
     def _to_training(self, images: Pixels) -> float:
         some = images[:NEAREST]
