@@ -12,6 +12,7 @@ from fingerprintlib import plots
 from fingerprintlib.claims import Claim, Entry, Measurement
 from fingerprintlib.metrics import Report
 from fingerprintlib.notebook import Plot
+from fingerprintlib.plots import style
 from fingerprintlib.splits import SPLITS
 
 RANDOM = np.random.default_rng(0)
@@ -117,7 +118,7 @@ CASES = {
 
 def test_every_figure_is_tried_here():
     public = {name for name, value in vars(plots).items() if inspect.isfunction(value) and not name.startswith("_")}
-    public = {name for name in public if getattr(plots, name).__module__ == plots.__name__}
+    assert public <= set(plots.__all__)
     assert public == {case[0].__name__ for case in CASES.values()}
 
 
@@ -139,7 +140,7 @@ def test_a_figure_is_drawn_whole_and_tells_its_numbers(case):
     assert "nan" not in plot.alt
     picture = np.asarray(canvas.buffer_rgba())
     assert picture[..., :3].std() > 1  # something is on it
-    assert picture.shape[1] == int(plots.WIDTH * plots.STYLE["figure.dpi"])
+    assert picture.shape[1] == int(style.WIDTH * style.STYLE["figure.dpi"])
     # Nothing is cut off at the edges, and no panel has shrunk away.
     width, height = plot.figure.bbox.size
     for ax in plot.figure.axes:
@@ -163,7 +164,7 @@ def test_accuracies_stand_where_they_are():
     points = {
         (float(line.get_xdata()[0]), line.get_color())
         for line in ax.lines
-        if line.get_marker() in plots.MARKERS and len(line.get_xdata()) == 1
+        if line.get_marker() in style.MARKERS and len(line.get_xdata()) == 1
     }
     assert {x for x, _ in points} == {91.2, 63.4, 100.0}
     assert len({colour for _, colour in points}) == 2  # two conditions
@@ -207,4 +208,4 @@ def test_the_colours_of_five_sources_can_be_told_apart_in_grey():
     for one, other in itertools.combinations(plots.PALETTE[:5], 2):
         assert abs(lightness(one) - lightness(other)) > 8, (one, other)
     assert lightness(plots.PALETTE[0]) < 25  # the first, "real", is the darkest
-    assert len(plots.MARKERS) == len(set(plots.MARKERS)) == len(plots.PALETTE)
+    assert len(style.MARKERS) == len(set(style.MARKERS)) == len(plots.PALETTE)

@@ -1,0 +1,138 @@
+"""Figures that show images, and the networks that make them."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.patches import Rectangle
+
+from ..images import Pixels, grid
+from ..notebook import Plot
+from ..splits import SPLITS
+from .style import PALETTE, WIDTH, legend_below, new_axes, new_figure, picture, styled
+
+
+@styled
+def sheet(images: Mapping[str, Pixels], columns: int = 10, what: str = "Rows of images") -> Plot:
+    """A row (or more) of images for each name.
+
+    Args:
+        images: name to uint8 ``[N, H, W, 3]``.
+        columns: images side by side.
+        what: what there is to see, for those who cannot.
+    """
+    sheets = {name: grid(some, columns) for name, some in images.items()}
+    heights = [WIDTH * laid_out.shape[0] / laid_out.shape[1] for laid_out in sheets.values()]
+    figure = new_figure(sum(heights) + 0.25 * len(heights))
+    axes = new_axes(figure, len(sheets), gridspec_kw={"height_ratios": heights})[:, 0]
+    for ax, (name, laid_out) in zip(axes, sheets.items(), strict=True):
+        picture(ax, laid_out, name)
+    counts = ", ".join(f"{len(some)} of {name}" for name, some in images.items())
+    return Plot(figure, f"{what}: {counts}.")
+
+
+@styled
+def tile_map(photos: Sequence[tuple[str, Pixels, Sequence[tuple[str, int, int, int]]]], columns: int = 4) -> Plot:
+    """Photographs with their tiles, each marked by the number of the split it belongs to.
+
+    Args:
+        photos: title, uint8 ``[H, W, 3]``, and for each tile its split, top, left and side.
+        columns: photographs side by side.
+    """
+    colours = dict(zip(SPLITS, ("#b35806", "#f1a340", "#ffffff", "#8073ac"), strict=True))
+    rows = -(-len(photos) // columns)
+    figure = new_figure(1.8 * rows + 0.3)
+    axes = new_axes(figure, rows, columns).ravel()
+    for ax in axes:
+        ax.axis("off")
+    for ax, (title, image, tiles) in zip(axes, photos, strict=False):
+        ax.imshow(image // 2 + 64)  # muted, so that the marks can be read
+        ax.set_title(title, fontsize=7.5, loc="left")
+        size = 6.5 if len(tiles) < 60 else 3.5
+        for split, top, left, side in tiles:
+            ax.add_patch(Rectangle((left + 2, top + 2), side - 4, side - 4, fill=False, lw=0.9, ec=colours[split]))
+            number, middle = str(SPLITS.index(split) + 1), side / 2
+            badge = {"boxstyle": "circle,pad=0.25", "fc": colours[split], "ec": "none"}
+            ax.text(left + middle, top + middle, number, ha="center", va="center", size=size, bbox=badge)
+    labels = [f"{number} {split}" for number, split in enumerate(SPLITS, 1)]
+    handles = [Rectangle((0, 0), 1, 1, fc="#606060", ec=colours[split], lw=1.5) for split in SPLITS]
+    legend_below(figure, handles, labels)
+    counts = {split: sum(tile[0] == split for _, _, tiles in photos for tile in tiles) for split in SPLITS}
+    words = ", ".join(f"{count} tiles for {split}" for split, count in counts.items())
+    return Plot(figure, f"{len(photos)} photographs cut into squares, each square in one split: {words}.")
+
+
+Stages = Sequence[tuple[int, int]]
+
+
+@styled
+def architecture(generator: Stages, discriminator: Stages, latent: int, output: str) -> Plot:
+    """A GAN from the latent to what its discriminator says, one block a resolution.
+
+    A block is as high as its side (in doublings) and as wide as its channels (their square root).
+
+    Args:
+        generator, discriminator: see `GAN.stages`.
+        latent: length of the latent vector.
+        output: what the discriminator puts out, ``"score"`` or ``"features"``.
+    """
+    figure = new_figure(1.75)
+    ax = new_axes(figure)[0, 0]
+    ax.axis("off")
+    blocks = [(1, latent, PALETTE[6], "latent")]
+    blocks += [(side, channels, PALETTE[1], "") for side, channels in generator[:-1]]
+    blocks += [(*generator[-1], PALETTE[0], "image")]
+    blocks += [(side, channels, PALETTE[4], "") for side, channels in discriminator[:-1]]
+    blocks += [(*discriminator[-1], PALETTE[6], output)]
+    x, middles = 0.0, []
+    for side, channels, colour, label in blocks:
+        height, width = 1 + np.log2(side), 0.25 + np.sqrt(channels if side > 1 else 1) / 8
+        ax.add_patch(Rectangle((x, -height / 2), width, height, fc=colour, ec="none"))
+        size = f"{side}×{side}\n{channels}" if side > 1 else f"{channels}"
+        ax.text(x + width / 2, -4.0, size, ha="center", va="top", fontsize=7, linespacing=1.3)
+        ax.text(x + width / 2, height / 2 + 0.25, label, ha="center", va="bottom", fontsize=8)
+        middles.append(x + width / 2)
+        x += width + 0.55
+    last = len(generator)
+    for name, first, end in (("generator", 1, last - 1), ("discriminator", last + 1, len(blocks) - 2)):
+        ax.text((middles[first] + middles[end]) / 2, 4.6, name, ha="center", va="bottom", fontsize=9)
+    ax.set(xlim=(-0.3, x), ylim=(-5.6, 5.4))
+
+    def told(stages: Stages) -> str:
+        return ", ".join(f"{side}x{side} with {channels}" for side, channels in stages)
+
+    return Plot(
+        figure,
+        f"The generator takes {latent} random numbers through {told(generator[:-1])} channels to an image; "
+        f"the discriminator takes an image through {told(discriminator[:-1])} channels to {discriminator[-1][1]} "
+        f"{output}.",
+    )
+
+
+@styled
+def growth(previews: Mapping[str, tuple[Sequence[int], Pixels]], samples: int = 8) -> Plot:
+    """The same latents' images while a GAN trains, one row a moment, one block a GAN.
+
+    Args:
+        previews: name to the images seen at each moment, and uint8 ``[moments, n, H, W, 3]``.
+        samples: images a row, at most n.
+    """
+    moments = max(len(seen) for seen, _ in previews.values())
+    across = max(2, samples // len(previews))
+    figure = new_figure(0.92 * moments * WIDTH / (across * len(previews)) + 0.3)
+    axes = new_axes(figure, 1, len(previews))[0]
+    for ax, (name, (seen, images)) in zip(axes, previews.items(), strict=True):
+        shown = images[:, :across]
+        side = images.shape[2] + 2
+        picture(ax, grid(shown.reshape(-1, *images.shape[2:]), shown.shape[1]), name)
+        ax.set_anchor("N")
+        for row, count in enumerate(seen):
+            ax.text(-6, side * (row + 0.5), _short(count), ha="right", va="center", fontsize=7)
+    return Plot(
+        figure,
+        f"Samples of {', '.join(previews)} at {moments} moments of training, from noise at the top to the last at the "
+        "bottom; at the left of each row the number of real images seen.",
+    )
+
+
+def _short(count: int) -> str:
+    return f"{count / 1000:.0f}k" if count >= 1000 else str(count)
