@@ -1,7 +1,8 @@
 """How good an attribution is: accuracy with its interval, per class too, and what was taken for what."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -66,11 +67,13 @@ class Report:
         class_names: the K sources, in the order of the matrix.
         confusion: counts, a tuple of K rows; row the true class, column the predicted one.
         confidence: of the intervals.
+        probes: what was measured beside it to explain it away, by name: histogram classifiers, meaningless labels.
     """
 
     class_names: tuple[str, ...]
     confusion: tuple[tuple[int, ...], ...]
     confidence: float = 0.95
+    probes: Mapping[str, "Report"] = field(default_factory=dict)
 
     @classmethod
     def of(cls, labels: np.ndarray, predictions: np.ndarray, class_names: Sequence[str]) -> "Report":
@@ -81,6 +84,10 @@ class Report:
         """
         matrix = confusion_matrix(labels, predictions, len(class_names))
         return cls(tuple(class_names), tuple(tuple(row) for row in matrix.tolist()))
+
+    def beside(self, probes: Mapping[str, "Report"]) -> "Report":
+        """The same report, from now on told together with these."""
+        return replace(self, probes={**self.probes, **probes})
 
     @property
     def count(self) -> int:
@@ -127,20 +134,35 @@ class Report:
             "interval": list(self.interval),
             "recall": self.recall,
             "recall_intervals": {name: list(interval) for name, interval in self.recall_intervals.items()},
+            "probes": {name: probe.to_dict() for name, probe in self.probes.items()},
         }
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Report":
         """What `to_dict` gave, back; the derived numbers are derived again."""
         confusion = tuple(tuple(row) for row in values["confusion"])
-        return cls(tuple(values["class_names"]), confusion, values["confidence"])
+        probes = {name: cls.from_dict(probe) for name, probe in values["probes"].items()}
+        return cls(tuple(values["class_names"]), confusion, values["confidence"], probes)
 
     def __str__(self) -> str:
         low, high = self.interval
+        probes = "".join(f"; {name} {probe.accuracy:.1%}" for name, probe in self.probes.items())
         return (
             f"accuracy {self.accuracy:.1%} ({self.confidence:.0%} interval {low:.1%} to {high:.1%}) "
-            f"on {self.count} images of {len(self.class_names)} sources"
+            f"on {self.count} images of {len(self.class_names)} sources{probes}"
         )
+
+
+def over_runs(reports: Sequence[Report]) -> tuple[float, Interval]:
+    """The mean accuracy of several runs, and an interval that holds the intervals of all: wide, but nobody's pick.
+
+    Raises:
+        UsageError: no run.
+    """
+    if not reports:
+        raise UsageError("reports must hold one run at least.")
+    lows, highs = zip(*(report.interval for report in reports), strict=True)
+    return float(np.mean([report.accuracy for report in reports])), (min(lows), max(highs))
 
 
 def cosines(some: np.ndarray, others: np.ndarray) -> np.ndarray:
@@ -169,6 +191,14 @@ def nearest(images: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndar
     return best / np.sqrt(flat.shape[1]), which
 
 
+def neighbours_alike(points: np.ndarray, labels: np.ndarray) -> float:
+    """The share of points ``[N, D]``, N at least 2, whose nearest other point has the same label ``[N]``."""
+    from sklearn.neighbors import NearestNeighbors
+
+    _, which = NearestNeighbors(n_neighbors=1).fit(points).kneighbors()  # of the others: itself does not count
+    return float(np.mean(labels[which[:, 0]] == labels))
+
+
 def mean_distance(images: np.ndarray) -> float:
     """Mean root-mean-square difference over all pairs of images ``[N, H, W, 3]`` or features ``[N, D]``, in their unit.
 
@@ -194,19 +224,106 @@ def frechet_distance(some: np.ndarray, others: np.ndarray) -> float:
     Raises:
         UsageError: fewer than two rows, or widths that differ.
     """
-    (mean1, cov1), (mean2, cov2) = _moments(some, others)
-    # The root's trace without a root of a matrix: C1 C2 has the eigenvalues of the symmetric C1^(1/2) C2 C1^(1/2).
-    values, vectors = np.linalg.eigh(cov1)
-    root = vectors * np.sqrt(np.maximum(values, 0)) @ vectors.T
+    first, second = _moments(some, others)
+    return _frechet(first, second, _root(first[1]))
+
+
+Moments = tuple[np.ndarray, np.ndarray]  # mean [D] and covariance [D, D], float64
+
+
+def _frechet(first: Moments, second: Moments, root: np.ndarray) -> float:
+    """The distance; `root` is that of the first covariance."""
+    (mean1, cov1), (mean2, cov2) = first, second
+    # The root's trace without a root of a product: C1 C2 has the eigenvalues of the symmetric C1^(1/2) C2 C1^(1/2).
     trace = np.sqrt(np.maximum(np.linalg.eigvalsh(root @ cov2 @ root), 0)).sum()
     return float(np.square(mean1 - mean2).sum() + np.trace(cov1) + np.trace(cov2) - 2 * trace)
 
 
-def _moments(*sets: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+def _root(covariance: np.ndarray) -> np.ndarray:
+    values, vectors = np.linalg.eigh(covariance)
+    return vectors * np.sqrt(np.maximum(values, 0)) @ vectors.T
+
+
+def _moments(*sets: np.ndarray) -> list[Moments]:
     for features in sets:
         if features.ndim != 2 or len(features) < 2 or features.shape[1] != sets[0].shape[1]:
             raise UsageError(f"Features must be [N, D], N at least 2, D equal; they are {[s.shape for s in sets]}.")
     return [(f.mean(0, dtype=np.float64), np.atleast_2d(np.cov(f, rowvar=False, dtype=np.float64))) for f in sets]
+
+
+@dataclass(frozen=True)
+class FrechetRatio:
+    """How far apart classes are, in units of how far apart two samples of one class are.
+
+    Attributes:
+        count: images in each of the sets that distances are taken between.
+        between: mean distance of two classes, once for each split into halves.
+        within: mean distance of the two halves of a class, likewise.
+    """
+
+    count: int
+    between: tuple[float, ...]
+    within: tuple[float, ...]
+
+    @property
+    def ratio(self) -> float:
+        """The mean over the splits of between by within; 1 where the classes are one."""
+        return float(np.mean(self._ratios))
+
+    @property
+    def interval(self) -> Interval:
+        """What the middle 95 % of the splits gave. Other images would vary more: the splits share theirs."""
+        low, high = np.quantile(self._ratios, (0.025, 0.975))
+        return float(low), float(high)
+
+    @property
+    def _ratios(self) -> np.ndarray:
+        return np.divide(self.between, self.within)
+
+
+def frechet_ratio(
+    features: np.ndarray, labels: np.ndarray, count: int | None = None, splits: int = 10, seed: int = 0
+) -> FrechetRatio:
+    """Inter-class over intra-class Frechet distance (section 4.1 of the paper).
+
+    Each class is split at random into two halves of `count` images. *Within* is the distance between the two halves of
+    a class, *between* that from one class's first half to another's second, both averaged. All sets are of one size,
+    for the distance is biased. The ratio still depends on it: `within` is little but bias, and shrinks with the size.
+
+    Args:
+        features: float ``[N, D]``.
+        labels: int ``[N]``.
+        count: images of each half, at least 2; by default half of the smallest class.
+        splits: how often to split.
+        seed: of the splits.
+
+    Raises:
+        UsageError: fewer than two classes, or a class of fewer than ``2 * count`` images.
+    """
+    features, labels = np.asarray(features), np.asarray(labels)
+    if features.ndim != 2 or labels.shape != features.shape[:1]:
+        raise UsageError(f"features must be [N, D] and labels [N], not {features.shape} and {labels.shape}.")
+    if not np.isfinite(features).all():
+        raise UsageError("features hold NaN or infinite values. Look into what computed them.")
+    classes, sizes = np.unique(labels, return_counts=True)
+    most = int(sizes.min()) // 2 if len(sizes) else 0
+    count = most if count is None else count
+    if len(classes) < 2 or splits < 1 or not 2 <= count <= most:
+        raise UsageError(
+            f"A Frechet ratio needs two classes, one split, and 2 to {most} images a half of the smallest class; "
+            f"given {len(classes)} classes, splits={splits}, count={count}."
+        )
+    rng = np.random.default_rng(seed)
+    between, within = [], []
+    for _ in range(splits):
+        members = [rng.permutation(np.flatnonzero(labels == k)) for k in classes]
+        first = _moments(*(features[m[:count]] for m in members))
+        second = _moments(*(features[m[count : 2 * count]] for m in members))
+        roots = [_root(covariance) for _, covariance in first]
+        found = {(j, k): _frechet(first[j], second[k], roots[j]) for j, k in product(range(len(classes)), repeat=2)}
+        within.append(float(np.mean([d for (j, k), d in found.items() if j == k])))
+        between.append(float(np.mean([d for (j, k), d in found.items() if j != k])))
+    return FrechetRatio(count, tuple(between), tuple(within))
 
 
 def kernel_distance(some: np.ndarray, others: np.ndarray) -> float:
@@ -228,3 +345,38 @@ def kernel_distance(some: np.ndarray, others: np.ndarray) -> float:
 
     x, y = np.asarray(some, np.float64), np.asarray(others, np.float64)
     return float(within(x) + within(y) - 2 * between(x, y).mean())
+
+
+def paired_difference(
+    correct: np.ndarray, others_correct: np.ndarray, confidence: float = 0.95
+) -> tuple[float, Interval]:
+    """How much more often one classifier is right than another on the same images: a difference of two accuracies.
+
+    Only the images that one gets right and the other wrong decide. The interval is Agresti and Min's (2005), Stat. Med.
+    24, 729-740: Wald's, after half an image is added to each of the four cells of right and wrong, so that it does not
+    collapse where the two agree.
+
+    Args:
+        correct: bool ``[N]``, whether the one is right.
+        others_correct: bool ``[N]``, whether the other is, image by image.
+        confidence: of the interval.
+
+    Returns:
+        The difference in [-1, 1], positive where the first is better, and its interval.
+
+    Raises:
+        UsageError: lengths differ, nothing is given, or `confidence` is outside (0, 1).
+    """
+    from scipy.stats import norm
+
+    one, other = np.asarray(correct, bool), np.asarray(others_correct, bool)
+    if one.ndim != 1 or one.shape != other.shape or not len(one):
+        raise UsageError(f"correct and others_correct must be [N] alike, N at least 1, not {one.shape}, {other.shape}.")
+    if not 0 < confidence < 1:
+        raise UsageError(f"confidence must be between 0 and 1, not {confidence}.")
+    better, worse, total = np.sum(one & ~other), np.sum(other & ~one), len(one)
+    middle = (better - worse) / (total + 2)
+    spread = np.sqrt((better + worse + 1) / (total + 2) - middle**2) / np.sqrt(total + 2)
+    half = norm.ppf((1 + confidence) / 2) * spread
+    low, high = max(-1.0, float(middle - half)), min(1.0, float(middle + half))
+    return float(better - worse) / total, (low, high)

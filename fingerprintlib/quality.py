@@ -22,6 +22,7 @@ from .datasets import Dataset
 from .errors import FingerprintsError, UsageError, unknown
 from .images import Pixels, to_tensor
 from .metrics import frechet_distance, kernel_distance, mean_distance, nearest
+from .networks import AttributionNetwork
 from .runtime import progress
 
 SCALES = 4
@@ -146,8 +147,22 @@ def inception_features(images: Pixels) -> Features:
     return np.concatenate(found)
 
 
+@torch.inference_mode()
+def random_network_features(images: Pixels, seed: int = 0) -> Features:
+    """What an attribution network of random weights computes before its last layer: float64 ``[N, 128]``.
+
+    The generic features to compare learned ones with when there is no network trained on something else: the same
+    architecture, at a quarter of the paper's width, and nothing learned. The side must be a power of two.
+    """
+    network = AttributionNetwork(2, images.shape[1], 0.25, seed).eval()
+    return np.concatenate(
+        [network.features(to_tensor(images[i : i + CHUNK])).double().numpy() for i in range(0, len(images), CHUNK)]
+    )
+
+
 SPACES: dict[str, Callable[[Pixels], Features]] = {
     "filter bank": filter_bank_features,
+    "random network": random_network_features,
     "inception": inception_features,
 }
 

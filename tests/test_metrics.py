@@ -13,9 +13,11 @@ from fingerprintlib.metrics import (
     confusion_matrix,
     cosines,
     frechet_distance,
+    frechet_ratio,
     kernel_distance,
     mean_distance,
     nearest,
+    paired_difference,
     wilson_interval,
 )
 
@@ -79,6 +81,17 @@ def test_report_tells_everything_and_survives_json():
     assert report.interval == wilson_interval(19, 20)
     assert Report.from_dict(json.loads(json.dumps(report.to_dict()))) == report
     assert str(report) == "accuracy 95.0% (95% interval 76.4% to 99.1%) on 20 images of 3 sources"
+
+
+def test_a_report_carries_its_probes_wherever_it_goes():
+    labels = np.array([0, 0, 1, 1])
+    report, probe = (Report.of(labels, np.array(found), ("real", "progan")) for found in ([0, 0, 1, 1], [0, 1, 1, 1]))
+    told = report.beside({"histogram": probe}).beside({"shuffled": report})
+    assert str(told).endswith("on 4 images of 2 sources; histogram 75.0%; shuffled 100.0%")
+    assert told.to_dict()["probes"]["histogram"]["accuracy"] == 0.75
+    again = Report.from_dict(json.loads(json.dumps(told.to_dict())))
+    assert again == told
+    assert again != report
 
 
 def test_cosines_and_mean_distance():
@@ -227,3 +240,105 @@ def test_kernel_distance_is_unbiased_however_few_there_are(rng):
 def test_distances_refuse_what_has_none(distance, shapes):
     with pytest.raises(UsageError, match=r"N at least 2, D equal; they are \["):
         distance(*map(np.zeros, shapes))
+
+
+# --- their ratio --------------------------------------------------------------------------------
+
+
+def test_frechet_ratio_of_one_class_under_several_names_is_one(rng):
+    features, labels = rng.normal(size=(1200, 6)), np.arange(1200) % 3
+    found = frechet_ratio(features, labels, splits=20)
+    assert found.count == 200
+    assert found.ratio == pytest.approx(1, abs=0.15)
+    assert found.interval[0] < 1 < found.interval[1]
+
+
+def test_frechet_ratio_of_separate_classes_by_the_formula(rng):
+    labels = np.repeat([3, 7], 400)
+    features = rng.normal(size=(800, 3)) * np.where(labels == 3, 1, 2)[:, None] + 5 * (labels == 7)[:, None]
+    found = frechet_ratio(features, labels, splits=1, seed=4)
+    order = np.random.default_rng(4)
+    halves = []
+    for k in (3, 7):
+        mixed = features[order.permutation(np.flatnonzero(labels == k))]
+        halves.append((mixed[:200], mixed[200:]))
+    (a, b), (c, d) = halves
+    assert found.within[0] == pytest.approx((frechet_formula(a, b) + frechet_formula(c, d)) / 2, rel=1e-6)
+    assert found.between[0] == pytest.approx((frechet_formula(a, d) + frechet_formula(c, b)) / 2, rel=1e-6)
+    assert found.between[0] == pytest.approx(3 * 25 + 3 * 1, rel=0.1)  # of the means, and of the deviations
+
+
+def test_frechet_ratio_grows_with_the_number_because_its_denominator_is_bias(rng):
+    labels = np.arange(4000) % 2
+    features = rng.normal(size=(4000, 8)) + labels[:, None]
+    few, many = (frechet_ratio(features, labels, count) for count in (100, 1000))
+    assert many.ratio > 5 * few.ratio
+    assert np.mean(many.between) == pytest.approx(np.mean(few.between), rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("shape", "labels", "options", "message"),
+    [
+        ((6, 2), [0, 0, 0, 1, 1, 1], {}, r"2 to 1 images"),
+        ((8, 2), [0] * 8, {}, "given 1 classes"),
+        ((8, 2), [0, 1] * 4, {"count": 3}, "2 to 2 images.*count=3"),
+        ((8, 2), [0, 1] * 4, {"splits": 0}, "splits=0"),
+        ((8, 2), [0, 1] * 3, {}, r"labels \[N\]"),
+        ((0, 2), [], {}, "given 0 classes"),
+    ],
+)
+def test_frechet_ratio_refuses(shape, labels, options, message):
+    with pytest.raises(UsageError, match=message):
+        frechet_ratio(np.zeros(shape), np.array(labels, int), **options)
+
+
+def test_frechet_ratio_refuses_what_is_not_a_number():
+    features = np.zeros((8, 2))
+    features[3, 1] = np.nan
+    with pytest.raises(UsageError, match="NaN"):
+        frechet_ratio(features, np.arange(8) % 2)
+
+
+def test_paired_difference_by_hand():
+    # Right alone: 12 and 5 of 100. Agresti and Min add 0.5 to each: (12.5 - 5.5) / 102, and its standard error.
+    one = np.arange(100) < 70
+    other = np.roll(np.arange(100) < 63, 12)
+    assert (np.sum(one & ~other), np.sum(other & ~one)) == (12, 5)
+    middle, error = 7 / 102, math.sqrt(18 - 49 / 102) / 102
+    found, interval = paired_difference(one, other)
+    assert found == pytest.approx(0.07)
+    assert interval == pytest.approx((middle - 1.959964 * error, middle + 1.959964 * error), rel=1e-6)
+    assert paired_difference(other, one)[1] == pytest.approx((-interval[1], -interval[0]))
+
+
+def test_paired_difference_covers_the_truth_and_gains_from_pairs(rng):
+    truth, covered, widths = 0.05, 0, []
+    for _ in range(400):
+        kinds = rng.choice(4, 200, p=[0.8, 0.1, 0.05, 0.05])  # both right, only one, only the other, none
+        one, other = np.isin(kinds, (0, 1)), np.isin(kinds, (0, 2))
+        _, (low, high) = paired_difference(one, other)
+        covered += low <= truth <= high
+        widths.append(high - low)
+    assert 0.92 <= covered / 400 <= 0.985
+    unpaired = 2 * 1.96 * math.sqrt(0.9 * 0.1 / 200 + 0.85 * 0.15 / 200)
+    assert np.mean(widths) < 0.9 * unpaired
+
+
+def test_paired_difference_of_two_that_agree_has_a_width():
+    found, (low, high) = paired_difference(np.ones(50, bool), np.ones(50, bool))
+    assert found == 0
+    assert -0.1 < low < 0 < high < 0.1
+    assert paired_difference(np.ones(3, bool), np.zeros(3, bool))[1][1] <= 1
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "options", "message"),
+    [
+        ([], [], {}, "N at least 1"),
+        ([True], [True, False], {}, r"not \(1,\), \(2,\)"),
+        ([True], [True], {"confidence": 1}, "confidence must be between 0 and 1"),
+    ],
+)
+def test_paired_difference_refuses(one, other, options, message):
+    with pytest.raises(UsageError, match=message):
+        paired_difference(one, other, **options)

@@ -14,7 +14,14 @@ from fingerprintlib import quality
 from fingerprintlib.datasets import open_dataset
 from fingerprintlib.errors import FingerprintsError, UsageError
 from fingerprintlib.metrics import frechet_distance, kernel_distance
-from fingerprintlib.quality import GROUPS, Reference, filter_bank_features, inception_features
+from fingerprintlib.networks import AttributionNetwork
+from fingerprintlib.quality import (
+    GROUPS,
+    Reference,
+    filter_bank_features,
+    inception_features,
+    random_network_features,
+)
 
 COUNT = 200
 QUARTERS = 4
@@ -188,6 +195,16 @@ class Tiny(torch.nn.Module):
         assert x.shape[1:] == (3, 299, 299)
         assert x.dtype == torch.float32
         return self.fc(x.mean((2, 3)))
+
+
+def test_the_random_network_is_the_attribution_network_before_it_learned(crops, monkeypatch):
+    monkeypatch.setattr(quality, "CHUNK", 20)
+    found = random_network_features(crops[:30], seed=3)
+    network = AttributionNetwork(2, crops.shape[1], 0.25, seed=3).eval()
+    x = torch.from_numpy(crops[25:30].transpose(0, 3, 1, 2) / np.float32(127.5) - 1)
+    assert found.shape == (30, 128)
+    np.testing.assert_allclose(found[25:], network.features(x).detach(), atol=1e-4)
+    assert not np.allclose(found[:5], random_network_features(crops[:5], seed=4))
 
 
 def test_inception_gives_what_it_pools_before_its_last_layer(crops, monkeypatch):

@@ -1,0 +1,123 @@
+"""Mistakes made on purpose: what a pipeline that treats two classes differently lets a classifier tell apart.
+
+The trick of the chapter on confounds: give *one* source two names and handle its images under one name differently than
+under the other. No fingerprint can tell the two apart, so whatever does is the handling.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache, partial
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from .attribution import LabelledImages
+from .errors import UsageError, unknown
+from .images import Pixels, coloured, resize
+from .perturbations import jpeg
+from .provenance import code_hash, recipe_hash
+from .training import check_images
+
+
+def min_max(images: Pixels) -> Pixels:
+    """Stretch each uint8 image ``[N, H, W, 3]`` so that its values fill 0..255, as savers of figures do.
+
+    An image of one value stays as it is. The released code of the paper saves two of its GANs so.
+    """
+    check_images(images)
+    low, high = (f(images, axis=(1, 2, 3), keepdims=True).astype(np.float32) for f in (np.min, np.max))
+    stretched = np.rint((images - low) * (255 / np.maximum(high - low, 1))).astype(np.uint8)
+    return np.where(high > low, stretched, images)
+
+
+def bicubic_half(images: Pixels) -> Pixels:
+    """Halve uint8 images ``[N, H, W, 3]`` by this library's resizer: bicubic, its kernel widened against aliasing."""
+    check_images(images)
+    return np.stack([resize(image, image.shape[0] // 2) for image in images])
+
+
+def bilinear_half(images: Pixels) -> Pixels:
+    """Halve uint8 images ``[N, H, W, 3]`` as PyTorch does when not told otherwise: bilinear."""
+    check_images(images)
+    x = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float()
+    halved = F.interpolate(x, scale_factor=0.5, mode="bilinear", align_corners=False)
+    return halved.round().to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
+
+
+#: What may be done to the images of a class.
+TREATMENTS: dict[str, Callable[[Pixels], Pixels]] = {
+    "none": np.asarray,
+    "min-max": min_max,
+    "JPEG": partial(jpeg, quality=75),
+    "bicubic": bicubic_half,
+    "bilinear": bilinear_half,
+}
+
+
+@dataclass(frozen=True)
+class Handled:
+    """The images of a corpus under new names, each name's handled in its own way. It can be learned like a corpus.
+
+    Attributes:
+        corpus: images as they are.
+        classes: name to source and treatment (of `TREATMENTS`). Names of one source share its images out.
+        colour: the colour control that comes after all else.
+
+    Raises:
+        UsageError: an unknown source or treatment, a corpus under a colour control, or treatments to different sizes.
+    """
+
+    corpus: LabelledImages
+    classes: Mapping[str, tuple[str, str]]
+    colour: str = "as_is"
+
+    def __post_init__(self) -> None:
+        for source, treatment in self.classes.values():
+            if source not in self.corpus.class_names:
+                raise unknown("source", source, self.corpus.class_names)
+            if treatment not in TREATMENTS:
+                raise unknown("treatment", treatment, list(TREATMENTS))
+        if self.corpus.colour != "as_is":
+            raise UsageError(f"The corpus is {self.corpus.colour} already. Give the one as it is, and a colour.")
+        if len(sizes := {_side_after(t, self.corpus.resolution) for _, t in self.classes.values()}) != 1:
+            raise UsageError(f"classes must be images of one size; these are of the sides {sorted(sizes)}.")
+
+    @classmethod
+    def twins(cls, corpus: LabelledImages, source: str, one: str, other: str, colour: str = "as_is") -> "Handled":
+        """One source as two classes, under two treatments, or under the same as a control."""
+        return cls(corpus, {f"{one}, one half": (source, one), f"{other}, other half": (source, other)}, colour)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The new names."""
+        return tuple(self.classes)
+
+    @property
+    def resolution(self) -> int:
+        """Side of the images when all is done."""
+        return _side_after(next(iter(self.classes.values()))[1], self.corpus.resolution)
+
+    @property
+    def hash(self) -> str:
+        """Of the corpus and of what is done to it."""
+        classes = [[name, *handling] for name, handling in self.classes.items()]
+        return recipe_hash([self.corpus.hash, classes, self.colour, code_hash([__name__])])
+
+    def split(self, name: str) -> tuple[Pixels, np.ndarray]:
+        """uint8 ``[N, H, W, 3]`` and int64 ``[N]``, as of a corpus; computed anew each time."""
+        images, labels = self.corpus.split(name)
+        sharers = Counter(source for source, _ in self.classes.values())
+        served: Counter[str] = Counter()
+        found = []
+        for source, treatment in self.classes.values():
+            mine = images[labels == self.corpus.class_names.index(source)][served[source] :: sharers[source]]
+            served[source] += 1
+            found.append(coloured(TREATMENTS[treatment](mine), self.colour))
+        return np.concatenate(found), np.repeat(np.arange(len(found)), [len(some) for some in found])
+
+
+@cache
+def _side_after(treatment: str, side: int) -> int:
+    return TREATMENTS[treatment](np.zeros((1, side, side, 3), np.uint8)).shape[1]
