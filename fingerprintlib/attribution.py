@@ -9,11 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from platform import python_version
-from typing import Any, Protocol, Self, TypedDict, Unpack
+from typing import Any, ClassVar, Generic, Protocol, Self, TypedDict, TypeVar, Unpack
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from . import __version__
 from .checkpoints import CheckpointError, load_checkpoint, save_checkpoint
@@ -23,9 +23,7 @@ from .metrics import Report
 from .networks import AttributionNetwork
 from .provenance import code_hash, content_hash, recipe_hash, versions
 from .runtime import Fabric, in_parallel, make_fabric, report_reuse
-from .training import apply, check_images, check_labels, fit
-
-KIND = "attributor"
+from .training import Objective, apply, check_images, check_labels, fit
 
 
 class LabelledImages(Protocol):
@@ -71,13 +69,21 @@ class Settings(TypedDict, total=False):
     seed: int
 
 
-@dataclass(frozen=True)
-class Attributor:
-    """A trained attribution network with all that is needed to use it and to know where it comes from.
+Network = TypeVar("Network", bound=nn.Module)
 
-    Make one with `train` or `load_or_train`, open one with `load`.
+
+@dataclass(frozen=True)
+class SourceClassifier(Generic[Network]):
+    """A trained network that names sources, with all that is needed to use it and to know where it comes from.
+
+    What an `Attributor` and a `visualizer.Visualizer` have in common: training once for each recipe, the one file,
+    judging images. Each says what its network is and what may be set.
 
     Attributes:
+        kind: of the file, and the first word of its name.
+        network_type: makes the network from `class_count`, `resolution`, its `options` and a `seed`.
+        options: the attributes of the network that its file has to tell besides those.
+        modules: whose code decides the weights.
         network: in evaluation mode.
         class_names: the K sources; prediction k means the k-th.
         colour: one of `images.COLOURS`; every image is put under that colour control before it is judged. One that has
@@ -85,7 +91,12 @@ class Attributor:
         provenance: JSON-able: recipe, history, seconds, versions, device.
     """
 
-    network: AttributionNetwork
+    kind: ClassVar[str]
+    network_type: ClassVar[Callable[..., Any]]
+    options: ClassVar[tuple[str, ...]]
+    modules: ClassVar[tuple[str, ...]]
+
+    network: Network
     class_names: tuple[str, ...]
     colour: str
     provenance: dict[str, Any]
@@ -94,7 +105,7 @@ class Attributor:
     @property
     def resolution(self) -> int:
         """Side of the images that it judges."""
-        return self.network.resolution
+        return int(self.network.resolution)  # type: ignore[arg-type]
 
     @property
     def history(self) -> list[dict[str, float]]:
@@ -105,11 +116,6 @@ class Attributor:
     def seconds(self) -> float:
         """How long the training took by the clock, evaluations included, also when it was loaded just now."""
         return self.provenance["seconds"]
-
-    @property
-    def model_fingerprints(self) -> np.ndarray:
-        """The sources' fingerprints, float32 ``[K, F]``, in the order of `class_names`."""
-        return self.network.model_fingerprints.detach().float().cpu().numpy()
 
     @classmethod
     def train(
@@ -123,7 +129,7 @@ class Attributor:
         """Train on the corpus's ``train`` split, choose by its ``validation`` split.
 
         Args:
-            corpus: labelled images of at least two sources; its colour becomes the attributor's.
+            corpus: labelled images of at least two sources; its colour becomes this one's.
             checkpoint: file for resuming after a kill; it stays when done.
             fabric: device and precision; by default `runtime.make_fabric()`.
             settings: see `Settings`.
@@ -132,7 +138,7 @@ class Attributor:
             UsageError: an argument is out of range, or the checkpoint is of another recipe.
         """
         fabric = fabric or make_fabric()
-        return cls._train(corpus, _complete(corpus, **settings), Path(checkpoint), fabric)
+        return cls._train(corpus, cls._complete(corpus, **settings), Path(checkpoint), fabric)
 
     @classmethod
     def load_or_train(
@@ -143,42 +149,91 @@ class Attributor:
         fabric: Fabric | None = None,
         **settings: Unpack[Settings],
     ) -> Self:
-        """The attributor that `train` would give: loaded if `folder` has it, else trained (or resumed) and saved there.
+        """What `train` would give: loaded if `folder` has it, else trained (or resumed) and saved there.
 
         The file's name holds the hash of corpus, settings, training code and package versions, so one that is
         found is never stale.
         """
         fabric = fabric or make_fabric()
-        complete = _complete(corpus, **settings)
-        path = Path(folder) / _file_name(_recipe(corpus, complete))
+        complete = cls._complete(corpus, **settings)
+        path = Path(folder) / cls._file_name(cls._recipe(corpus, complete))
         if path.exists():
-            attributor = cls.load(path, fabric=fabric)
-            report_reuse("attributor", attributor.seconds)
-            return attributor
+            found = cls.load(path, fabric=fabric)
+            report_reuse(cls.kind, found.seconds)
+            return found
         unfinished = path.with_suffix(".training")
-        attributor = cls._train(corpus, complete, unfinished, fabric)
+        trained = cls._train(corpus, complete, unfinished, fabric)
         if fabric.is_global_zero:
-            attributor.save(path)
+            trained.save(path)
             unfinished.unlink()
         fabric.barrier()
-        return attributor
+        return trained
 
     @classmethod
     def load_or_train_all(cls, calls: Sequence[Mapping[str, Any]]) -> list[Self]:
         """`load_or_train` for each set of arguments (`folder` and `corpus` too); on a CPU several side by side."""
-        return [cls.load(path) for path in in_parallel(_path_when_trained, calls)]
+        return [cls.load(path) for path in in_parallel(cls._path_when_trained, calls)]
+
+    @classmethod
+    def _path_when_trained(cls, **arguments: Any) -> Path:
+        return Path(arguments["folder"]) / cls.load_or_train(**arguments).file_name
+
+    @classmethod
+    def _complete(
+        cls,
+        corpus: LabelledImages,
+        *,
+        steps: int = 2000,
+        width: float = 0.25,
+        batch_size: int = 32,
+        learning_rate: float = 1e-3,
+        evaluate_every: int | None = None,
+        seed: int = 0,
+    ) -> dict[str, Any]:
+        """All arguments of the network and of `training.fit` that the settings and the corpus decide."""
+        return {
+            "network": {
+                "class_count": len(corpus.class_names),
+                "resolution": corpus.resolution,
+                "width": width,
+                "seed": seed,
+            },
+            "training": {
+                "steps": steps,
+                "batch_size": batch_size,
+                "learning_rate": learning_rate,
+                "evaluate_every": evaluate_every,
+                "seed": seed,
+            },
+        }
+
+    @classmethod
+    def _objective(cls, network: Network, settings: Mapping[str, Any], fabric: Fabric) -> Objective | None:
+        """What its training minimizes; None is the cross-entropy."""
+        return None
+
+    @classmethod
+    def _recipe(cls, corpus: LabelledImages, settings: dict[str, Any]) -> dict[str, Any]:
+        """All that decides the weights. The code is that of `modules`: a better report trains nothing anew."""
+        names = list(corpus.class_names)
+        data = {"corpus": corpus.hash, "class_names": names, "colour": corpus.colour}
+        return data | {"code": code_hash(list(cls.modules)), "versions": versions(), "settings": settings}
+
+    @classmethod
+    def _file_name(cls, recipe: dict[str, Any]) -> str:
+        return f"{cls.kind}-{recipe_hash(recipe)[:12]}.safetensors"
 
     @classmethod
     def _train(cls, corpus: LabelledImages, settings: dict[str, Any], checkpoint: Path, fabric: Fabric) -> Self:
         # Nothing that shapes the weights is decided here: it is all in the settings, and those are in the recipe.
         if corpus.colour not in COLOURS:
             raise UsageError(f"The corpus has the colour {corpus.colour!r}; it must be one of {', '.join(COLOURS)}.")
-        network = AttributionNetwork(**settings["network"])
+        network = cls.network_type(**settings["network"])
         class_count = len(corpus.class_names)
         (images, labels), validation = corpus.split("train"), corpus.split("validation")
         check_labels(labels, len(images), "the corpus's train labels", class_count)
         check_labels(validation[1], len(validation[0]), "the corpus's validation labels", class_count)
-        recipe = _recipe(corpus, settings)
+        recipe = cls._recipe(corpus, settings)
         history = fit(
             network,
             images,
@@ -187,7 +242,8 @@ class Attributor:
             checkpoint=checkpoint,
             recipe=recipe,
             fabric=fabric,
-            description="training attributor",
+            objective=cls._objective(network, settings, fabric),
+            description=f"training {cls.kind}",
             **settings["training"],
         )
         provenance = {
@@ -208,17 +264,17 @@ class Attributor:
     @property
     def file_name(self) -> str:
         """What `load_or_train` calls its file."""
-        return _file_name(self.provenance["recipe"])
+        return self._file_name(self.provenance["recipe"])
 
     def save(self, path: Path | str) -> None:
         """Write everything as one safetensors file, atomically."""
         metadata = {
             "class_names": list(self.class_names),
             "preprocessing": {"resolution": self.resolution, "colour": self.colour, "scaling": "uint8 / 127.5 - 1"},
-            "width": self.network.width,
+            **{name: getattr(self.network, name) for name in self.options},
             "provenance": self.provenance,
         }
-        save_checkpoint(path, KIND, self.network.state_dict(), metadata)
+        save_checkpoint(path, self.kind, self.network.state_dict(), metadata)
 
     @classmethod
     def load(cls, path: Path | str, *, fabric: Fabric | None = None) -> Self:
@@ -228,10 +284,11 @@ class Attributor:
             CheckpointError: the file is missing, cut short, altered, foreign, or does not fit this version.
         """
         fabric = fabric or make_fabric()
-        tensors, metadata = load_checkpoint(path, KIND)
+        tensors, metadata = load_checkpoint(path, cls.kind)
         try:
             names, preprocessing = tuple(metadata["class_names"]), metadata["preprocessing"]
-            network = AttributionNetwork(len(names), preprocessing["resolution"], metadata["width"])
+            options = {name: metadata[name] for name in cls.options}
+            network = cls.network_type(len(names), preprocessing["resolution"], **options)
             network.load_state_dict(tensors)
             colour, provenance = preprocessing["colour"], metadata["provenance"]
         except (KeyError, RuntimeError) as error:
@@ -255,14 +312,6 @@ class Attributor:
         """
         return self._apply(self.network, images).softmax(1).numpy()
 
-    def fingerprints(self, images: np.ndarray) -> np.ndarray:
-        """The image fingerprints of uint8 images ``[N, H, W, 3]``: float32 ``[N, F]``.
-
-        Raises:
-            UsageError: images of another kind or size.
-        """
-        return self._apply(self.network.features, images).numpy()
-
     def evaluate(self, images: np.ndarray, labels: np.ndarray) -> Report:
         """Compare predictions on uint8 images ``[N, H, W, 3]`` with labels, int ``[N]``.
 
@@ -283,7 +332,7 @@ class Attributor:
             mine, theirs = getattr(self, what), getattr(corpus, what)
             if mine != theirs:
                 raise UsageError(
-                    f"The attributor's {what} {mine!r} and the corpus's {theirs!r} differ. Use a pair that fits."
+                    f"The {self.kind}'s {what} {mine!r} and the corpus's {theirs!r} differ. Use a pair that fits."
                 )
         return self.evaluate(*corpus.split(split))
 
@@ -292,54 +341,32 @@ class Attributor:
         if images.shape[1:3] != (self.resolution, self.resolution):
             height, width = images.shape[1:3]
             raise UsageError(
-                f"images are {height}x{width}; this attributor judges {self.resolution}x{self.resolution}. "
+                f"images are {height}x{width}; this {self.kind} judges {self.resolution}x{self.resolution}. "
                 f"Crop or resize them, or train one for that size."
             )
         return apply(function, images, fabric=self.fabric, prepare=lambda some: np.array(coloured(some, self.colour)))
 
 
-def _complete(
-    corpus: LabelledImages,
-    *,
-    steps: int = 2000,
-    width: float = 0.25,
-    batch_size: int = 32,
-    learning_rate: float = 1e-3,
-    evaluate_every: int | None = None,
-    seed: int = 0,
-) -> dict[str, Any]:
-    """All arguments of the network and of `training.fit` that the settings and the corpus decide."""
-    return {
-        "network": {
-            "class_count": len(corpus.class_names),
-            "resolution": corpus.resolution,
-            "width": width,
-            "seed": seed,
-        },
-        "training": {
-            "steps": steps,
-            "batch_size": batch_size,
-            "learning_rate": learning_rate,
-            "evaluate_every": evaluate_every,
-            "seed": seed,
-        },
-    }
+class Attributor(SourceClassifier[AttributionNetwork]):
+    """A trained attribution network. Make one with `train` or `load_or_train`, open one with `load`."""
 
+    kind = "attributor"
+    network_type = AttributionNetwork
+    options = ("width",)
+    modules = ("fingerprintlib.networks", "fingerprintlib.training")
 
-def _recipe(corpus: LabelledImages, settings: dict[str, Any]) -> dict[str, Any]:
-    """All that decides the weights. The code is the network's and the loop's: a better report trains nothing anew."""
-    code = code_hash(["fingerprintlib.networks", "fingerprintlib.training"])
-    names = list(corpus.class_names)
-    data = {"corpus": corpus.hash, "class_names": names, "colour": corpus.colour}
-    return data | {"code": code, "versions": versions(), "settings": settings}
+    @property
+    def model_fingerprints(self) -> np.ndarray:
+        """The sources' fingerprints, float32 ``[K, F]``, in the order of `class_names`."""
+        return self.network.model_fingerprints.detach().float().cpu().numpy()
 
+    def fingerprints(self, images: np.ndarray) -> np.ndarray:
+        """The image fingerprints of uint8 images ``[N, H, W, 3]``: float32 ``[N, F]``.
 
-def _path_when_trained(**arguments: Any) -> Path:
-    return Path(arguments["folder"]) / Attributor.load_or_train(**arguments).file_name
-
-
-def _file_name(recipe: dict[str, Any]) -> str:
-    return f"attributor-{recipe_hash(recipe)[:12]}.safetensors"
+        Raises:
+            UsageError: images of another kind or size.
+        """
+        return self._apply(self.network.features, images).numpy()
 
 
 @dataclass(frozen=True)

@@ -1,134 +1,386 @@
 """What the attribution network is compared with: simpler classifiers behind one small interface.
 
-Each is used as in scikit-learn: ``fit(images, labels)``, ``predict(images)``, ``score(images, labels)``, with uint8
-images ``[N, H, W, 3]`` and integer labels ``[N]``.
+Each is used as in scikit-learn: ``fit(images, labels, validation)``, ``predict(images)``, ``score(images, labels)``,
+with uint8 images ``[N, H, W, 3]`` and integer labels ``[N]``. What a method leaves open is chosen by accuracy on the
+validation images, from which nothing else is learned. Threads are those of the linear algebra; no jobs run beside them.
 """
 
-from typing import Self
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from typing import Any, Self
 
 import numpy as np
 
+from . import prnu
 from .errors import UsageError
+from .runtime import progress
+from .spectra import log_dct, radial_spectra
 from .training import check_images, check_labels
 
-
-def channel_histograms(images: np.ndarray, bins: int = 32) -> np.ndarray:
-    """Each image's red, green and blue histograms, one after the other.
-
-    Args:
-        images: uint8 ``[N, H, W, 3]``.
-        bins: equal bins over 0..255, a divisor of 256.
-
-    Returns:
-        float32 ``[N, 3 * bins]``; each channel's histogram sums to 1.
-
-    Raises:
-        UsageError: images of another kind, or `bins` does not divide 256.
-    """
-    check_images(images)
-    if bins < 1 or 256 % bins:
-        raise UsageError(f"bins must divide 256, not {bins}. Use 32.")
-    count, pixels = len(images), images.shape[1] * images.shape[2]
-    histograms = np.empty((count, 3 * bins), np.float32)
-    offsets = np.arange(3) * bins
-    for index, image in enumerate(images):  # an image at a time: a corpus may not fit in memory
-        codes = image // (256 // bins) + offsets
-        histograms[index] = np.bincount(codes.ravel(), minlength=3 * bins) / pixels
-    return histograms
+Labelled = tuple[np.ndarray, np.ndarray]
+Candidate = tuple[dict[str, Any], Any, np.ndarray]  # settings, fitted estimator, its answers to the validation images
+CHUNK = 256
 
 
-def joint_histograms(images: np.ndarray, levels: int = 6) -> np.ndarray:
-    """How often each colour occurs in an image, wherever it does: red, green and blue together.
+class Baseline(ABC):
+    """The interface, and the checks.
 
-    Args:
-        images: uint8 ``[N, H, W, 3]``.
-        levels: equal steps that each channel is divided into, 2 to 16.
-
-    Returns:
-        float32 ``[N, levels**3]``; each histogram sums to 1.
-
-    Raises:
-        UsageError: images of another kind, or `levels` out of range.
-    """
-    check_images(images)
-    if not 2 <= levels <= 16:
-        raise UsageError(f"levels must be from 2 to 16, not {levels}. Use 6.")
-    histograms = np.empty((len(images), levels**3), np.float32)
-    for index, image in enumerate(images):
-        red, green, blue = np.moveaxis(image.astype(np.int64) * levels // 256, -1, 0)
-        codes = (red * levels + green) * levels + blue
-        histograms[index] = np.bincount(codes.ravel(), minlength=levels**3) / codes.size
-    return histograms
-
-
-def largest_ties(images: np.ndarray) -> np.ndarray:
-    """The share of pixels that hold a channel's commonest value, the largest of the three channels.
-
-    The colour controls break ties at random, so these pixels become noise.
-
-    Args:
-        images: uint8 ``[N, H, W, 3]``.
-
-    Returns:
-        float32 ``[N]`` in (0, 1].
-
-    Raises:
-        UsageError: images of another kind.
-    """
-    check_images(images)
-    shares = [max(np.bincount(channel).max() for channel in image.reshape(-1, 3).T) for image in images]
-    return np.array(shares, np.float32) / (images.shape[1] * images.shape[2])
-
-
-class HistogramProbe:
-    """Gradient boosting on histograms: how far colours alone, without any place, tell the sources apart.
-
-    Not a fingerprint but a confound: what this probe attains needs no fingerprint to explain. On equalized images all
-    `channel_histograms` are alike, on grey ones all `joint_histograms` too: there it must score chance.
-
-    Args:
-        joint: use `joint_histograms` in place of `channel_histograms`.
-        seed: of the boosting.
+    Attributes:
+        chosen_: after `fit`, the settings that were chosen and their ``accuracy`` on the validation images, in [0, 1];
+            empty where there is nothing to choose.
+        tried_: after `fit`, all settings that were tried, each like `chosen_`.
     """
 
-    def __init__(self, joint: bool = False, seed: int = 0):
-        self.joint, self.seed = joint, seed
+    def fit(self, images: np.ndarray, labels: np.ndarray, validation: Labelled | None = None) -> Self:
+        """Learn from images and labels.
 
-    def _features(self, images: np.ndarray) -> np.ndarray:
-        return joint_histograms(images) if self.joint else channel_histograms(images)
-
-    def fit(self, images: np.ndarray, labels: np.ndarray) -> Self:
-        """Learn from uint8 images ``[N, H, W, 3]`` and labels ``[N]``.
+        Args:
+            images: uint8 ``[N, H, W, 3]``; may be memory-mapped.
+            labels: int ``[N]``, at least two classes; one image of each will do, though not well.
+            validation: images and labels likewise, to choose settings by. Methods without settings ignore it.
 
         Raises:
-            UsageError: an argument is of another kind, or all labels are the same.
+            UsageError: an argument is of another kind, all labels are the same, or there is nothing to choose by.
         """
-        from sklearn.ensemble import HistGradientBoostingClassifier
-
         check_images(images)
         check_labels(labels, len(images))
         if len(np.unique(labels)) < 2:
             raise UsageError("labels must hold at least two classes; they are all the same.")
-        self.model_ = HistGradientBoostingClassifier(early_stopping=False, random_state=self.seed)
-        self.model_.fit(self._features(images), labels)
+        if validation is not None:
+            check_images(validation[0], "validation images")
+            check_labels(validation[1], len(validation[0]), "validation labels")
+            _check_size(validation[0], images.shape, "validation images")
+        self.tried_: list[dict[str, Any]] = []
+        self.chosen_: dict[str, Any] = {}
+        self._fit(images, labels, validation)
+        self._shape = images.shape  # last: what failed half-way is not fitted
         return self
 
     def predict(self, images: np.ndarray) -> np.ndarray:
         """The label of each of the uint8 images ``[N, H, W, 3]``, int64 ``[N]``.
 
         Raises:
-            UsageError: images of another kind, or `fit` was not called.
+            UsageError: images of another kind, or of another size than in `fit`, or `fit` was not called.
         """
-        if not hasattr(self, "model_"):
-            raise UsageError("This HistogramProbe has learned nothing yet. Call fit(images, labels) first.")
-        return self.model_.predict(self._features(images)).astype(np.int64)
+        self._check_fitted(images)
+        return self._predict(images).astype(np.int64)
 
     def score(self, images: np.ndarray, labels: np.ndarray) -> float:
         """Accuracy in [0, 1].
 
         Raises:
-            UsageError: an argument is of another kind.
+            UsageError: an argument is of another kind, or `fit` was not called.
         """
         check_images(images)
         check_labels(labels, len(images))
         return float(np.mean(self.predict(images) == labels))
+
+    def _check_fitted(self, images: np.ndarray) -> None:
+        name = type(self).__name__
+        if not hasattr(self, "_shape"):
+            raise UsageError(f"This {name} has learned nothing yet. Call fit(images, labels) first.")
+        check_images(images)
+        _check_size(images, self._shape, "images")
+
+    @abstractmethod
+    def _fit(self, images: np.ndarray, labels: np.ndarray, validation: Labelled | None) -> None: ...
+
+    @abstractmethod
+    def _predict(self, images: np.ndarray) -> np.ndarray: ...
+
+
+def _check_size(images: np.ndarray, shape: Sequence[int], name: str) -> None:
+    if images.shape[1:] != tuple(shape[1:]):
+        raise UsageError(
+            f"{name} are {images.shape[1]}x{images.shape[2]}, those to learn from {shape[1]}x{shape[2]}. "
+            "Crop or resize them alike."
+        )
+
+
+class Searched(Baseline):
+    """A baseline with settings: of all candidates the first that does best on the validation images is kept."""
+
+    def _fit(self, images: np.ndarray, labels: np.ndarray, validation: Labelled | None) -> None:
+        if validation is None:
+            raise UsageError(f"{type(self).__name__} has settings to choose. Pass validation=(images, labels) to fit.")
+        features, labels = self._learn_features(images, labels)
+        seen, answers = self._features(validation[0]), validation[1]
+        for settings, model, predictions in self._candidates(features, labels, seen):
+            entry = {**settings, "accuracy": float(np.mean(predictions == answers))}
+            self.tried_.append(entry)
+            if not self.chosen_ or entry["accuracy"] > self.chosen_["accuracy"]:
+                self.chosen_, self.model_ = entry, model
+
+    def _predict(self, images: np.ndarray) -> np.ndarray:
+        return self.model_.predict(self._features(images))
+
+    @abstractmethod
+    def _learn_features(self, images: np.ndarray, labels: np.ndarray) -> Labelled:
+        """Learn whatever `_features` needs; what to learn from: features ``[N, D]`` and labels ``[N]``."""
+
+    @abstractmethod
+    def _features(self, images: np.ndarray) -> np.ndarray: ...
+
+    @abstractmethod
+    def _candidates(self, features: np.ndarray, labels: np.ndarray, seen: np.ndarray) -> Iterator[Candidate]:
+        """Fitted estimators, the simpler first; `seen` are the features of the validation images."""
+
+
+class NearestNeighbours(Searched):
+    """k nearest neighbours on raw pixels, by Euclidean distance.
+
+    Args:
+        neighbours: values of k to try; those above the number of images to learn from are left out.
+        images: most images to look for neighbours among, drawn at random, as many of each class as there are; at least
+            one a class. They are held in memory as float32.
+        seed: of the draw.
+    """
+
+    def __init__(self, neighbours: Sequence[int] = (1, 3, 5, 9, 15, 25), images: int = 10_000, seed: int = 0):
+        if not neighbours or min(neighbours) < 1:
+            raise UsageError(f"neighbours must be whole numbers of 1 or more, not {list(neighbours)}.")
+        self.neighbours, self.images, self.seed = sorted(neighbours), images, seed
+
+    def _learn_features(self, images: np.ndarray, labels: np.ndarray) -> Labelled:
+        drawn = _drawn(labels, self.images, self.seed)
+        if self.neighbours[0] > len(drawn):
+            raise UsageError(
+                f"neighbours must not all exceed the {len(drawn)} images to learn from; the least is "
+                f"{self.neighbours[0]}. Give more images or try fewer neighbours."
+            )
+        self._grey = _all_grey(images)
+        return np.concatenate([_pixels(images[some], self._grey) for some in _chunks(drawn)]), labels[drawn]
+
+    def _features(self, images: np.ndarray) -> np.ndarray:
+        return np.concatenate([_pixels(some, self._grey) for some in _chunks(images)])
+
+    def _candidates(self, features: np.ndarray, labels: np.ndarray, seen: np.ndarray) -> Iterator[Candidate]:
+        from sklearn.neighbors import KNeighborsClassifier
+
+        counts = [k for k in self.neighbours if k <= len(features)]
+        self._index = KNeighborsClassifier(max(counts), algorithm="brute").fit(features, labels)
+        found = labels[self._index.kneighbors(seen, return_distance=False)]  # [M, k], nearest first: searched only once
+        for k in counts:
+            votes = (found[:, :k, None] == self._index.classes_).sum(1)
+            yield {"k": k}, self._index, self._index.classes_[votes.argmax(1)]
+
+    def _predict(self, images: np.ndarray) -> np.ndarray:
+        return self._index.set_params(n_neighbors=self.chosen_["k"]).predict(self._features(images))
+
+
+class Eigenface(Searched):
+    """Principal components of the pixels (Turk and Pentland 1991), and logistic regression on them.
+
+    The components are found once, by a randomized decomposition, and cut where they hold a part of the variance.
+
+    Args:
+        variances: parts of the variance to try, each in (0, 1].
+        costs: values of C to try, the inverse of the L2 penalty, each above 0; the components have unit variance.
+        components: most components to find, at least 1; where they hold less than a wanted part, all of them are used.
+        images: most images to find them on, drawn at random, as many of each class as there are; at least one a class.
+        seed: of the draw and the decomposition.
+    """
+
+    def __init__(
+        self,
+        variances: Sequence[float] = (0.25, 0.5, 0.75, 0.95),
+        costs: Sequence[float] = (1e-2, 1e-1, 1.0),
+        components: int = 256,
+        images: int = 10_000,
+        seed: int = 0,
+    ):
+        if not variances or not all(0 < variance <= 1 for variance in variances):
+            raise UsageError(f"variances must be above 0 and at most 1, not {list(variances)}.")
+        _check_positive(costs, "costs")
+        if components < 1:
+            raise UsageError(f"components must be at least 1, not {components}.")
+        self.variances, self.costs = sorted(variances), sorted(costs)
+        self.components, self.images, self.seed = components, images, seed
+
+    def _learn_features(self, images: np.ndarray, labels: np.ndarray) -> Labelled:
+        from sklearn.decomposition import PCA
+
+        self._grey = _all_grey(images)
+        drawn = _drawn(labels, self.images, self.seed)
+        pixels = np.concatenate([_pixels(images[some], self._grey) for some in _chunks(drawn)])
+        if not np.ptp(pixels, axis=0).any():
+            raise UsageError("images are all the same; Eigenface finds nothing in them. Give images that differ.")
+        count = min(self.components, *pixels.shape)
+        # Two iterations do: the variances of photographs' components fall off steeply.
+        self._pca = PCA(count, whiten=True, svd_solver="randomized", iterated_power=2, random_state=self.seed)
+        self._pca.fit(pixels)
+        return self._features(images), labels
+
+    def _features(self, images: np.ndarray) -> np.ndarray:
+        return np.concatenate([self._pca.transform(_pixels(some, self._grey)) for some in _chunks(images)])
+
+    def _candidates(self, features: np.ndarray, labels: np.ndarray, seen: np.ndarray) -> Iterator[Candidate]:
+        from sklearn.linear_model import LogisticRegression
+        from sklearn.pipeline import make_pipeline
+        from sklearn.preprocessing import FunctionTransformer
+
+        held = np.cumsum(self._pca.explained_variance_ratio_, dtype=np.float64)
+        counts = [min(int(np.searchsorted(held, variance)) + 1, len(held)) for variance in self.variances]
+        for count in dict.fromkeys(counts):  # where components run out, two parts of the variance are one
+            for cost in self.costs:
+                cut = FunctionTransformer(_first, kw_args={"count": count})
+                model = make_pipeline(cut, LogisticRegression(C=cost, max_iter=500)).fit(features, labels)
+                settings = {"components": count, "variance": float(held[count - 1]), "C": cost}
+                yield settings, model, model.predict(seen)
+
+
+class PRNU(Baseline):
+    """The pattern of each source's residuals, and the highest normalized correlation with it: see `prnu`.
+
+    A constant image leaves no residual, so it correlates with nothing; it gets the first label.
+
+    Args:
+        zero_mean, wiener: post-process residuals and patterns as camera forensics does, see
+            `prnu.camera_postprocessing`. Marra et al. do neither.
+
+    Attributes:
+        classes_: after `fit`, the K labels, in ascending order.
+        patterns_: after `fit`, their patterns before post-processing, float32 ``[K, H, W, 3]`` on the scale 0..255.
+    """
+
+    def __init__(self, zero_mean: bool = False, wiener: bool = False):
+        self.zero_mean, self.wiener = zero_mean, wiener
+
+    def _fit(self, images: np.ndarray, labels: np.ndarray, validation: Labelled | None) -> None:
+        self.classes_, places = np.unique(labels, return_inverse=True)
+        self.patterns_ = prnu.mean_residuals(images, places, len(self.classes_))
+        for label, pattern in zip(self.classes_, self.patterns_, strict=True):
+            if pattern.std() <= prnu.FAINT:
+                raise UsageError(f"images of label {label} leave no residual: they are constant. Give others.")
+
+    def with_postprocessing(self, zero_mean: bool, wiener: bool) -> "PRNU":
+        """This fitted PRNU with the switches set so; it learns nothing anew."""
+        other = PRNU(zero_mean, wiener)
+        other.__dict__ |= {name: value for name, value in self.__dict__.items() if name not in other.__dict__}
+        return other
+
+    def correlations(self, images: np.ndarray) -> np.ndarray:
+        """Of the residuals of uint8 images ``[N, H, W, 3]`` with the patterns: float32 ``[N, K]`` in [-1, 1].
+
+        Raises:
+            UsageError: images of another kind, or of another size than in `fit`, or `fit` was not called.
+        """
+        self._check_fitted(images)
+        patterns = self._postprocessed(self.patterns_)
+        found = np.empty((len(images), len(patterns)), np.float32)
+        with progress(len(images), "correlating", "images") as bar:
+            for where, some in prnu.batches(images):
+                found[where] = prnu.correlations(self._postprocessed(some), patterns)
+                bar.update(len(some))
+        return found
+
+    def _postprocessed(self, some: np.ndarray) -> np.ndarray:
+        return prnu.camera_postprocessing(some, self.zero_mean, self.wiener) if self.zero_mean or self.wiener else some
+
+    def _predict(self, images: np.ndarray) -> np.ndarray:
+        return self.classes_[self.correlations(images).argmax(1)]
+
+
+class LogDCT(Searched):
+    """Ridge regression on the standardized logarithms of the luma's cosine transform (Frank et al., arXiv 2003.08685).
+
+    Args:
+        penalties: strengths of the regression's L2 penalty to try, each above 0.
+    """
+
+    def __init__(self, penalties: Sequence[float] = (1e5, 1e4, 1e3)):
+        _check_positive(penalties, "penalties")
+        self.penalties = sorted(penalties, reverse=True)
+
+    def _learn_features(self, images: np.ndarray, labels: np.ndarray) -> Labelled:
+        from sklearn.preprocessing import StandardScaler
+
+        self._scaler = StandardScaler(copy=False)
+        features = log_dct(images).reshape(len(images), -1)
+        for some in _chunks(features):  # at once it would compute on a float64 copy
+            self._scaler.partial_fit(some)
+        return self._scaler.transform(features), labels
+
+    def _features(self, images: np.ndarray) -> np.ndarray:
+        return self._scaler.transform(log_dct(images).reshape(len(images), -1))
+
+    def _candidates(self, features: np.ndarray, labels: np.ndarray, seen: np.ndarray) -> Iterator[Candidate]:
+        from sklearn.linear_model import RidgeClassifier
+
+        for penalty in self.penalties:
+            model = RidgeClassifier(penalty).fit(features, labels)
+            yield {"penalty": penalty}, model, model.predict(seen)
+
+
+class RadialSpectrum(Searched):
+    """A support vector machine on the standardized radial spectrum (Durall et al., arXiv 2003.01826).
+
+    Args:
+        costs: values of C to try, each above 0.
+        images: most images to learn from, drawn at random, as many of each class as there are; at least one a class.
+            The time grows with their square.
+        seed: of the draw.
+    """
+
+    def __init__(self, costs: Sequence[float] = (1.0, 10.0, 100.0), images: int = 5000, seed: int = 0):
+        _check_positive(costs, "costs")
+        self.costs, self.images, self.seed = sorted(costs), images, seed
+
+    def _learn_features(self, images: np.ndarray, labels: np.ndarray) -> Labelled:
+        from sklearn.preprocessing import StandardScaler
+
+        drawn = _drawn(labels, self.images, self.seed)
+        features = np.concatenate([radial_spectra(images[some]) for some in _chunks(drawn)])
+        self._scaler = StandardScaler().fit(features)
+        return self._scaler.transform(features), labels[drawn]
+
+    def _features(self, images: np.ndarray) -> np.ndarray:
+        return self._scaler.transform(radial_spectra(images))
+
+    def _candidates(self, features: np.ndarray, labels: np.ndarray, seen: np.ndarray) -> Iterator[Candidate]:
+        from sklearn.svm import SVC
+
+        for cost in self.costs:
+            model = SVC(C=cost).fit(features, labels)
+            yield {"C": cost}, model, model.predict(seen)
+
+
+def _check_positive(values: Sequence[float], name: str) -> None:
+    if not values or not all(value > 0 for value in values):
+        raise UsageError(f"{name} must be above 0, not {list(values)}.")
+
+
+def _drawn(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """The positions of `count` images (or all), drawn at random, as many of each class as there are."""
+    classes = np.unique(labels)
+    if count < len(classes):
+        raise UsageError(f"images must be at least one for each of the {len(classes)} classes, not {count}.")
+    order = np.random.default_rng(seed).permutation(len(labels))
+    turn = np.empty(len(labels), np.int64)  # an image's place among those of its class
+    for label in classes:
+        mine = order[labels[order] == label]
+        turn[mine] = np.arange(len(mine))
+    return np.sort(order[np.argsort(turn[order], kind="stable")][:count])
+
+
+def _chunks(some: np.ndarray) -> Iterator[np.ndarray]:
+    for start in range(0, len(some), CHUNK):
+        yield some[start : start + CHUNK]
+
+
+def _all_grey(images: np.ndarray) -> bool:
+    return all(bool((some == some[..., :1]).all()) for some in _chunks(images))
+
+
+def _pixels(images: np.ndarray, grey: bool) -> np.ndarray:
+    """float32 ``[n, D]`` in [0, 1].
+
+    Where all that is learned from is grey, the mean of the channels does: colours add the same to all distances from
+    grey images and nothing to grey components.
+    """
+    pixels = images.mean(-1, dtype=np.float32) if grey else images.astype(np.float32)
+    return pixels.reshape(len(images), -1) / 255
+
+
+def _first(features: np.ndarray, count: int) -> np.ndarray:
+    return features[:, :count]

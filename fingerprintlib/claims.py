@@ -89,17 +89,21 @@ def load_claims(root: Path | str) -> list[Claim]:
     paper = load_paper(root)
     claims = []
     for entry in paper["claims"]:
-        figure: Any = None
-        verified = False
-        if "figure" in entry:
-            table, *keys = entry["figure"]
-            figure = paper["tables"][table]["values"]
-            for key in keys:
-                figure = figure[key]
-            verified = entry["figure"] in paper["verified"]
+        paths = [entry[key] for key in ("figure", "less") if key in entry]
+        figures = [_look_up(paper, path) for path in paths]
+        figure = round(figures[0] - sum(figures[1:]), 6) if figures else None
+        verified = bool(paths) and all(path in paper["verified"] for path in paths)
         source = paper["tables"][entry["figure"][0]]["title"] if "figure" in entry else ""
         claims.append(Claim(entry["id"], entry["finding"], entry["statement"], figure, source, verified))
     return claims
+
+
+def _look_up(paper: Mapping[str, Any], path: list[Any]) -> float:
+    table, *keys = path
+    figure: Any = paper["tables"][table]["values"]
+    for key in keys:
+        figure = figure[key]
+    return figure
 
 
 @dataclass(frozen=True)

@@ -91,6 +91,28 @@ def nearest_fingerprint(answer: Any, image_fingerprints: Any, model_fingerprints
     _judge("Fingerprints", answer, best, "The logit is the inner product of the two fingerprints, plus a bias.")
 
 
+def contrast(answer: Any, factor: float, offset: float) -> None:
+    """Chapter 5: by how much correlation and inner product grow when an image fingerprint is scaled and shifted."""
+    image, model = np.random.default_rng(0).normal(size=(2, 12288))
+    model -= model.mean()
+    changed = factor * image + offset
+    correlations = [np.corrcoef(some, model)[0, 1] for some in (image, changed)]
+    expected = correlations[1] / correlations[0], (changed @ model) / (image @ model)
+    _judge("Contrast", answer, expected, "What does normalizing take away, and what does a model of mean zero not see?")
+
+
+def period_two(answer: Any, resolution: int) -> None:
+    """Chapter 5: row and column, in a centred spectrum, of vertical stripes that alternate from pixel to pixel."""
+    stripes = np.tile([1.0, -1.0], (resolution, resolution // 2))
+    power = np.abs(np.fft.fftshift(np.fft.fft2(stripes)))
+    _judge(
+        "Period two",
+        answer,
+        np.unravel_index(power.argmax(), power.shape),
+        "The columns run from minus one half to just below one half of a cycle a pixel.",
+    )
+
+
 def verdict(answer: Any, low: float, high: float, holds_above: float, fails_below: float) -> None:
     """Chapter 15: what the ledger says of an interval."""
     expected = "not reproduced at this scale"
@@ -99,3 +121,38 @@ def verdict(answer: Any, low: float, high: float, holds_above: float, fails_belo
     elif high < fails_below:
         expected = "fails"
     _judge("Verdict", answer, expected, "The whole interval has to lie on one side.")
+
+
+def mixture(answer: Any, recalls: Any, shares: Any) -> None:
+    """Chapter 12: the accuracy on sources of these recalls that make up these shares of the images."""
+    hundred = [(recall, round(100 * share)) for recall, share in zip(recalls, shares, strict=True)]
+    expected = sum(recall * count for recall, count in hundred) / sum(count for _, count in hundred)
+    _judge("Whom one asks", answer, expected, "Imagine a hundred images, and count those that are recognized.")
+
+
+def at_least_one(answer: Any, tests: int, confidence: float) -> None:
+    """Chapter 12: how likely one of several independent intervals, or more, misses the truth."""
+    none = 1.0
+    for _ in range(tests):
+        none *= confidence
+    _judge("Twenty controls", answer, 1 - none, "How likely is it that all of them are right?")
+
+
+def correlation(answer: Any, residual: Any, pattern: Any) -> None:
+    """Chapter 4: the normalized cross-correlation of a residual with a pattern, without any shift."""
+    expected = np.corrcoef(np.ravel(residual), np.ravel(pattern))[0, 1]
+    _judge("Correlation", answer, expected, "Take off both means, then divide the inner product by both lengths.")
+
+
+def wiener_noise(answer: Any, coefficient: float, means: Any, sigma: float = 5) -> None:
+    """Chapter 4: what the adaptive Wiener filter takes for noise in a wavelet coefficient."""
+    signal = max(min(means) - sigma**2, 0)
+    expected = coefficient * sigma**2 / (signal + sigma**2)
+    _judge("Wiener filter", answer, expected, "The window with the least power counts, less the noise's own power.")
+
+
+def peaks(answer: Any, period: int) -> None:
+    """Chapter 4: at how many frequencies, 0 apart, a pattern can have power that repeats every so many pixels."""
+    tile = np.random.default_rng(0).normal(size=(period, period))
+    spectrum = np.abs(np.fft.fft2(np.tile(tile, (4, 4))))
+    _judge("Peaks", answer, int((spectrum > 1e-9).sum()) - 1, "It is told by as many numbers as one tile has pixels.")

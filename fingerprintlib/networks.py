@@ -17,6 +17,11 @@ from .layers import EqualizedConv2d, EqualizedLinear
 SLOPE = 0.2
 
 
+def channels_at(stage: int, width: float) -> int:
+    """The paper's channels at a stage, ``min(1024 / 2**stage, 512)``, times `width`."""
+    return max(1, round(min(1024 / 2**stage, 512) * width))
+
+
 class AttributionNetwork(nn.Module):
     """The classifier of the paper.
 
@@ -42,19 +47,15 @@ class AttributionNetwork(nn.Module):
 
         channels = [3]
         for stage in range(resolution.bit_length() - 1, 2, -1):  # 2**stage is the level's side: down to 8
-            channels += [self.channels(stage - 1), self.channels(stage - 2)]
-        channels.append(self.channels(1))
+            channels += [channels_at(stage - 1, width), channels_at(stage - 2, width)]
+        channels.append(channels_at(1, width))
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
             self.convolutions = nn.ModuleList(
                 EqualizedConv2d(inputs, outputs, 3, padding_mode="reflect") for inputs, outputs in pairwise(channels)
             )
-            self.dense = EqualizedLinear(self.channels(1) * 4 * 4, self.channels(0))
-            self.classifier = EqualizedLinear(self.channels(0), class_count, gain=1.0)
-
-    def channels(self, stage: int) -> int:
-        """The paper's width at a stage, ``min(1024 / 2**stage, 512)``, times this network's `width`."""
-        return max(1, round(min(1024 / 2**stage, 512) * self.width))
+            self.dense = EqualizedLinear(channels_at(1, width) * 4 * 4, channels_at(0, width))
+            self.classifier = EqualizedLinear(channels_at(0, width), class_count, gain=1.0)
 
     @property
     def model_fingerprints(self) -> Tensor:

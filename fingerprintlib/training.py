@@ -1,4 +1,4 @@
-"""The one supervised loop: labelled images, a network, cross-entropy, Adam.
+"""The one supervised loop: labelled images, a network, an objective (cross-entropy by default), Adam.
 
 Everything random is a function of (seed, step), and the checkpoint holds everything else, so a run that is killed at
 any moment and started again ends in the very same weights. What is kept is the moving average of the weights (EMA) at
@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -25,6 +25,37 @@ KIND = "supervised-training"
 SAVE_SECONDS = 60  # at most this much work is lost to a kill
 
 Augment = Callable[[Tensor, torch.Generator], Tensor]
+
+
+class Objective(Protocol):
+    """What `fit` minimizes. It may own networks of its own, and trains them itself: a critic, say."""
+
+    @property
+    def saved(self) -> Mapping[str, Any]:
+        """Its own modules and optimizers by name, to be kept in the checkpoint: all that its next step depends on."""
+
+    def loss(self, network: nn.Module, x: Tensor, targets: Tensor, generator: torch.Generator) -> Tensor:
+        """The scalar to be differentiated by the network's weights; called once a step, outside autocast.
+
+        Args:
+            network: in training mode; its gradients are cleared afterwards.
+            x: images ``[n, 3, H, W]`` in [-1, 1], on the device.
+            targets: labels, int64 ``[n]``, on the device.
+            generator: the step's random numbers, on the CPU.
+        """
+
+
+class CrossEntropy:
+    """Of the network's logits: the objective of attribution."""
+
+    def __init__(self, fabric: Fabric):
+        self.fabric = fabric
+        self.saved: dict[str, Any] = {}
+
+    def loss(self, network: nn.Module, x: Tensor, targets: Tensor, generator: torch.Generator) -> Tensor:
+        """See `Objective`."""
+        with self.fabric.autocast():
+            return F.cross_entropy(network(x), targets)
 
 
 def fit(
@@ -46,7 +77,7 @@ def fit(
     seed: int = 0,
     recipe: Mapping[str, Any] | None = None,
     fabric: Fabric | None = None,
-    loss: Callable[[Tensor, Tensor], Tensor] = F.cross_entropy,
+    objective: Objective | None = None,
     description: str = "training",
 ) -> list[dict[str, float]]:
     """Train `network` in place and leave in it the averaged weights that did best on the validation images.
@@ -69,7 +100,7 @@ def fit(
         seed: of the order, the flips and the augmentation (not of the initial weights).
         recipe: JSON-able; whatever else this run depends on. With another recipe the checkpoint is refused.
         fabric: device, precision, processes; by default `runtime.make_fabric()`.
-        loss: ``(logits, labels) -> scalar``.
+        objective: what to minimize, by default the `CrossEntropy` of the logits. Validation always goes by that.
         description: what the progress bar says.
 
     Returns:
@@ -82,6 +113,7 @@ def fit(
         FingerprintsError: the loss is not finite.
     """
     fabric = fabric or make_fabric()
+    objective = objective or CrossEntropy(fabric)
     class_count = getattr(network, "class_count", None)
     for name, (pixels, numbers) in {"": (images, labels), "validation ": validation}.items():
         check_images(pixels, f"{name}images")
@@ -100,7 +132,7 @@ def fit(
     ema, best = copy.deepcopy(network), copy.deepcopy(network)
     optimizer = torch.optim.Adam(network.parameters(), lr=learning_rate, betas=betas, eps=eps, fused=True)
     state = _State()
-    saved = {"network": network, "optimizer": optimizer, "ema": ema, "best": best, "state": state}
+    saved = {"network": network, "optimizer": optimizer, "ema": ema, "best": best, "state": state, **objective.saved}
     recipe = {
         **(recipe or {}),
         **{"steps": steps, "batch_size": batch_size, "learning_rate": learning_rate, "betas": list(betas), "eps": eps},
@@ -132,8 +164,7 @@ def fit(
             drawn = augment(drawn, generator)
         targets = torch.from_numpy(labels[batch]).to(fabric.device, torch.int64)
 
-        with fabric.autocast():
-            value = loss(network(to_network(drawn, fabric.device)), targets)
+        value = objective.loss(network, to_network(drawn, fabric.device), targets, generator)
         optimizer.zero_grad()
         value.backward()
         average_gradients(fabric, network)
@@ -150,7 +181,7 @@ def fit(
         if state.step % evaluate_every == 0 or state.step == steps:
             mean = float(loss_sum) / (state.step - state.evaluated)
             require_finite("the mean loss", mean, state.step, _existing(checkpoint))
-            accuracy, validation_loss = evaluate(ema, *validation, fabric=fabric, loss=loss)
+            accuracy, validation_loss = evaluate(ema, *validation, fabric=fabric)
             state.record(mean, accuracy, validation_loss, time.monotonic() - started)
             if state.is_best:
                 best.load_state_dict(ema.state_dict())
@@ -237,19 +268,12 @@ def to_network(pixels: Tensor, device: torch.device | str = "cpu") -> Tensor:
 
 
 @torch.no_grad()
-def evaluate(
-    network: nn.Module,
-    images: np.ndarray,
-    labels: np.ndarray,
-    *,
-    fabric: Fabric,
-    loss: Callable[[Tensor, Tensor], Tensor] = F.cross_entropy,
-) -> tuple[float, float]:
-    """Accuracy in [0, 1] and mean loss of a network on uint8 images ``[N, H, W, 3]`` and their labels ``[N]``."""
+def evaluate(network: nn.Module, images: np.ndarray, labels: np.ndarray, *, fabric: Fabric) -> tuple[float, float]:
+    """Accuracy in [0, 1] and cross-entropy of a network on uint8 images ``[N, H, W, 3]`` and their labels ``[N]``."""
     logits = apply(network, images, fabric=fabric)
     targets = torch.from_numpy(np.asarray(labels, np.int64))
     correct = int((logits.argmax(1) == targets).sum())
-    return correct / len(targets), float(loss(logits, targets))
+    return correct / len(targets), float(F.cross_entropy(logits, targets))
 
 
 @torch.no_grad()

@@ -263,6 +263,19 @@ EXERCISES = [
         ["fails", "Holds", 1],
     ),
     (exercises.verdict, {"low": 0.1, "high": 0.3, "holds_above": 0.9, "fails_below": 0.4}, "fails", ["holds", None]),
+    (
+        exercises.correlation,
+        {"residual": [[1, 2], [3, 5]], "pattern": [[2, 2], [4, 4]]},
+        5 / 35**0.5,
+        [38 / 1560**0.5, 5],
+    ),
+    (exercises.contrast, {"factor": 2, "offset": 0.1}, (1, 2), [(2, 1), (1, 2.1), (2, 2), 1]),
+    (exercises.period_two, {"resolution": 64}, (32, 0), [(0, 32), (32, 64), (32, 32), (32, 63)]),
+    (exercises.wiener_noise, {"coefficient": 30, "means": [400, 125, 90, 225]}, 30 * 25 / 90, [30 * 25 / 115, 3.75, 2]),
+    (exercises.wiener_noise, {"coefficient": -8, "means": [16, 40], "sigma": 5}, -8, [-5, 8]),
+    (exercises.peaks, {"period": 4}, 15, [16, 9, 3]),
+    (exercises.mixture, {"recalls": (0.9, 0.5), "shares": (0.8, 0.2)}, 0.82, [0.7, 82, 0.58]),
+    (exercises.at_least_one, {"tests": 20, "confidence": 0.95}, 0.641514, [1, 0.05, 0.358486]),
 ]
 IDS = [f"{number}-{exercise[0].__name__}" for number, exercise in enumerate(EXERCISES)]
 

@@ -10,9 +10,10 @@ from matplotlib.figure import Figure
 
 from fingerprintlib import plots
 from fingerprintlib.claims import Claim, Entry, Measurement
-from fingerprintlib.metrics import Report
+from fingerprintlib.metrics import FrechetRatio, Report
 from fingerprintlib.notebook import Plot
 from fingerprintlib.plots import style
+from fingerprintlib.plots.fingerprints import stretch
 from fingerprintlib.splits import SPLITS
 
 RANDOM = np.random.default_rng(0)
@@ -29,12 +30,14 @@ def report(*rows):
 
 HISTORY = {"images": [64, 2000, 4000], "discriminator": [2.0, 1.5, 1.234], "generator": [0.0, -0.5, -0.789]}
 POINTS = [{"step": 10, "validation_accuracy": 0.25}, {"step": 20, "validation_accuracy": 0.625}]
+WAVE = 3 * np.cos(np.pi / 2 * np.arange(32))[:, None]  # a quarter of a cycle a pixel, across
 TILES = [("gan", 0, 0, 16), ("gan", 0, 16, 16), ("train", 16, 0, 16), ("test", 16, 16, 16)]
 ROWS = [
     ("attribution network", "as they are", 0.912, (0.9, 0.93)),
     ("attribution network", "equalized", 0.634, (0.6, 0.66)),
     ("colour histograms only", "as they are", 1.0, (0.98, 1.0)),
 ]
+FLOATS = RANDOM.normal(size=(5, 16, 16, 3))
 BOUNDS = {"holds_above": 0.9, "fails_below": 0.55}
 CLAIMS = [
     Entry(Claim("existence", "", "", 99.43), "a", Measurement("existence", 0.912, 0.90, 0.93, **BOUNDS)),
@@ -44,6 +47,8 @@ CLAIMS = [
 ]
 
 # name: (function, arguments, what the alternative text must tell)
+PLACES = np.stack([10.0 * (np.arange(60) % 6), np.arange(60) / 60], 1)  # a column a class
+RATIO = FrechetRatio(100, (80.0, 84.0), (2.0, 2.1))
 CASES = {
     "sheet": (plots.sheet, ({"real": pixels(7, 32, 32), "progan": pixels(12, 32, 32)},), ["7 of real", "12 of progan"]),
     "sheet, one image": (plots.sheet, ({"real": pixels(1, 16, 16)},), ["1 of real"]),
@@ -96,6 +101,29 @@ CASES = {
         ({"models": np.array([[1, -0.5], [-0.25, 1]]), "images": np.eye(2)}, NAMES[:2]),
         ["models: 1.00 against -0.38", "images: 1.00 against 0.00"],
     ),
+    "model_fingerprints": (
+        plots.model_fingerprints,
+        ({"normalized": FLOATS[:3], "inner product": 1e-9 * FLOATS[:3]}, NAMES[:3]),
+        ["normalized: real ", "inner product: real ", "sngan ", " %"],
+    ),
+    "model_fingerprints, one row": (plots.model_fingerprints, ({"normalized": FLOATS}, NAMES), ["mmdgan "]),
+    "model_fingerprints, nothing learned": (plots.model_fingerprints, ({"x": 0 * FLOATS[:2]}, NAMES[:2]), ["progan"]),
+    "residuals": (
+        plots.residuals,
+        ({name: (pixels(3, 16, 16), FLOATS[:3], 0 * FLOATS[:3] + 2 / 255) for name in NAMES},),
+        ["3 images of each source", "mmdgan 1.0"],
+    ),
+    "residuals, one": (plots.residuals, ({"real": (pixels(1, 32, 32), *[np.zeros((1, 32, 32, 3))] * 2)},), ["real 0"]),
+    "fingerprint_spectra": (
+        plots.fingerprint_spectra,
+        ({"models": FLOATS[..., 0], "images": np.zeros((5, 16, 16))}, NAMES),
+        ["models: real ", "images: real +0.0", "mmdgan "],
+    ),
+    "mean_responses": (
+        plots.mean_responses,
+        ({"normalized": np.eye(3) / 4, "inner product": 100 * np.ones((3, 3))}, NAMES[:3]),
+        ["normalized: 0.25 against 0", "inner product: 100 against 100"],
+    ),
     "training_curves": (
         plots.training_curves,
         ({f"seed {n}": POINTS for n in range(9)}, 0.2),
@@ -110,6 +138,48 @@ CASES = {
             },
         ),
         ["as they are", "equalized", "s1 20", "s8 160"],
+    ),
+    "embedding": (
+        plots.embedding,
+        ({"learned": PLACES, "generic": PLACES[::-1]}, np.arange(60) % 6, (*NAMES, "a longer name")),
+        ["60 images", "mmdgan", "learned 100%"],
+    ),
+    "frechet_ratios": (
+        plots.frechet_ratios,
+        (
+            {"as they are": {"learned": RATIO, "generic": RATIO}, "grey": {"learned": RATIO}},
+            {"Inception, CelebA": 2.36},
+        ),
+        ["learned, as they are: 40", "the paper's Inception, CelebA: 2.36"],
+    ),
+    "frechet_ratios, alone": (plots.frechet_ratios, ({"grey": {"learned": RATIO}},), ["learned, grey: 40"]),
+    "against_number": (
+        plots.against_number,
+        ({"learned": {50: 1.0, 100: 0.51, 400: 0.12}, "generic": {50: 2.0, 100: 1.9, 400: 1.8}}, "distance"),
+        ["from 50 to 400 images", "learned from 1 to 0.12"],
+    ),
+    "patterns": (
+        plots.patterns,
+        ({name: RANDOM.normal(size=(32, 32, 3)) + WAVE for name in NAMES},),
+        [*NAMES, "at (0, 0.25)"],
+    ),
+    "patterns, one": (plots.patterns, ({"real": RANDOM.normal(size=(16, 16, 3))},), ["real 10^"]),
+    "radial_spectra": (
+        plots.radial_spectra,
+        ({name: 5 - np.arange(46.0) / 10 + k * np.log10(2) for k, name in enumerate(NAMES)}, 64),
+        [*NAMES, "multiple of real: progan 2.00, sngan 4.00"],
+    ),
+    "radial_spectra, one": (plots.radial_spectra, ({"real": np.arange(24.0)}, 32), ["spectra of real"]),
+    "choices": (
+        plots.choices,
+        (
+            {
+                "kNN": ("k", {"grey": [(1, 0.4), (3, 0.55), (5, 0.5)], "as they are": [(1, 0.3), (3, 0.2)]}),
+                "log-DCT": ("penalty", {"grey": [(1e5, 0.9), (1e3, 0.95)]}),
+            },
+            0.2,
+        ),
+        ["kNN, grey: 55 % at 3", "as they are: 30 % at 1", "log-DCT, grey: 95 % at 1000", "Chance: 20 %"],
     ),
     "ledger": (plots.ledger, (CLAIMS,), ["existence", "91.2 %", "99.43 %", "holds", "unique-seed", "41.5 %", "fails"]),
     "ledger, nothing measured": (plots.ledger, ([],), ["No claim was measured"]),
@@ -209,3 +279,22 @@ def test_the_colours_of_five_sources_can_be_told_apart_in_grey():
         assert abs(lightness(one) - lightness(other)) > 8, (one, other)
     assert lightness(plots.PALETTE[0]) < 25  # the first, "real", is the darkest
     assert len(style.MARKERS) == len(set(style.MARKERS)) == len(plots.PALETTE)
+
+
+def test_a_stretched_fingerprint_uses_the_whole_range_and_keeps_its_shape():
+    faint = 1e-6 * FLOATS + 5
+    shown = stretch(faint)
+    assert shown.dtype == np.uint8
+    assert {shown.min(), shown.max()} == {0, 255}
+    middle = shown.reshape(5, -1).mean(1)
+    assert np.abs(middle - 127.5).max() < 3
+    assert all(np.corrcoef(a.ravel(), b.ravel())[0, 1] > 0.99 for a, b in zip(shown, FLOATS, strict=True))
+    assert np.ptp(stretch(np.zeros((1, 4, 4, 3)))) == 0
+
+
+def test_residuals_stand_beside_their_images():
+    images, reconstructions, fingerprints = pixels(2, 16, 16), RANDOM.uniform(-1, 1, (2, 16, 16, 3)), FLOATS[:2]
+    shown = plots.residuals({"real": (images, reconstructions, fingerprints)}).figure.axes[0].images[0].get_array()
+    np.testing.assert_array_equal(shown[:16, 54:70], images[1])
+    np.testing.assert_allclose(shown[:16, 18:34], 127.5 * (reconstructions[0] + 1), atol=0.51)
+    np.testing.assert_array_equal(shown[:16, 90:106], stretch(fingerprints)[1])

@@ -12,7 +12,7 @@ from fingerprintlib.errors import FingerprintsError, UsageError
 from fingerprintlib.images import to_tensor
 from fingerprintlib.networks import AttributionNetwork
 from fingerprintlib.runtime import make_fabric, step_generator
-from fingerprintlib.training import apply, batch_indices, evaluate, fit, to_network
+from fingerprintlib.training import CrossEntropy, apply, batch_indices, evaluate, fit, to_network
 
 
 class Line(nn.Module):
@@ -181,11 +181,12 @@ def test_a_different_recipe_is_refused_by_name(tmp_path):
 
 
 def test_divergence_stops_and_keeps_the_last_good_checkpoint(tmp_path):
-    def poisoned(logits, labels):
-        return F.cross_entropy(logits, labels) * (torch.inf if logits.requires_grad else 1)
+    class Poisoned(CrossEntropy):
+        def loss(self, *arguments):
+            return super().loss(*arguments) * torch.inf
 
     with pytest.raises(FingerprintsError, match="step 1: the loss is inf"):
-        fit(Line(), *toy(8, 0), toy(8, 1), steps=2, checkpoint=tmp_path / "run", loss=poisoned)
+        fit(Line(), *toy(8, 0), toy(8, 1), steps=2, checkpoint=tmp_path / "run", objective=Poisoned(make_fabric()))
     assert not (tmp_path / "run").exists()
 
 

@@ -1,5 +1,7 @@
 """One visual style; every function returns a `Plot`: the figure, and the sentence that says what it shows."""
 
+from .features import against_number, embedding, frechet_ratios
+from .fingerprints import fingerprint_spectra, mean_responses, model_fingerprints, residuals
 from .images import architecture, growth, sheet, tile_map
 from .results import (
     accuracies,
@@ -12,18 +14,29 @@ from .results import (
     scales,
     training_curves,
 )
+from .spectra import choices, patterns, radial_spectra
 from .style import PALETTE
 
 __all__ = [
     "PALETTE",
     "accuracies",
+    "against_number",
     "architecture",
+    "choices",
     "confusions",
     "distances",
+    "embedding",
+    "fingerprint_spectra",
+    "frechet_ratios",
     "growth",
     "histograms",
     "ledger",
     "losses",
+    "mean_responses",
+    "model_fingerprints",
+    "patterns",
+    "radial_spectra",
+    "residuals",
     "responses",
     "scales",
     "sheet",

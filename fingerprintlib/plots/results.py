@@ -10,7 +10,7 @@ from ..claims import Entry
 from ..images import Pixels
 from ..metrics import Report
 from ..notebook import Plot
-from .style import PALETTE, colour_of, legend_below, marker_of, new_axes, new_figure, styled
+from .style import PALETTE, colour_of, heatmap, legend_below, marker_of, new_axes, new_figure, styled
 
 
 @styled
@@ -132,7 +132,7 @@ def confusions(reports: Mapping[str, Report]) -> Plot:
     for ax, (title, report) in zip(axes, reports.items(), strict=True):
         counts = np.array(report.confusion)
         shares = 100 * counts / np.maximum(counts.sum(1, keepdims=True), 1)
-        _matrix(ax, shares, report.class_names, "{:.0f}", cmap="Purples", vmin=0, vmax=100)
+        heatmap(ax, shares, report.class_names, "{:.0f}", cmap="Purples", vmin=0, vmax=100)
         ax.set(title=f"{title}: {100 * report.accuracy:.1f} %", xlabel="attributed to")
     axes[0].set_ylabel("source")
     words = "; ".join(
@@ -148,7 +148,7 @@ def responses(matrices: Mapping[str, NDArray[Any]], names: Sequence[str]) -> Plo
     figure = new_figure(3.3)
     axes = new_axes(figure, 1, len(matrices))[0]
     for ax, (title, matrix) in zip(axes, matrices.items(), strict=True):
-        _matrix(ax, matrix, names, "{:.2f}", cmap="PuOr_r", vmin=-1, vmax=1)
+        heatmap(ax, matrix, names, "{:.2f}", cmap="PuOr_r", vmin=-1, vmax=1)
         ax.set_title(title)
     diagonals = "; ".join(
         f"{title}: {np.diag(matrix).mean():.2f} against {_off(matrix):.2f}" for title, matrix in matrices.items()
@@ -158,18 +158,6 @@ def responses(matrices: Mapping[str, NDArray[Any]], names: Sequence[str]) -> Plo
 
 def _off(matrix: NDArray[Any]) -> float:
     return float(matrix[~np.eye(len(matrix), dtype=bool)].mean())
-
-
-def _matrix(ax: Any, values: NDArray[Any], names: Sequence[str], form: str, **colours: Any) -> None:
-    ax.imshow(values, **colours)
-    ax.set_xticks(range(len(names)), names, rotation=45, ha="right")
-    ax.set_yticks(range(len(names)), names)
-    ax.spines[:].set_visible(False)
-    ax.tick_params(length=0)
-    low, high = colours["vmin"], colours["vmax"]
-    for (row, column), value in np.ndenumerate(values):
-        strong = abs(value) > 0.6 * max(abs(low), abs(high))
-        ax.text(column, row, form.format(value), ha="center", va="center", size=7.5, color="w" if strong else "k")
 
 
 @styled
@@ -233,6 +221,7 @@ def ledger(entries: Sequence[Entry]) -> Plot:
     ax.plot([], [], "o-", color=PALETTE[1], label="ours, 95 % interval")
     ax.plot([], [], "D", mfc="none", mec=PALETTE[2], label="the paper's (CelebA)", ls="")
     ax.set_yticks(range(len(rows)), [f"{entry.claim.id}\n{entry.verdict}" for entry, _ in rows])
-    ax.set(xlim=(0, 104), ylim=(len(rows) - 0.5, -0.6), xlabel="%")
+    lowest = min((100 * ours.low for _, ours in rows), default=0)  # a difference may be negative
+    ax.set(xlim=(min(0, 1.05 * lowest), 104), ylim=(len(rows) - 0.5, -0.6), xlabel="%")
     legend_below(figure, *ax.get_legend_handles_labels())
     return Plot(figure, f"Measured claims. {'; '.join(words)}." if words else "No claim was measured.")

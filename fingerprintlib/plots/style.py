@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 import seaborn as sns
 from cycler import cycler
 from matplotlib.figure import Figure
@@ -77,3 +78,16 @@ def picture(axes: Any, image: Pixels, title: str = "") -> None:
     axes.imshow(image, interpolation="nearest")
     axes.set_title(title, loc="left")
     axes.axis("off")
+
+
+def heatmap(ax: Any, values: NDArray[Any], names: Sequence[str], form: str, **colours: Any) -> None:
+    """A square matrix of `names` against `names`, its numbers in the cells; `colours` need ``vmin`` and ``vmax``."""
+    ax.imshow(values, **colours)
+    ax.set_xticks(range(len(names)), names, rotation=45, ha="right")
+    ax.set_yticks(range(len(names)), names)
+    ax.spines[:].set_visible(False)
+    ax.tick_params(length=0)
+    low, high = colours["vmin"], colours["vmax"]
+    for (row, column), value in np.ndenumerate(values):
+        strong = abs(value) > 0.6 * max(abs(low), abs(high))
+        ax.text(column, row, form.format(value), ha="center", va="center", size=7.5, color="w" if strong else "k")

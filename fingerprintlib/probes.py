@@ -1,0 +1,102 @@
+"""What colours alone tell: histograms, and a classifier of them. It explains away what needs no fingerprint."""
+
+import numpy as np
+
+from .baselines import Baseline, Labelled
+from .errors import UsageError
+from .training import check_images
+
+
+def channel_histograms(images: np.ndarray, bins: int = 32) -> np.ndarray:
+    """Each image's red, green and blue histograms, one after the other.
+
+    Args:
+        images: uint8 ``[N, H, W, 3]``.
+        bins: equal bins over 0..255, a divisor of 256.
+
+    Returns:
+        float32 ``[N, 3 * bins]``; each channel's histogram sums to 1.
+
+    Raises:
+        UsageError: images of another kind, or `bins` does not divide 256.
+    """
+    check_images(images)
+    if bins < 1 or 256 % bins:
+        raise UsageError(f"bins must divide 256, not {bins}. Use 32.")
+    count, pixels = len(images), images.shape[1] * images.shape[2]
+    histograms = np.empty((count, 3 * bins), np.float32)
+    offsets = np.arange(3) * bins
+    for index, image in enumerate(images):  # an image at a time: a corpus may not fit in memory
+        codes = image // (256 // bins) + offsets
+        histograms[index] = np.bincount(codes.ravel(), minlength=3 * bins) / pixels
+    return histograms
+
+
+def joint_histograms(images: np.ndarray, levels: int = 6) -> np.ndarray:
+    """How often each colour occurs in an image, wherever it does: red, green and blue together.
+
+    Args:
+        images: uint8 ``[N, H, W, 3]``.
+        levels: equal steps that each channel is divided into, 2 to 16.
+
+    Returns:
+        float32 ``[N, levels**3]``; each histogram sums to 1.
+
+    Raises:
+        UsageError: images of another kind, or `levels` out of range.
+    """
+    check_images(images)
+    if not 2 <= levels <= 16:
+        raise UsageError(f"levels must be from 2 to 16, not {levels}. Use 6.")
+    histograms = np.empty((len(images), levels**3), np.float32)
+    for index, image in enumerate(images):
+        red, green, blue = np.moveaxis(image.astype(np.int64) * levels // 256, -1, 0)
+        codes = (red * levels + green) * levels + blue
+        histograms[index] = np.bincount(codes.ravel(), minlength=levels**3) / codes.size
+    return histograms
+
+
+def largest_ties(images: np.ndarray) -> np.ndarray:
+    """The share of pixels that hold a channel's commonest value, the largest of the three channels.
+
+    The colour controls break ties at random, so these pixels become noise.
+
+    Args:
+        images: uint8 ``[N, H, W, 3]``.
+
+    Returns:
+        float32 ``[N]`` in (0, 1].
+
+    Raises:
+        UsageError: images of another kind.
+    """
+    check_images(images)
+    shares = [max(np.bincount(channel).max() for channel in image.reshape(-1, 3).T) for image in images]
+    return np.array(shares, np.float32) / (images.shape[1] * images.shape[2])
+
+
+class HistogramProbe(Baseline):
+    """Gradient boosting on histograms: how far colours alone, without any place, tell the sources apart.
+
+    Not a fingerprint but a confound: what this probe attains needs no fingerprint to explain. On equalized images all
+    `channel_histograms` are alike, on grey ones all `joint_histograms` too: there it must score chance.
+
+    Args:
+        joint: use `joint_histograms` in place of `channel_histograms`.
+        seed: of the boosting.
+    """
+
+    def __init__(self, joint: bool = False, seed: int = 0):
+        self.joint, self.seed = joint, seed
+
+    def _features(self, images: np.ndarray) -> np.ndarray:
+        return joint_histograms(images) if self.joint else channel_histograms(images)
+
+    def _fit(self, images: np.ndarray, labels: np.ndarray, validation: Labelled | None) -> None:
+        from sklearn.ensemble import HistGradientBoostingClassifier
+
+        self.model_ = HistGradientBoostingClassifier(early_stopping=False, random_state=self.seed)
+        self.model_.fit(self._features(images), labels)
+
+    def _predict(self, images: np.ndarray) -> np.ndarray:
+        return self.model_.predict(self._features(images))
