@@ -127,6 +127,8 @@ def camera_postprocessing(some: np.ndarray, zero_mean: bool = True, wiener: bool
         float32 ``[N, H, W, C]``.
     """
     count, height, width, channels = some.shape
+    if (some == some[..., :1]).all():  # grey: once will do
+        some = some[..., :1]
     found = torch.from_numpy(np.array(some, np.float32)).permute(1, 2, 0, 3).reshape(height, width, -1)
     if zero_mean:
         for row in (0, 1):
@@ -139,7 +141,8 @@ def camera_postprocessing(some: np.ndarray, zero_mean: bool = True, wiener: bool
         spectrum = torch.fft.fft2(found, dim=(0, 1), norm="ortho")
         spectrum *= _noise_share(spectrum.abs(), variance, "wrap")
         found = torch.fft.ifft2(spectrum, dim=(0, 1), norm="ortho").real
-    return found.reshape(height, width, count, channels).permute(2, 0, 1, 3).contiguous().numpy()
+    found = found.reshape(height, width, count, -1).permute(2, 0, 1, 3)
+    return found.expand(-1, -1, -1, channels).contiguous().numpy()
 
 
 # Planes lie last, ``[H, W, M]``: a map of rows or columns is then one small matrix times many columns of numbers.

@@ -53,7 +53,8 @@ def inner_product(images: Tensor, models: Tensor) -> Tensor:
 
 
 #: Name to the function and what its value is multiplied by before the softmax. A correlation cannot exceed 1, and a
-#: softmax of such numbers hardly prefers any: at 64x64 validation was 81 % right with 10 and 90 % with 30 or 100.
+#: softmax of such numbers hardly prefers any: after 120 steps at 64x64, 82 % of the validation images were attributed
+#: rightly with 10, 90 % with 30 and 89 % with 100.
 CORRELATIONS: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], float]] = {
     "normalized": (normalized_correlation, 30.0),
     "inner_product": (inner_product, 1.0),

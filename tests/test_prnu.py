@@ -111,6 +111,15 @@ def test_wiener_against_its_definition():
         np.testing.assert_allclose(found[index, ..., channel], expected, atol=1e-5)
 
 
+def test_grey_residuals_are_processed_like_any():
+    some = np.random.default_rng(0).normal(size=(2, 16, 12, 3))
+    found = prnu.camera_postprocessing(some)
+    for channel in range(3):
+        grey = np.repeat(some[..., channel : channel + 1], 3, axis=-1)
+        expected = np.repeat(found[..., channel : channel + 1], 3, axis=-1)
+        np.testing.assert_allclose(prnu.camera_postprocessing(grey), expected, atol=1e-5)
+
+
 def test_postprocessing_kills_a_periodic_peak_and_keeps_noise():
     rng = np.random.default_rng(0)
     noise = rng.normal(size=(64, 64))

@@ -60,10 +60,10 @@ def frechet_ratios(found: Mapping[str, Mapping[str, FrechetRatio]], paper: Mappi
             ax.annotate(f"{value.ratio:.3g}", (high, y), (5, 0), textcoords="offset points", va="center", size=7.5)
             words.append(f"{space}, {condition}: {value.ratio:.3g}")
         ax.plot([], [], marker_of(which), color=(PALETTE[1], PALETTE[2], PALETTE[0])[which % 3], label=condition)
-    for y, (name, value) in enumerate((paper or {}).items(), len(rows)):
-        ax.plot(value, y, "D", mfc="none", mec="0.35", ms=6)
-        ax.annotate(f"{value:g}", (value, y), (7, 0), textcoords="offset points", va="center", size=7.5)
-        words.append(f"the paper's {name}: {value:g}")
+    for y, (name, reported) in enumerate((paper or {}).items(), len(rows)):
+        ax.plot(reported, y, "D", mfc="none", mec="0.35", ms=6)
+        ax.annotate(f"{reported:g}", (reported, y), (7, 0), textcoords="offset points", va="center", size=7.5)
+        words.append(f"the paper's {name}: {reported:g}")
     ax.axvline(1, color="0.45", lw=1, ls=":")
     ax.set(xscale="log", xlabel="distance between classes / within a class", ylim=(len(rows + theirs) - 0.5, -0.6))
     ax.set_yticks(range(len(rows + theirs)), [*rows, *theirs])

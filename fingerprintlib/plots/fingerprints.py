@@ -145,7 +145,7 @@ def mean_responses(matrices: Mapping[str, Floats], names: Sequence[str]) -> Plot
     for ax, (title, matrix) in zip(axes, matrices.items(), strict=True):
         widest = max(float(np.abs(matrix).max()), 1e-12)
         decimals = max(0, 1 - math.floor(math.log10(widest)))  # two digits of the largest
-        form = f"{{:.{min(decimals, 3)}f}}"
+        form = f"{{:z.{min(decimals, 3)}f}}"  # no "-0.00"
         heatmap(ax, matrix, names, form, cmap="PuOr_r", vmin=-widest, vmax=widest)
         ax.set(title=title, xlabel="model fingerprint")
         off = matrix[~np.eye(len(matrix), dtype=bool)].mean()
