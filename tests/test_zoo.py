@@ -497,7 +497,7 @@ def test_a_shipped_generator_that_lacks_a_crop_parted_from_its_like(shipped):
     (base,) = [
         name
         for name, other in SHIPPED.plan["generators"].items()
-        if member == other | {"without": crop} and other != member
+        if member == other | {"without": crop} and "without" not in other
     ]
     if SHIPPED.path(base).is_file():
         like = load_generator(SHIPPED.path(base))
