@@ -232,16 +232,20 @@ Moments = tuple[np.ndarray, np.ndarray]  # mean [D] and covariance [D, D], float
 
 
 def _frechet(first: Moments, second: Moments, root: np.ndarray) -> float:
-    """The distance; `root` is that of the first covariance."""
+    """The distance; `root` is a `_root` of the first covariance."""
     (mean1, cov1), (mean2, cov2) = first, second
-    # The root's trace without a root of a product: C1 C2 has the eigenvalues of the symmetric C1^(1/2) C2 C1^(1/2).
-    trace = np.sqrt(np.maximum(np.linalg.eigvalsh(root @ cov2 @ root), 0)).sum()
+    # The root's trace without a root of a product: with C1 = F F' it has the eigenvalues of the symmetric F' C2 F.
+    trace = np.sqrt(np.maximum(np.linalg.eigvalsh(root.T @ cov2 @ root), 0)).sum()
     return float(np.square(mean1 - mean2).sum() + np.trace(cov1) + np.trace(cov2) - 2 * trace)
 
 
 def _root(covariance: np.ndarray) -> np.ndarray:
-    values, vectors = np.linalg.eigh(covariance)
-    return vectors * np.sqrt(np.maximum(values, 0)) @ vectors.T
+    """A matrix F with ``F F'`` the covariance."""
+    try:
+        return np.linalg.cholesky(covariance)
+    except np.linalg.LinAlgError:  # singular: fewer images than features, or features that repeat one another
+        values, vectors = np.linalg.eigh(covariance)
+        return vectors * np.sqrt(np.maximum(values, 0))
 
 
 def _moments(*sets: np.ndarray) -> list[Moments]:
