@@ -22,6 +22,16 @@ def channels_at(stage: int, width: float) -> int:
     return max(1, round(min(1024 / 2**stage, 512) * width))
 
 
+def check_input(x: Tensor, side: int) -> None:
+    """Refuse what is not ``[N, 3, side, side]``.
+
+    Raises:
+        UsageError: naming what came.
+    """
+    if x.ndim != 4 or x.shape[1:] != (3, side, side):
+        raise UsageError(f"x must be [N, 3, {side}, {side}] for this network, not {list(x.shape)}.")
+
+
 class AttributionNetwork(nn.Module):
     """The classifier of the paper.
 
@@ -68,9 +78,7 @@ class AttributionNetwork(nn.Module):
         Raises:
             UsageError: `x` has another shape.
         """
-        side = self.resolution
-        if x.ndim != 4 or x.shape[1:] != (3, side, side):
-            raise UsageError(f"x must be [N, 3, {side}, {side}] for this network, not {list(x.shape)}.")
+        check_input(x, self.resolution)
         for index, convolution in enumerate(self.convolutions):
             x = F.leaky_relu(convolution(x), SLOPE, inplace=True)
             if index % 2:  # after every second, so not after the last, which is alone at 4x4

@@ -17,7 +17,7 @@ from .errors import UsageError, unknown
 from .gans.layers import gradient_penalty, interpolate, to_float32
 from .gans.progan import Discriminator, DoublingConv2d, critic_loss
 from .layers import EqualizedConv2d
-from .networks import SLOPE, channels_at
+from .networks import SLOPE, channels_at, check_input
 from .runtime import Fabric, average_gradients
 
 #: Weights of the loss: mean absolute difference, adversarial term, cross-entropy.
@@ -112,9 +112,7 @@ class VisualizationNetwork(nn.Module):
         Raises:
             UsageError: `x` has another shape.
         """
-        side = self.resolution
-        if x.ndim != 4 or x.shape[1:] != (3, side, side):
-            raise UsageError(f"x must be [N, 3, {side}, {side}] for this network, not {list(x.shape)}.")
+        check_input(x, self.resolution)
         y = _activate(self.first(x))
         skipped = []
         for down in self.down:
