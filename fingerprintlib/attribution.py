@@ -7,6 +7,7 @@ one safetensors file, so that no answer can be read against the wrong list of na
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from inspect import signature
 from pathlib import Path
 from platform import python_version
 from typing import Any, ClassVar, Generic, Protocol, Self, TypedDict, TypeVar, Unpack
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 
 from . import __version__
 from .checkpoints import CheckpointError, load_checkpoint, save_checkpoint
-from .errors import UsageError
+from .errors import UsageError, unknown
 from .images import COLOURS, coloured
 from .metrics import Report
 from .networks import AttributionNetwork
@@ -59,6 +60,8 @@ class Settings(TypedDict, total=False):
         learning_rate: of Adam, 1e-3 by default.
         evaluate_every: steps between evaluations, by default a tenth of `steps`.
         seed: of the initial weights, the order and the flips, 0 by default.
+        band, factor, pool_from, order: of an attribution network, see `networks.AttributionNetwork`.
+        correlation: of a visualization network, a name in `visualization.CORRELATIONS`.
     """
 
     steps: int
@@ -67,6 +70,11 @@ class Settings(TypedDict, total=False):
     learning_rate: float
     evaluate_every: int | None
     seed: int
+    band: str
+    factor: int
+    pool_from: int
+    order: str
+    correlation: str
 
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -189,14 +197,20 @@ class SourceClassifier(Generic[Network]):
         learning_rate: float = 1e-3,
         evaluate_every: int | None = None,
         seed: int = 0,
+        **options: Any,
     ) -> dict[str, Any]:
         """All arguments of the network and of `training.fit` that the settings and the corpus decide."""
+        parameters = signature(cls.network_type).parameters
+        known = {name: parameters[name].default for name in cls.options} | {"width": width}
+        for name in options.keys() - known.keys():
+            raise unknown(f"setting of the {cls.kind}", name, list(Settings.__annotations__))
         return {
             "network": {
                 "class_count": len(corpus.class_names),
                 "resolution": corpus.resolution,
-                "width": width,
                 "seed": seed,
+                **known,
+                **options,
             },
             "training": {
                 "steps": steps,
@@ -352,7 +366,7 @@ class Attributor(SourceClassifier[AttributionNetwork]):
 
     kind = "attributor"
     network_type = AttributionNetwork
-    options = ("width",)
+    options = ("width", "band", "factor", "pool_from", "order")
     modules = ("fingerprintlib.networks", "fingerprintlib.training")
 
     @property
@@ -367,6 +381,14 @@ class Attributor(SourceClassifier[AttributionNetwork]):
             UsageError: images of another kind or size.
         """
         return self._apply(self.network.features, images).numpy()
+
+    def patch_scores(self, images: np.ndarray) -> np.ndarray:
+        """What each patch of uint8 images ``[N, H, W, 3]`` says: logits, float32 ``[N, P, P, K]``, P = `pool_from`.
+
+        Raises:
+            UsageError: images of another kind or size, or a network whose features see more than a patch.
+        """
+        return self._apply(self.network.patch_scores, images).numpy()
 
 
 @dataclass(frozen=True)

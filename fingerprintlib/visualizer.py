@@ -14,8 +14,7 @@ from .visualization import VisualizationLoss, VisualizationNetwork
 class Visualizer(SourceClassifier[VisualizationNetwork]):
     """A trained visualization network. Make one with `train` or `load_or_train`, open one with `load`.
 
-    Its settings are `attribution.Settings` and one more, `correlation`: a name in `CORRELATIONS`, ``"normalized"`` by
-    default.
+    Its settings are `attribution.Settings`, with `correlation`, ``"normalized"`` by default.
     """
 
     kind = "visualizer"
@@ -55,9 +54,8 @@ class Visualizer(SourceClassifier[VisualizationNetwork]):
         return self._apply(lambda x: self.network.responses(self.network.features(x)), images).numpy()
 
     @classmethod
-    def _complete(cls, corpus: LabelledImages, *, correlation: str = "normalized", **settings: Any) -> dict[str, Any]:
+    def _complete(cls, corpus: LabelledImages, **settings: Any) -> dict[str, Any]:
         complete = super()._complete(corpus, **settings)
-        complete["network"]["correlation"] = correlation
         # A model fingerprint is one fixed image: mirrored examples would overlay it with its mirror image.
         complete["training"]["flip"] = False
         return complete
