@@ -194,7 +194,7 @@ def test_load_or_train_trains_once_for_each_recipe(tmp_path, monkeypatch):
     assert runs == [0, 1, 0, 0]
     assert len(list(tmp_path.glob("attributor-*.safetensors"))) == 4
     assert len(list(tmp_path.iterdir())) == 4  # no unfinished training is left
-    with pytest.raises(UsageError, match="'stepz'. Did you mean 'steps'"):
+    with pytest.raises(UsageError, match=r"'stepz'\. Did you mean 'steps'"):
         Attributor.load_or_train(tmp_path, Toy(), stepz=3)
 
 

@@ -112,7 +112,7 @@ def test_load_or_train_trains_once_for_each_recipe(tmp_path, images):
     other = Visualizer.load_or_train(tmp_path, Planted(), correlation="inner_product", **settings)
     assert other.network.correlation == Visualizer.load(tmp_path / other.file_name).network.correlation
     assert {path.name for path in tmp_path.iterdir()} == {first.file_name, other.file_name}
-    with pytest.raises(UsageError, match="'stepz'. Did you mean 'steps'"):
+    with pytest.raises(UsageError, match=r"'stepz'\. Did you mean 'steps'"):
         Visualizer.load_or_train(tmp_path, Planted(), stepz=3)
     with pytest.raises(UsageError, match="Unknown correlation 'cosine'"):
         Visualizer.load_or_train(tmp_path, Planted(), correlation="cosine")
