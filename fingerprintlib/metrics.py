@@ -252,7 +252,13 @@ def _moments(*sets: np.ndarray) -> list[Moments]:
     for features in sets:
         if features.ndim != 2 or len(features) < 2 or features.shape[1] != sets[0].shape[1]:
             raise UsageError(f"Features must be [N, D], N at least 2, D equal; they are {[s.shape for s in sets]}.")
-    return [(f.mean(0, dtype=np.float64), np.atleast_2d(np.cov(f, rowvar=False, dtype=np.float64))) for f in sets]
+    return [(f.mean(0, dtype=np.float64), _covariance(f)) for f in sets]
+
+
+def _covariance(features: np.ndarray) -> np.ndarray:
+    """As `np.cov`; but NumPy sees that this product is symmetric, and computes half of it."""
+    centred = features - features.mean(0, dtype=np.float64)
+    return centred.T @ centred / (len(features) - 1)
 
 
 @dataclass(frozen=True)
