@@ -77,6 +77,29 @@ def test_formulas_are_drawn(visit):
     assert page.locator("mjx-container svg").count() >= 4
 
 
+def test_the_player_is_worked_by_its_buttons(visit):
+    page, _ = visit("05-fingerprints")
+    player = page.locator(".fp-player")
+    step, back = (player.get_by_role("button", name=name) for name in ("Next", "Previous"))
+
+    def shown():
+        named = player.locator("tr.fp-best th").inner_text()
+        return player.locator(".fp-place").inner_text(), player.locator("img").get_attribute("alt"), named
+
+    step.click()  # which stops the animation too
+    first = shown()
+    step.press("Enter")
+    second = shown()
+    assert first[:2] != second[:2]
+    assert second[2].removesuffix(" (true)") in player.locator(".fp-verdict").inner_text()
+    assert ("right" in player.locator(".fp-verdict").inner_text()) == second[2].endswith("(true)")
+    back.press("Space")
+    assert shown() == first
+    assert player.locator("tbody tr").count() == 5
+    player.get_by_role("button", name="Play").click()
+    page.wait_for_function("p => document.querySelector('.fp-place').textContent !== p", arg=first[0])
+
+
 def test_search_works_without_a_network(visit, smoke_book):
     page, troubles = visit("search")
     page.goto((smoke_book.html / "search.html").as_uri() + "?q=fingerprint")
