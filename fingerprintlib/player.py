@@ -28,7 +28,8 @@ PAGE = Template("""\
 .fp-player .fp-track { width: 55%; }
 .fp-player .fp-bar { height: .8rem; background: #998ec3; }
 .fp-player .fp-best .fp-bar { background: #542788; }
-.fp-player .fp-best { font-weight: bold; }
+.fp-player .fp-best th, .fp-player .fp-best td { font-weight: bold; }
+.fp-player tbody th { white-space: nowrap; }
 .fp-player button { font: inherit; padding: .2rem .7rem; margin-right: .3rem; }
 .fp-player .fp-number { text-align: right; font-variant-numeric: tabular-nums; }
 </style>
