@@ -156,3 +156,23 @@ def peaks(answer: Any, period: int) -> None:
     tile = np.random.default_rng(0).normal(size=(period, period))
     spectrum = np.abs(np.fft.fft2(np.tile(tile, (4, 4))))
     _judge("Peaks", answer, int((spectrum > 1e-9).sum()) - 1, "It is told by as many numbers as one tile has pixels.")
+
+
+def octave(answer: Any, period: float) -> None:
+    """Chapter 7: the factor of the residual band that a wave of this many pixels lies in."""
+    expected = next(factor for factor in (1, 2, 4, 8, 16, 32) if period <= 4 * factor)
+    _judge("Octave", answer, expected, "One over the period, in cycles a pixel: between which two limits does it lie?")
+
+
+def binomial_blur(answer: Any, period: int) -> None:
+    """Chapter 7: what the binomial blur leaves of the amplitude of a wave."""
+    wave = np.cos(2 * np.pi * np.arange(-2, 3) / period)
+    _judge("Blur", answer, np.dot([1, 4, 6, 4, 1], wave) / 16, "Blur the values of a cosine around its maximum.")
+
+
+def pyramid(answer: Any, resolution: int) -> None:
+    """Chapter 7: how many numbers an image's residuals and its smallest low-pass have, down to residuals of 4x4."""
+    sides = [resolution]
+    while sides[-1] > 2:
+        sides.append(sides[-1] // 2)
+    _judge("Pyramid", answer, sum(side**2 for side in sides), "A residual is as large as the image that it belongs to.")

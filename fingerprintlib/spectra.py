@@ -98,6 +98,62 @@ def mean_log_power(images: np.ndarray) -> np.ndarray:
     return np.sum([log_power(some).sum(0, dtype=np.float64) for some in _luma(images)], axis=0) / len(images)
 
 
+def peak_height(power: np.ndarray, period: int) -> float:
+    """How far a structure that repeats every `period` pixels stands out of a spectrum.
+
+    At the multiples of ``1 / period`` cycles a pixel, down and across, without those that half the period has too: the
+    mean height above the median of the frequencies around, up to four cycles an image away.
+
+    Args:
+        power: the difference of two means of `log_power`, ``[H, W]``, H and W multiples of `period`. Not one alone: at
+            half a cycle a pixel coefficients are real, and the mean logarithm of their power lower by 3 dB.
+        period: a power of two, at least 2.
+
+    Returns:
+        Decibels.
+    """
+    height, width = power.shape
+    around = np.arange(-4, 5)
+    heights = []
+    for down in range(period):
+        for across in range(period):
+            if down % 2 == 0 and across % 2 == 0:  # half the period has it, or it is frequency 0
+                continue
+            row, column = (n * side // period + side // 2 for n, side in ((down, height), (across, width)))
+            window = power[np.ix_((row + around) % height, (column + around) % width)]
+            others = np.delete(window.ravel(), window.size // 2)
+            heights.append(power[row % height, column % width] - np.median(others))
+    return float(10 * np.mean(heights))
+
+
+def band_images(images: np.ndarray, band: str, factor: int, gain: float = 4.0) -> np.ndarray:
+    """A frequency band as images, to be looked at or given to what takes images.
+
+    Args:
+        images: uint8 ``[N, H, W, 3]``.
+        band: one of `bands.BANDS`.
+        factor: see there.
+        gain: a residual is multiplied by this, and its zero is put at 127.5; what lies beyond 0..255 is clipped.
+
+    Returns:
+        uint8 ``[N, H / factor, W / factor, 3]``.
+
+    Raises:
+        UsageError: images of another kind.
+    """
+    import torch
+
+    from .bands import BANDS
+
+    check_images(images)
+    found = []
+    for start in range(0, len(images), CHUNK):
+        x = torch.from_numpy(np.array(images[start : start + CHUNK])).permute(0, 3, 1, 2) / 127.5 - 1
+        x = BANDS[band](x, factor) * (gain if band == "residual" else 1.0)
+        found.append((127.5 * (x + 1)).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).numpy())
+    return np.concatenate(found)
+
+
 def _luma(images: np.ndarray) -> Iterator[np.ndarray]:
     """float32 ``[n, H, W]`` on the scale 0..255, chunk by chunk."""
     weights = np.array(LUMA, np.float32) / 1000

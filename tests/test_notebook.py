@@ -276,6 +276,11 @@ EXERCISES = [
     (exercises.peaks, {"period": 4}, 15, [16, 9, 3]),
     (exercises.mixture, {"recalls": (0.9, 0.5), "shares": (0.8, 0.2)}, 0.82, [0.7, 82, 0.58]),
     (exercises.at_least_one, {"tests": 20, "confidence": 0.95}, 0.641514, [1, 0.05, 0.358486]),
+    (exercises.octave, {"period": 12}, 4, [2, 8, 1 / 12]),
+    (exercises.octave, {"period": 4}, 1, [2, 4]),
+    (exercises.binomial_blur, {"period": 4}, 0.25, [0.5, 0]),
+    (exercises.binomial_blur, {"period": 2}, 0, [1, 0.25]),
+    (exercises.pyramid, {"resolution": 64}, 5460, [4096, 5000]),
 ]
 IDS = [f"{number}-{exercise[0].__name__}" for number, exercise in enumerate(EXERCISES)]
 

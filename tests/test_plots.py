@@ -49,6 +49,7 @@ CLAIMS = [
 # name: (function, arguments, what the alternative text must tell)
 PLACES = np.stack([10.0 * (np.arange(60) % 6), np.arange(60) / 60], 1)  # a column a class
 RATIO = FrechetRatio(100, (80.0, 84.0), (2.0, 2.1))
+CURVE = {1: (0.91, (0.88, 0.93)), 16: (0.4, (0.37, 0.43))}
 CASES = {
     "sheet": (plots.sheet, ({"real": pixels(7, 32, 32), "progan": pixels(12, 32, 32)},), ["7 of real", "12 of progan"]),
     "sheet, one image": (plots.sheet, ({"real": pixels(1, 16, 16)},), ["1 of real"]),
@@ -181,6 +182,27 @@ CASES = {
         ),
         ["kNN, grey: 55 % at 3", "as they are: 30 % at 1", "log-DCT, grey: 95 % at 1000", "Chance: 20 %"],
     ),
+    "persistence": (
+        plots.persistence,
+        (
+            {"low": {"grey": CURVE, "as they are": CURVE, "equalized": CURVE}, "residual": {"grey": CURVE}},
+            {"low": {"CelebA, paper": {1: 99.0, 32: 26.0}}},
+            "factor",
+            0.2,
+        ),
+        ["low, grey: 91.0 at 1, 40.0 at 16", "residual, grey", "Chance: 20 %"],
+    ),
+    "persistence, one panel": (
+        plots.persistence,
+        ({"patches": {"grey": CURVE}}, {}, "side", 0.5, True),
+        ["patches, grey: 91.0 at 1"],
+    ),
+    "spectral_excess": (
+        plots.spectral_excess,
+        ({name: RANDOM.normal(size=(32, 32)) / 10 for name in NAMES[1:]}, (2, 4, 8)),
+        ["progan from -", "mmdgan from"],
+    ),
+    "spectral_excess, one, none": (plots.spectral_excess, ({"progan": np.zeros((16, 16))}, (2,)), ["from 0.0 to 0.0"]),
     "ledger": (plots.ledger, (CLAIMS,), ["existence", "91.2 %", "99.43 %", "holds", "unique-seed", "41.5 %", "fails"]),
     "ledger, nothing measured": (plots.ledger, ([],), ["No claim was measured"]),
 }

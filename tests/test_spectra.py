@@ -79,3 +79,29 @@ def test_other_than_images_are_refused(function):
         function(IMAGES / 255)
     constant = function(np.full((2, 8, 8, 3), 9, np.uint8))
     assert np.isfinite(constant).all()
+
+
+@pytest.mark.parametrize("period", [2, 4, 8])
+def test_a_grid_stands_out_at_its_own_period_only(period):
+    rng = np.random.default_rng(0)
+    tile = rng.normal(size=(period, period))
+    noise, other = rng.normal(size=(2, 256, 64, 64))
+    grid = np.tile(tile - tile.mean(), (64 // period, 64 // period))
+    found, plain, reference = (spectra.log_power(some).mean(0) for some in (noise + grid, noise, other))
+    heights = {p: spectra.peak_height(found - reference, p) for p in (2, 4, 8, 16)}
+    assert heights[period] > 10
+    for p in heights:
+        if p > period:
+            assert abs(heights[p]) < 1
+        assert abs(spectra.peak_height(plain - reference, p)) < 1
+
+
+def test_bands_as_images():
+    images = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3)).astype(np.uint8)
+    assert np.array_equal(spectra.band_images(images, "low", 1), images)
+    assert spectra.band_images(images, "low", 4).shape == (3, 8, 8, 3)
+    flat = np.full((1, 32, 32, 3), 90, np.uint8)
+    assert (spectra.band_images(flat, "low", 8) == 90).all()
+    assert np.isin(spectra.band_images(flat, "residual", 2), (127, 128)).all()
+    once, twice = (spectra.band_images(images // 8, "residual", 1, gain).astype(float) - 127.5 for gain in (1, 2))
+    assert np.abs(twice - 2 * once).max() <= 1.5

@@ -3,6 +3,7 @@
 from .features import against_number, embedding, frechet_ratios
 from .fingerprints import fingerprint_spectra, mean_responses, model_fingerprints, residuals
 from .images import architecture, growth, sheet, tile_map
+from .persistence import persistence, spectral_excess
 from .results import (
     accuracies,
     confusions,
@@ -35,11 +36,13 @@ __all__ = [
     "mean_responses",
     "model_fingerprints",
     "patterns",
+    "persistence",
     "radial_spectra",
     "residuals",
     "responses",
     "scales",
     "sheet",
+    "spectral_excess",
     "tile_map",
     "training_curves",
 ]

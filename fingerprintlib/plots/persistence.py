@@ -1,0 +1,84 @@
+"""How far fingerprints reach: into frequency bands, into patches."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..notebook import Plot
+from .style import PALETTE, legend_below, marker_of, new_axes, new_figure, styled
+
+Curve = Mapping[int, tuple[float, tuple[float, float]]]  # x -> accuracy in [0, 1] and its interval
+
+
+@styled
+def persistence(
+    curves: Mapping[str, Mapping[str, Curve]],
+    paper: Mapping[str, Mapping[str, Mapping[int, float]]],
+    what: str,
+    chance: float,
+    falling: bool = False,
+) -> Plot:
+    """Accuracy with intervals against a size, and the paper's figures beside it.
+
+    Args:
+        curves: panel to line to curve.
+        paper: panel to line to what the paper reports, in per cent.
+        what: the size, for the axis, which is logarithmic.
+        chance: accuracy of guessing, in [0, 1].
+        falling: the largest size at the left.
+    """
+    figure = new_figure(3.0)
+    axes = new_axes(figure, 1, len(curves), sharey=True)[0]
+    words = []
+    for ax, (panel, lines) in zip(axes, curves.items(), strict=True):
+        theirs = paper.get(panel, {})
+        for k, (name, points) in enumerate(theirs.items()):
+            reported = {"color": "0.55", "ls": (":", "--")[k % 2], "marker": "d", "mfc": "white", "ms": 4.5, "lw": 1}
+            ax.plot(list(points), list(points.values()), **reported, label=name)
+        for k, (name, curve) in enumerate(lines.items()):
+            colour = (PALETTE[1], PALETTE[2], PALETTE[0], PALETTE[3])[k % 4]
+            values = 100 * np.array([[accuracy, *interval] for accuracy, interval in curve.values()])
+            errors = np.abs(values[:, 1:] - values[:, :1]).T
+            style = {"color": colour, "marker": marker_of(k), "ms": 4.5, "lw": 1.4, "capsize": 2}
+            ax.errorbar(list(curve), values[:, 0], errors, **style, ls=("-", "-", "-", "-.")[k % 4], label=name)
+            told = ", ".join(f"{accuracy:.1f} at {x}" for x, accuracy in zip(curve, values[:, 0], strict=True))
+            words.append(f"{panel}, {name}: {told}")
+        ax.axhline(100 * chance, color="0.45", lw=1, ls=":")
+        ticks = sorted({x for points in (*lines.values(), *theirs.values()) for x in points})
+        ax.set(xscale="log", xlabel=what, title=panel, ylim=(0, 104))
+        ax.set_xticks(ticks, [str(tick) for tick in ticks])
+        ax.set_xticks([], minor=True)
+        if falling:
+            ax.invert_xaxis()
+    axes[0].set_ylabel("attribution accuracy, %")
+    axes[0].annotate("chance", (axes[0].get_xlim()[0], 100 * chance), (3, 3), textcoords="offset points", size=7.5)
+    legend_below(figure, *axes[0].get_legend_handles_labels())
+    return Plot(figure, f"Accuracy in per cent against {what}. {'; '.join(words)}. Chance: {100 * chance:.0f} %.")
+
+
+@styled
+def spectral_excess(excess: Mapping[str, NDArray[np.floating]], periods: Sequence[int]) -> Plot:
+    """What the mean spectrum of each source has more (or less) than that of real images, by frequency.
+
+    Args:
+        excess: source to the difference of mean `spectra.log_power`, ``[H, W]``, decimal logarithms.
+        periods: the frequencies that an upsampling by so much repeats are marked along the axes.
+    """
+    figure = new_figure(0.9 + 6.6 / max(len(excess), 2))
+    axes = new_axes(figure, 1, len(excess))[0]
+    limit = 10 * max(float(np.quantile(np.abs(values), 0.99)) for values in excess.values()) or 1.0
+    marks = sorted({n / period - 0.5 for period in periods for n in range(period + 1)})
+    words = []
+    for ax, (name, values) in zip(axes, excess.items(), strict=True):
+        extent = (-0.5, 0.5, 0.5, -0.5)
+        shown = ax.imshow(10 * values, cmap="PuOr_r", vmin=-limit, vmax=limit, extent=extent, interpolation="nearest")
+        ax.set(title=name, xticks=marks, yticks=marks)
+        names = [f"{mark:g}" if mark in (-0.5, 0, 0.5) else "" for mark in marks]
+        ax.set_xticklabels(names)
+        ax.set_yticklabels(names if ax is axes[0] else [])
+        ax.spines[:].set_visible(True)
+        words.append(f"{name} from {10 * values.min():.1f} to {10 * values.max():.1f}")
+    figure.supxlabel("frequency, cycles a pixel", fontsize=9)
+    figure.colorbar(shown, ax=axes, shrink=0.8, label="dB above real")
+    return Plot(figure, f"Mean spectra of the sources above that of real images, in decibels: {'; '.join(words)}.")
