@@ -65,7 +65,7 @@ def spectral_excess(excess: Mapping[str, NDArray[np.floating]], periods: Sequenc
         excess: source to the difference of mean `spectra.log_power`, ``[H, W]``, decimal logarithms.
         periods: the frequencies that an upsampling by so much repeats are marked along the axes.
     """
-    figure = new_figure(0.9 + 6.6 / max(len(excess), 2))
+    figure = new_figure(0.8 + 5.4 / max(len(excess), 2))
     axes = new_axes(figure, 1, len(excess))[0]
     limit = 10 * max(float(np.quantile(np.abs(values), 0.99)) for values in excess.values()) or 1.0
     marks = sorted({n / period - 0.5 for period in periods for n in range(period + 1)})
