@@ -176,3 +176,19 @@ def pyramid(answer: Any, resolution: int) -> None:
     while sides[-1] > 2:
         sides.append(sides[-1] // 2)
     _judge("Pyramid", answer, sum(side**2 for side in sides), "A residual is as large as the image that it belongs to.")
+
+
+def receptive_field(answer: Any, layers: Any) -> None:
+    """Chapter 8: how many pixels wide a feature sees after 3x3 convolutions ("conv") and 2x2 poolings ("pool")."""
+    seen, pixel = 1, 1
+    for layer in layers:
+        seen += {"conv": 2, "pool": 1}[layer] * pixel
+        pixel *= {"conv": 1, "pool": 2}[layer]
+    _judge("Receptive field", answer, seen, "After a pooling neighbours are two pixels apart.", tolerance=1e-6)
+
+
+def majority(answer: Any, share: float, patches: int) -> None:
+    """Chapter 8: how often the majority of independent patches is right, of two sources."""
+    votes = range(patches // 2 + 1, patches + 1)
+    expected = sum(math.comb(patches, right) * share**right * (1 - share) ** (patches - right) for right in votes)
+    _judge("Majority", answer, expected, "Add up the binomial probabilities of more than half.")

@@ -228,6 +228,31 @@ def frechet_distance(some: np.ndarray, others: np.ndarray) -> float:
     return _frechet(first, second, _root(first[1]))
 
 
+def mean_interval(values: np.ndarray, seed: int = 0) -> tuple[float, Interval]:
+    """The mean of one value an image, and its 95 % interval by a percentile bootstrap over the images (SciPy's).
+
+    For shares within images, which no binomial interval fits: patches of one image are not independent.
+
+    Args:
+        values: ``[N]``, N at least 2.
+        seed: of the resampling.
+
+    Raises:
+        UsageError: fewer than two values.
+    """
+    from scipy.stats import bootstrap
+
+    values = np.asarray(values, np.float64)
+    if values.ndim != 1 or len(values) < 2:
+        raise UsageError(f"values must be [N], N at least 2, not {list(values.shape)}.")
+    mean = float(values.mean())
+    if not np.ptp(values):
+        return mean, (mean, mean)
+    options = {"n_resamples": 1000, "method": "percentile", "vectorized": True, "batch": 100}
+    found = bootstrap((values,), np.mean, rng=np.random.default_rng(seed), **options).confidence_interval
+    return mean, (float(found.low), float(found.high))
+
+
 Moments = tuple[np.ndarray, np.ndarray]  # mean [D] and covariance [D, D], float64
 
 

@@ -16,6 +16,7 @@ from fingerprintlib.metrics import (
     frechet_ratio,
     kernel_distance,
     mean_distance,
+    mean_interval,
     nearest,
     paired_difference,
     wilson_interval,
@@ -342,3 +343,14 @@ def test_paired_difference_of_two_that_agree_has_a_width():
 def test_paired_difference_refuses(one, other, options, message):
     with pytest.raises(UsageError, match=message):
         paired_difference(one, other, **options)
+
+
+def test_the_interval_of_a_mean_is_near_the_normal_one():
+    values = np.random.default_rng(0).random(400)
+    mean, (low, high) = mean_interval(values)
+    half = 1.96 * values.std(ddof=1) / 20
+    assert mean == values.mean()
+    np.testing.assert_allclose([low, high], [mean - half, mean + half], atol=0.15 * half)
+    assert mean_interval(np.ones(5)) == (1.0, (1.0, 1.0))
+    with pytest.raises(UsageError, match="at least 2"):
+        mean_interval(np.ones(1))

@@ -281,6 +281,10 @@ EXERCISES = [
     (exercises.binomial_blur, {"period": 4}, 0.25, [0.5, 0]),
     (exercises.binomial_blur, {"period": 2}, 0, [1, 0.25]),
     (exercises.pyramid, {"resolution": 64}, 5460, [4096, 5000]),
+    (exercises.receptive_field, {"layers": ["conv", "conv", "pool", "conv"]}, 10, [7, 8, 9]),
+    (exercises.receptive_field, {"layers": ["conv"]}, 3, [1, 2]),
+    (exercises.majority, {"share": 0.6, "patches": 5}, 0.68256, [0.6, 0.9]),
+    (exercises.majority, {"share": 0.5, "patches": 3}, 0.5, [0.75]),
 ]
 IDS = [f"{number}-{exercise[0].__name__}" for number, exercise in enumerate(EXERCISES)]
 

@@ -182,6 +182,26 @@ CASES = {
         ),
         ["kNN, grey: 55 % at 3", "as they are: 30 % at 1", "log-DCT, grey: 95 % at 1000", "Chance: 20 %"],
     ),
+    "supports": (
+        plots.supports,
+        (pixels(32, 32), {f"net {n}": np.tri(32, 32, -n, dtype=bool) for n in range(6)}),
+        ["net 0: 32 by 32", "net 3: 29 by 29"],
+    ),
+    "patch_maps": (
+        plots.patch_maps,
+        (
+            pixels(3, 16, 16),
+            [np.arange(64).reshape(8, 8) // 32, np.full((4, 4), 4), np.eye(2, dtype=int)],
+            "abc",
+            NAMES,
+        ),
+        ["a: real 50%, progan 50%", "b: mmdgan 100%"],
+    ),
+    "patch_maps, one": (
+        plots.patch_maps,
+        (pixels(1, 16, 16), [np.zeros((2, 2), int)], ["a"], NAMES[:2]),
+        ["real 100%"],
+    ),
     "persistence": (
         plots.persistence,
         (

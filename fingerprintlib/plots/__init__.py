@@ -3,6 +3,7 @@
 from .features import against_number, embedding, frechet_ratios
 from .fingerprints import fingerprint_spectra, mean_responses, model_fingerprints, residuals
 from .images import architecture, growth, sheet, tile_map
+from .patches import patch_maps, supports
 from .persistence import persistence, spectral_excess
 from .results import (
     accuracies,
@@ -35,6 +36,7 @@ __all__ = [
     "losses",
     "mean_responses",
     "model_fingerprints",
+    "patch_maps",
     "patterns",
     "persistence",
     "radial_spectra",
@@ -43,6 +45,7 @@ __all__ = [
     "scales",
     "sheet",
     "spectral_excess",
+    "supports",
     "tile_map",
     "training_curves",
 ]

@@ -67,7 +67,7 @@ def spectral_excess(excess: Mapping[str, NDArray[np.floating]], periods: Sequenc
     """
     figure = new_figure(0.8 + 5.4 / max(len(excess), 2))
     axes = new_axes(figure, 1, len(excess))[0]
-    limit = 10 * max(float(np.quantile(np.abs(values), 0.99)) for values in excess.values()) or 1.0
+    limit = 10 * max(float(np.quantile(np.abs(values), 0.99)) for values in excess.values()) or 5.0
     marks = sorted({n / period - 0.5 for period in periods for n in range(period + 1)})
     words = []
     for ax, (name, values) in zip(axes, excess.items(), strict=True):
@@ -80,5 +80,5 @@ def spectral_excess(excess: Mapping[str, NDArray[np.floating]], periods: Sequenc
         ax.spines[:].set_visible(True)
         words.append(f"{name} from {10 * values.min():.1f} to {10 * values.max():.1f}")
     figure.supxlabel("frequency, cycles a pixel", fontsize=9)
-    figure.colorbar(shown, ax=axes, shrink=0.8, label="dB above real")
+    figure.colorbar(shown, ax=axes, shrink=0.8, label="dB above real", format="{x:g}")
     return Plot(figure, f"Mean spectra of the sources above that of real images, in decibels: {'; '.join(words)}.")
