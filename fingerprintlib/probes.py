@@ -94,9 +94,12 @@ class HistogramProbe(Baseline):
 
     def _fit(self, images: np.ndarray, labels: np.ndarray, validation: Labelled | None) -> None:
         from sklearn.ensemble import HistGradientBoostingClassifier
+        from threadpoolctl import threadpool_limits
 
         self.model_ = HistGradientBoostingClassifier(early_stopping=False, random_state=self.seed)
-        self.model_.fit(self._features(images), labels)
+        features = self._features(images)
+        with threadpool_limits(1, "openmp"):  # its threads wait for each other by spinning: minutes on a busy machine
+            self.model_.fit(features, labels)
 
     def _predict(self, images: np.ndarray) -> np.ndarray:
         return self.model_.predict(self._features(images))
