@@ -184,7 +184,7 @@ CASES = {
     ),
     "supports": (
         plots.supports,
-        (pixels(32, 32), {f"net {n}": np.tri(32, 32, -n, dtype=bool) for n in range(6)}),
+        (pixels(32, 32), {f"net {n}": np.tri(32, 32, -n, dtype=bool) for n in range(7)}),
         ["net 0: 32 by 32", "net 3: 29 by 29"],
     ),
     "patch_maps": (

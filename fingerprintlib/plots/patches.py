@@ -13,16 +13,16 @@ from .style import colour_of, legend_below, new_axes, new_figure, picture, style
 
 
 @styled
-def supports(image: Pixels, seen: Mapping[str, NDArray[np.bool_]], columns: int = 4) -> Plot:
+def supports(image: Pixels, seen: Mapping[str, NDArray[np.bool_]]) -> Plot:
     """An image, dimmed but for the pixels that a feature sees, for each network.
 
     Args:
         image: uint8 ``[H, W, 3]``.
         seen: title to bool ``[H, W]``.
-        columns: networks side by side.
     """
-    rows = -(-len(seen) // columns)
-    figure = new_figure(2.05 * rows)
+    rows = -(-len(seen) // 6)
+    columns = -(-len(seen) // rows)
+    figure = new_figure((0.25 + 7.2 / columns) * rows)
     axes = new_axes(figure, rows, columns).ravel()
     words = []
     for ax in axes:

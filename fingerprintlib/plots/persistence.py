@@ -29,7 +29,7 @@ def persistence(
         falling: the largest size at the left.
     """
     figure = new_figure(3.0)
-    axes = new_axes(figure, 1, len(curves), sharey=True)[0]
+    axes = new_axes(figure, 1, len(curves), sharex=True, sharey=True)[0]
     words = []
     for ax, (panel, lines) in zip(axes, curves.items(), strict=True):
         theirs = paper.get(panel, {})
@@ -45,12 +45,14 @@ def persistence(
             told = ", ".join(f"{accuracy:.1f} at {x}" for x, accuracy in zip(curve, values[:, 0], strict=True))
             words.append(f"{panel}, {name}: {told}")
         ax.axhline(100 * chance, color="0.45", lw=1, ls=":")
-        ticks = sorted({x for points in (*lines.values(), *theirs.values()) for x in points})
         ax.set(xscale="log", xlabel=what, title=panel, ylim=(0, 104))
-        ax.set_xticks(ticks, [str(tick) for tick in ticks])
-        ax.set_xticks([], minor=True)
-        if falling:
-            ax.invert_xaxis()
+    shown = [points for panel, lines in curves.items() for points in (*lines.values(), *paper.get(panel, {}).values())]
+    ticks = sorted({x for points in shown for x in points})
+    near = [n > 0 and tick < 1.25 * ticks[n - 1] for n, tick in enumerate(ticks)]  # its label would touch the last one
+    axes[0].set_xticks(ticks, ["" if n else str(tick) for tick, n in zip(ticks, near, strict=True)])
+    axes[0].set_xticks([], minor=True)
+    if falling:
+        axes[0].invert_xaxis()
     axes[0].set_ylabel("attribution accuracy, %")
     axes[0].annotate("chance", (axes[0].get_xlim()[0], 100 * chance), (3, 3), textcoords="offset points", size=7.5)
     legend_below(figure, *axes[0].get_legend_handles_labels())
