@@ -29,7 +29,12 @@ PROFILES = ("smoke", "quick", "full", "paper")
 # A change of one of these packages may change a result; a change of the others cannot.
 COMPUTING_PACKAGES = ("matplotlib", "numpy", "pillow", "scikit-image", "scikit-learn", "scipy", "torch", "torchvision")
 # Functions that read the project's data: a chapter that calls one runs again when the file has changed.
-DATA = {"load_claims": "data/paper.yml", "load_paper": "data/paper.yml", "Zoo.of": "data/zoo"}
+DATA = {
+    "load_claims": "data/paper.yml",
+    "load_paper": "data/paper.yml",
+    "load_sweeps": "data/sweeps",
+    "Zoo.of": "data/zoo",
+}
 
 CELL = re.compile(r"^```\{code-cell\}[^\n]*\n(?P<body>.*?)^```\s*$", re.MULTILINE | re.DOTALL)
 
@@ -78,13 +83,21 @@ class Chapter:
         return tuple(self.front_matter.get("fingerprints", {}).get("makes", ()))
 
     @cached_property
+    def _cells(self) -> list[tuple[dict[str, Any], str]]:
+        """The code cells: options and source."""
+        what = f"The options of a cell of {self.path.name}"
+        return [_split_options(match["body"], what) for match in CELL.finditer(self.text)]
+
+    @property
     def cells(self) -> list[tuple[list[str], str]]:
         """The code cells: tags and source."""
-        found = []
-        for match in CELL.finditer(self.text):
-            options, source = _split_options(match["body"], f"The options of a cell of {self.path.name}")
-            found.append((options.get("tags", []), source))
-        return found
+        return [(options.get("tags", []), source) for options, source in self._cells]
+
+    @property
+    def figures(self) -> list[str]:
+        """The labels of its figures, ``fig-confusion`` for example."""
+        named = [options.get("mystnb", {}).get("figure", {}).get("name") for options, _ in self._cells]
+        return [name for name in named if name]
 
     @cached_property
     def parameters(self) -> dict[str, Parameter]:
@@ -129,18 +142,26 @@ class Chapter:
             UsageError: a value names a folder that is not there.
         """
         sources = [source for _, source in self.cells]
-        modules = {module for source in sources for module in imports_of(self._plain_python(source))}
         read = {path for name, path in DATA.items() if any(name in source for source in sources)}
         return recipe_hash(
             {
                 "code": sources,
                 "values": dict(values),
                 "folders": {value: contents(value) for value in values.values() if str(value).startswith(FOLDER)},
-                "library": code_hash(modules),
-                "data": {path: _data_hash(self.path.parents[1] / path) for path in read},
+                "library": self.library,
+                "data": {path: data_hash(self.path.parents[1] / path) for path in read},
                 "versions": {name: metadata.version(name) for name in COMPUTING_PACKAGES},
             }
         )
+
+    @cached_property
+    def library(self) -> str:
+        """A hash of the library modules that its cells really import.
+
+        Raises:
+            ChapterError: a cell is not Python.
+        """
+        return code_hash({module for _, source in self.cells for module in imports_of(self._plain_python(source))})
 
     def _plain_python(self, source: str) -> str:
         """A cell's source; if it has lines that are IPython's alone (``%time``, ``!ls``), they become ``pass``."""
@@ -158,13 +179,20 @@ class Chapter:
 
 @dataclass(frozen=True)
 class Job:
-    """One chapter to run: with which values, after which files, making which."""
+    """One chapter to run: with which values, after which files, making which.
+
+    Attributes:
+        folder: where the outputs go, relative to the build folder: a point of a sweep has its own.
+        label: what distinguishes it from the chapter's other jobs, in words.
+    """
 
     chapter: Chapter
     values: dict[str, Any]
     inputs: list[str]
     outputs: dict[str, str]
     fingerprint: str
+    folder: str = ""
+    label: str = ""
 
 
 class Book:
@@ -282,9 +310,11 @@ class Book:
         return jobs
 
 
-def _data_hash(path: Path) -> Any:
-    """Of a file of the project, or of all files in a folder."""
-    return {file.name: file_hash(file) for file in sorted(path.iterdir())} if path.is_dir() else file_hash(path)
+def data_hash(path: Path) -> Any:
+    """Of a file of the project, or of each file in a folder; a folder that is not there is an empty one."""
+    if path.is_file():
+        return file_hash(path)
+    return {str(file.relative_to(path)): file_hash(file) for file in sorted(path.rglob("*")) if file.is_file()}
 
 
 def _split_options(body: str, what: str) -> tuple[dict[str, Any], str]:

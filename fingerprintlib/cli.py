@@ -244,16 +244,21 @@ def _zoo() -> Any:
 
 @main.command(hidden=True)
 @click.argument("chapter")
+@click.option("--point", help="Of the sweep, by the name of its folder.")
 @click.option("--threads", type=click.IntRange(1), required=True)
-def job(chapter: str, threads: int) -> None:
-    """Run one chapter of the build in this folder."""
+def job(chapter: str, point: str | None, threads: int) -> None:
+    """Run one chapter, or one point of a sweep, of the build in this folder."""
     from .engine import run_job
+    from .grids import Grid
 
-    project, profile, overrides, build = _configuration()
+    project, config, build = _configuration()
     os.environ |= {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
     _speak_through(build / "progress.log")
-    (found,) = [job for job in project.plan(profile, overrides) if job.chapter.name == chapter]
-    _or_leave_word(build, lambda: run_job(project, found, profile, build))
+    jobs = project.plan(config["profile"], config["overrides"])
+    if point:
+        jobs = [job for job in Grid.from_dict(config["sweep"]).jobs(jobs) if Path(job.folder).name == point]
+    (found,) = [job for job in jobs if job.chapter.name == chapter]
+    _or_leave_word(build, lambda: run_job(project, found, config["profile"], build))
 
 
 @main.command(hidden=True)
@@ -261,20 +266,20 @@ def pages() -> None:
     """Build the pages of the build in this folder."""
     from .staging import build_pages
 
-    project, profile, overrides, build = _configuration()
+    project, config, build = _configuration()
     _speak_through(build / "progress.log")
     click.echo("[book] building the pages", err=True)
-    _or_leave_word(build, lambda: build_pages(project, profile, overrides, build))
+    _or_leave_word(build, lambda: build_pages(project, config["profile"], config["overrides"], build))
 
 
-def _configuration() -> tuple[Any, str, dict[str, Any], Path]:
+def _configuration() -> tuple[Any, dict[str, Any], Path]:
     from .chapters import Book
 
     path = Path.cwd() / "config.json"
     if not path.is_file():
         raise UsageError("This command belongs to the build: run `fingerprints book`.")
     config = json.loads(path.read_text(encoding="utf-8"))
-    return Book(config["root"]), config["profile"], config["overrides"], Path.cwd()
+    return Book(config["root"]), config, Path.cwd()
 
 
 def _speak_through(path: Path) -> None:
