@@ -1,13 +1,15 @@
 # A rule a chapter, and one for the pages. `fingerprints book` writes the configuration and calls this; on a cluster:
 #   fingerprints book --profile full --cores 8 -- --executor slurm --jobs 4 --set-resources zoo:gres=gpu:1
+# and for `fingerprints sweep` alike, whose points are jobs of one rule, `sweep`.
 # Paths are relative to the profile's build folder. What a rule depends on besides files is a plain value under `params`:
 # Snakemake compares it with the last run's, so a changed cell, parameter or library module runs exactly its chapters again.
+import os
 import shlex
 import sys
 
 from fingerprintlib.engine import snakemake_plan
 
-jobs, pages = snakemake_plan(config)
+jobs, points, pages = snakemake_plan(config)
 fingerprints = f"{shlex.quote(sys.executable)} -m fingerprintlib.cli"
 
 
@@ -35,6 +37,28 @@ for job in jobs:
             runtime=720,
         shell:
             f"{fingerprints} job {{params.chapter}} --threads {{threads}}"
+
+
+if points:  # of a sweep: one rule, so that `--set-resources sweep:gres=gpu:1` or `--groups sweep=some` is of them all
+    by_folder = {job.folder: job for job in points}
+    folder = os.path.dirname(points[0].folder)
+
+    rule sweep:
+        input:
+            points[0].inputs,
+        output:
+            [path.replace(points[0].folder, f"{folder}/{{point}}", 1) for path in points[0].outputs.values()],
+        params:
+            fingerprint=lambda wildcards: by_folder[f"{folder}/{wildcards.point}"].fingerprint,
+            chapter=points[0].chapter.name,
+        wildcard_constraints:
+            point="[^/]+",
+        threads: config["threads"]
+        resources:
+            mem_mb=6000,
+            runtime=720,
+        shell:
+            f"{fingerprints} job {{params.chapter}} --point {{wildcards.point}} --threads {{threads}}"
 
 
 rule pages:

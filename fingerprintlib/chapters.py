@@ -11,8 +11,6 @@ or run, so that a mistake is refused before anything starts.
 """
 
 import ast
-import contextlib
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,110 +22,21 @@ from typing import Any
 import yaml
 
 from .errors import FingerprintsError, UsageError, unknown
+from .parameters import FOLDER, ChapterError, Parameter, absolute, contents
 from .provenance import code_hash, file_hash, imports_of, recipe_hash
 
 PROFILES = ("smoke", "quick", "full", "paper")
-TYPES: dict[str, Any] = {"int": int, "float": float, "str": str, "bool": bool}
 # A change of one of these packages may change a result; a change of the others cannot.
 COMPUTING_PACKAGES = ("matplotlib", "numpy", "pillow", "scikit-image", "scikit-learn", "scipy", "torch", "torchvision")
 # Functions that read the project's data: a chapter that calls one runs again when the file has changed.
-DATA = {"load_claims": "data/paper.yml", "load_paper": "data/paper.yml", "Zoo.of": "data/zoo"}
+DATA = {
+    "load_claims": "data/paper.yml",
+    "load_paper": "data/paper.yml",
+    "load_sweeps": "data/sweeps",
+    "Zoo.of": "data/zoo",
+}
 
-FOLDER = "folder:"  # how a parameter names a folder of images
-
-PARAMETER_LINE = re.compile(
-    r"""(?P<name>\w+):[ ](?P<type>\w+)[ ]=[ ](?P<default>"[^"]*"|'[^']*'|[^"'\#]+?)\s+
-    \#[ ](?P<meaning>.+?)[ ]\[(?P<allowed>[^\[\]]+)\]""",
-    re.VERBOSE,
-)
 CELL = re.compile(r"^```\{code-cell\}[^\n]*\n(?P<body>.*?)^```\s*$", re.MULTILINE | re.DOTALL)
-
-
-class ChapterError(FingerprintsError):
-    """A chapter's text breaks the contract: a parameter without a range, an artifact that nobody makes."""
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """One knob of a chapter: a name, a type, a default, and what is allowed."""
-
-    name: str
-    type: str
-    default: Any
-    meaning: str
-    low: float | None = None
-    high: float | None = None
-    choices: tuple[Any, ...] = ()
-
-    @classmethod
-    def parse(cls, line: str) -> "Parameter":
-        """Read ``name: type = default  # meaning [low..high]`` or ``[one, of, these]``.
-
-        Raises:
-            ChapterError: the line has another form.
-        """
-        match = PARAMETER_LINE.fullmatch(line.strip())
-        if not match or match["type"] not in TYPES:
-            raise ChapterError(f"Parameter line {line!r} is not 'name: type = default  # meaning [low..high]'.")
-        allowed, numeric = match["allowed"], match["type"] in ("int", "float")
-        if (allowed == "text" and match["type"] != "str") or (".." in allowed and not numeric):
-            raise ChapterError(f"Parameter line {line!r}: [{allowed}] says nothing about a {match['type']}.")
-        low = high = None
-        choices: tuple[Any, ...] = ()
-        try:
-            default = ast.literal_eval(match["default"])
-            if ".." in allowed:
-                low, high = (float(bound) for bound in allowed.split(".."))
-            elif allowed != "text":
-                words = [word.strip() for word in allowed.split(",")]
-                choices = tuple(word if match["type"] == "str" else ast.literal_eval(word) for word in words)
-            parameter = cls(match["name"], match["type"], default, match["meaning"], low, high, choices)
-            for value in (*choices, default):
-                parameter.check(value, "default")
-        except (ValueError, SyntaxError) as error:
-            raise ChapterError(f"Parameter line {line!r}: {error}") from error
-        return parameter
-
-    @property
-    def allowed(self) -> str:
-        """What is allowed, in words."""
-        if self.choices:
-            return "one of " + ", ".join(map(str, self.choices))
-        if self.low is None:
-            return "any text"
-        return f"from {self.low:.10g} to {self.high:.10g}"
-
-    def check(self, value: Any, where: str) -> Any:
-        """The value, if type and range fit (an integer will do for a float).
-
-        Raises:
-            UsageError: they do not; `where` says who gave the value.
-        """
-        kind = TYPES[self.type]
-        if kind is float and type(value) is int:
-            with contextlib.suppress(OverflowError):
-                value = float(value)
-        if type(value) is not kind:
-            raise UsageError(f"{where}: {self.name} = {value!r} is not of type {self.type}; it must be {self.allowed}.")
-        if self.choices and value not in self.choices:
-            raise UsageError(f"{where}: {self.name} = {value!r} is not allowed; it must be {self.allowed}.")
-        if self.low is not None and self.high is not None and not self.low <= value <= self.high:
-            raise UsageError(f"{where}: {self.name} = {value!r} is out of range; it must be {self.allowed}.")
-        return value
-
-    def from_text(self, text: str, where: str) -> Any:
-        """The value that a command line gives as text.
-
-        Raises:
-            UsageError: it is not of the type, or out of range.
-        """
-        value: Any = text
-        if self.type == "bool":
-            value = {"true": True, "false": False}.get(text.strip().lower(), text)
-        else:
-            with contextlib.suppress(ValueError):
-                value = TYPES[self.type](text)
-        return self.check(value, where)
 
 
 @dataclass(frozen=True)
@@ -174,13 +83,21 @@ class Chapter:
         return tuple(self.front_matter.get("fingerprints", {}).get("makes", ()))
 
     @cached_property
+    def _cells(self) -> list[tuple[dict[str, Any], str]]:
+        """The code cells: options and source."""
+        what = f"The options of a cell of {self.path.name}"
+        return [_split_options(match["body"], what) for match in CELL.finditer(self.text)]
+
+    @property
     def cells(self) -> list[tuple[list[str], str]]:
         """The code cells: tags and source."""
-        found = []
-        for match in CELL.finditer(self.text):
-            options, source = _split_options(match["body"], f"The options of a cell of {self.path.name}")
-            found.append((options.get("tags", []), source))
-        return found
+        return [(options.get("tags", []), source) for options, source in self._cells]
+
+    @property
+    def figures(self) -> list[str]:
+        """The labels of its figures, ``fig-confusion`` for example."""
+        named = [options.get("mystnb", {}).get("figure", {}).get("name") for options, _ in self._cells]
+        return [name for name in named if name]
 
     @cached_property
     def parameters(self) -> dict[str, Parameter]:
@@ -225,18 +142,26 @@ class Chapter:
             UsageError: a value names a folder that is not there.
         """
         sources = [source for _, source in self.cells]
-        modules = {module for source in sources for module in imports_of(self._plain_python(source))}
         read = {path for name, path in DATA.items() if any(name in source for source in sources)}
         return recipe_hash(
             {
                 "code": sources,
                 "values": dict(values),
-                "folders": {value: _contents(value) for value in values.values() if str(value).startswith(FOLDER)},
-                "library": code_hash(modules),
-                "data": {path: _data_hash(self.path.parents[1] / path) for path in read},
+                "folders": {value: contents(value) for value in values.values() if str(value).startswith(FOLDER)},
+                "library": self.library,
+                "data": {path: data_hash(self.path.parents[1] / path) for path in read},
                 "versions": {name: metadata.version(name) for name in COMPUTING_PACKAGES},
             }
         )
+
+    @cached_property
+    def library(self) -> str:
+        """A hash of the library modules that its cells really import.
+
+        Raises:
+            ChapterError: a cell is not Python.
+        """
+        return code_hash({module for _, source in self.cells for module in imports_of(self._plain_python(source))})
 
     def _plain_python(self, source: str) -> str:
         """A cell's source; if it has lines that are IPython's alone (``%time``, ``!ls``), they become ``pass``."""
@@ -254,13 +179,20 @@ class Chapter:
 
 @dataclass(frozen=True)
 class Job:
-    """One chapter to run: with which values, after which files, making which."""
+    """One chapter to run: with which values, after which files, making which.
+
+    Attributes:
+        folder: where the outputs go, relative to the build folder: a point of a sweep has its own.
+        label: what distinguishes it from the chapter's other jobs, in words.
+    """
 
     chapter: Chapter
     values: dict[str, Any]
     inputs: list[str]
     outputs: dict[str, str]
     fingerprint: str
+    folder: str = ""
+    label: str = ""
 
 
 class Book:
@@ -328,7 +260,7 @@ class Book:
             (f"Profile {profile}", self.profile(profile).get(chapter.name, {})),
             (f"Chapter {chapter.name}", overrides or {}),
         )
-        return {name: _absolute(value, self.root) for name, value in values.items()}
+        return {name: absolute(value, self.root) for name, value in values.items()}
 
     def overrides(self, settings: list[str]) -> dict[str, dict[str, Any]]:
         """``CHAPTER.NAME=VALUE`` texts as checked values, by chapter.
@@ -343,7 +275,7 @@ class Book:
                 raise UsageError(f"{setting!r} is not of the form CHAPTER.PARAMETER=VALUE.")
             chapter = self.chapter(match[1])
             value = chapter.parameter(match[2]).from_text(match[3], f"-s {setting}")
-            value = _absolute(value, Path.cwd())  # as the one who types it means it
+            value = absolute(value, Path.cwd())  # as the one who types it means it
             found.setdefault(chapter.name, {})[match[2]] = value
         return found
 
@@ -378,25 +310,11 @@ class Book:
         return jobs
 
 
-def _absolute(value: Any, base: Path) -> Any:
-    """``folder:PATH`` with the path absolute, seen from `base`; any other value as it is."""
-    if not str(value).startswith(FOLDER):
-        return value
-    return FOLDER + str(base / os.path.expanduser(value.removeprefix(FOLDER)))
-
-
-def _data_hash(path: Path) -> Any:
-    """Of a file of the project, or of all files in a folder."""
-    return {file.name: file_hash(file) for file in sorted(path.iterdir())} if path.is_dir() else file_hash(path)
-
-
-def _contents(value: str) -> str:
-    """A hash of the names, sizes and times of the files in a ``folder:PATH``: it changes when an image does."""
-    folder = Path(value.removeprefix(FOLDER))
-    if not folder.is_dir():
-        raise UsageError(f"There is no folder {folder}. Name one that holds images.")
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return recipe_hash([[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in files])
+def data_hash(path: Path) -> Any:
+    """Of a file of the project, or of each file in a folder; a folder that is not there is an empty one."""
+    if path.is_file():
+        return file_hash(path)
+    return {str(file.relative_to(path)): file_hash(file) for file in sorted(path.rglob("*")) if file.is_file()}
 
 
 def _split_options(body: str, what: str) -> tuple[dict[str, Any], str]:

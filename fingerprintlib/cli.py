@@ -87,6 +87,58 @@ def run(chapter: str, settings: tuple[str, ...], profile: str, cores: int | None
 
 
 @main.command()
+@click.argument("chapter")
+@click.option("-p", "settings", multiple=True, metavar="NAME=V1,V2,...", help="A knob and its values; repeatable.")
+@click.option("--profile", default="quick", show_default=True, help=PROFILE_HELP)
+@click.option("--cores", type=click.IntRange(1), help="Processor cores to use.  [default: all]")
+@click.option(
+    "--metric", "metrics", multiple=True, metavar="NAME", help="For the figure; repeatable.  [default: claims]"
+)
+@click.option("--publish", "name", metavar="NAME", help="Keep the result in data/sweeps, for the gallery.")
+@click.option("--figure", metavar="LABEL", help="With --publish: the chapter's figure to keep of each point.")
+@click.argument("options", nargs=-1, type=click.UNPROCESSED, metavar="[-- SNAKEMAKE OPTIONS]")
+def sweep(
+    chapter: str,
+    settings: tuple[str, ...],
+    profile: str,
+    cores: int | None,
+    metrics: tuple[str, ...],
+    name: str | None,
+    figure: str | None,
+    options: tuple[str, ...],
+) -> None:
+    """Run a chapter at every combination of values; write a table, a figure and a page of what it found.
+
+    The chapters before it run once. A value with a comma in it stands between double quotes. What follows a double dash
+    goes to Snakemake; the points are jobs of its rule `sweep`, so on a Slurm cluster: fingerprints sweep attribution
+    -p steps=500,1000,2000 -- --executor slurm --jobs 3 --set-resources sweep:gres=gpu:1
+    """
+    from .chapters import Book
+    from .engine import run_sweep
+    from .gallery import write_report
+    from .grids import Grid
+    from .sweeps import check_request, collect, have_run, publish, write_csv
+    from .timings import build_folder
+
+    project, cores = Book(), cores or _available_cores()
+    grid = Grid.parse(project, chapter, settings)
+    check_request(project, grid, name, figure)
+    jobs = run_sweep(project, profile, grid, cores, options)
+    build = build_folder(project, profile)
+    if not have_run(jobs, build):
+        click.echo(f"Nothing was collected: not all points have run. See {build / 'snakemake.log'}", err=True)
+        return
+    found = collect(project, grid, jobs, build, profile, cores, figure)
+    folder = build / grid.folder
+    write_csv(found, folder / "sweep.csv")  # first of all: a name that is none must not cost the table
+    found = found.showing(metrics)
+    report = write_report(found, folder)
+    if name:
+        click.echo(str(publish(found, name, project.root)))
+    click.echo(str(report))
+
+
+@main.command()
 @click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
 def chapters(as_json: bool) -> None:
     """List the chapters and their parameters, with types and ranges."""
@@ -244,16 +296,21 @@ def _zoo() -> Any:
 
 @main.command(hidden=True)
 @click.argument("chapter")
+@click.option("--point", help="Of the sweep, by the name of its folder.")
 @click.option("--threads", type=click.IntRange(1), required=True)
-def job(chapter: str, threads: int) -> None:
-    """Run one chapter of the build in this folder."""
+def job(chapter: str, point: str | None, threads: int) -> None:
+    """Run one chapter, or one point of a sweep, of the build in this folder."""
     from .engine import run_job
+    from .grids import Grid
 
-    project, profile, overrides, build = _configuration()
+    project, config, build = _configuration()
     os.environ |= {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
     _speak_through(build / "progress.log")
-    (found,) = [job for job in project.plan(profile, overrides) if job.chapter.name == chapter]
-    _or_leave_word(build, lambda: run_job(project, found, profile, build))
+    jobs = project.plan(config["profile"], config["overrides"])
+    if point:
+        jobs = [job for job in Grid.from_dict(config["sweep"]).jobs(jobs) if Path(job.folder).name == point]
+    (found,) = [job for job in jobs if job.chapter.name == chapter]
+    _or_leave_word(build, lambda: run_job(project, found, config["profile"], build))
 
 
 @main.command(hidden=True)
@@ -261,20 +318,20 @@ def pages() -> None:
     """Build the pages of the build in this folder."""
     from .staging import build_pages
 
-    project, profile, overrides, build = _configuration()
+    project, config, build = _configuration()
     _speak_through(build / "progress.log")
     click.echo("[book] building the pages", err=True)
-    _or_leave_word(build, lambda: build_pages(project, profile, overrides, build))
+    _or_leave_word(build, lambda: build_pages(project, config["profile"], config["overrides"], build))
 
 
-def _configuration() -> tuple[Any, str, dict[str, Any], Path]:
+def _configuration() -> tuple[Any, dict[str, Any], Path]:
     from .chapters import Book
 
     path = Path.cwd() / "config.json"
     if not path.is_file():
         raise UsageError("This command belongs to the build: run `fingerprints book`.")
     config = json.loads(path.read_text(encoding="utf-8"))
-    return Book(config["root"]), config["profile"], config["overrides"], Path.cwd()
+    return Book(config["root"]), config, Path.cwd()
 
 
 def _speak_through(path: Path) -> None:

@@ -1,7 +1,7 @@
 """Running the book: one chapter with papermill, all of it with Snakemake, the pages with Jupyter Book.
 
 Everything of a profile lies in ``_build/<profile>/``: ``executed/`` notebooks, ``metrics/``, the artifacts,
-``timings/``, the ``staged/`` pages and the finished ``html/``.
+``timings/``, the ``staged/`` pages and the finished ``html/``. A point of a sweep has the like of it in a folder below.
 """
 
 import contextlib
@@ -23,6 +23,7 @@ import filelock
 
 from .chapters import Book, Chapter, Job
 from .errors import BookError, one_line
+from .grids import Grid
 from .provenance import code_hash, file_hash, recipe_hash, write_atomically, write_json
 from .timings import build_folder, expected_seconds, record_run
 
@@ -32,11 +33,11 @@ REMEMBERED = 5  # runs of a chapter that need not be repeated when a knob is tur
 # --- one chapter --------------------------------------------------------------------------------
 
 
-def run_chapter(book: Book, chapter: Chapter, profile: str, values: Mapping[str, Any], build: Path) -> None:
-    """Execute one chapter; leave the notebook, its metrics, artifacts and timing in `build`.
+def run_chapter(book: Book, job: Job, profile: str, build: Path) -> None:
+    """Execute one chapter; leave the notebook, its metrics, artifacts and timing in the job's folder in `build`.
 
-    The kernel works in ``book/`` with ``FINGERPRINTS_BUILD`` set. Progress and the cells' own progress bars go to
-    standard error.
+    The kernel works in ``book/`` with ``FINGERPRINTS_BUILD`` and ``FINGERPRINTS_POINT`` set. Progress and the
+    cells' own progress bars go to standard error.
 
     Raises:
         BookError: a cell failed; the notebook up to there is kept, and the message says where.
@@ -50,18 +51,21 @@ def run_chapter(book: Book, chapter: Chapter, profile: str, values: Mapping[str,
     from .papermill_engine import register_engine
 
     register_engine()
-    folder = build / "executed"
+    chapter, home = job.chapter, build / job.folder
+    label = ", ".join(filter(None, [chapter.name, job.label]))
+    told = f"Chapter {chapter.name!r}" + (f" at {job.label}" if job.label else "")
+    folder = home / "executed"
     folder.mkdir(parents=True, exist_ok=True)
     done, partial, source = (folder / f"{chapter.name}{end}.ipynb" for end in ("", ".partial", ".source"))
-    expected = expected_seconds(book, build, profile, chapter)
+    expected = expected_seconds(book, home, profile, chapter)
     start = time.perf_counter()
-    with environment(FINGERPRINTS_BUILD=str(build), PYTHONHASHSEED="0"):
+    with environment(FINGERPRINTS_BUILD=str(build), FINGERPRINTS_POINT=str(home), PYTHONHASHSEED="0"):
         try:
             nbformat.write(jupytext.reads(chapter.text, fmt="md:myst"), source)
             papermill.execute_notebook(
                 source,
                 partial,
-                parameters=dict(values),
+                parameters=job.values,
                 engine_name="fingerprints",
                 kernel_name="python3",
                 cwd=book.root / "book",
@@ -69,28 +73,28 @@ def run_chapter(book: Book, chapter: Chapter, profile: str, values: Mapping[str,
                 extra_arguments=["--log-level=40"],  # ipykernel's notice about frozen modules
                 stderr_file=sys.stderr,
                 # for our engine:
-                chapter=chapter.name,
+                chapter=label,
                 expected_seconds=expected,
             )
         except PapermillExecutionError as error:
             raise BookError(
-                f"Chapter {chapter.name!r}, cell {error.exec_count} ({_heading_of(chapter, error.source)}): "
+                f"{told}, cell {error.exec_count} ({_heading_of(chapter, error.source)}): "
                 f"{error.ename}: {one_line(error.evalue)} The notebook up to there: {partial}",
                 exit_status=2 if error.ename == "UsageError" else 1,
             ) from error
         except (DeadKernelError, CellTimeoutError) as error:
             raise BookError(
-                f"Chapter {chapter.name!r}: its kernel died, most likely for lack of memory. Close other programs, or "
+                f"{told}: its kernel died, most likely for lack of memory. Close other programs, or "
                 f"turn down its parameters. The notebook up to there: {partial}"
             ) from error
         finally:
             source.unlink(missing_ok=True)
-    if not (build / "metrics" / f"{chapter.name}.json").is_file():
-        raise BookError(f"Chapter {chapter.name!r} ended without `page.finish()`: add it as its last cell.")
+    if not (home / "metrics" / f"{chapter.name}.json").is_file():
+        raise BookError(f"{told} ended without `page.finish()`: add it as its last cell.")
     for artifact in chapter.makes:
-        if not (build / f"{artifact}.json").is_file():
+        if not (home / f"{artifact}.json").is_file():
             raise BookError(f"Chapter {chapter.name!r} says it makes {artifact!r}: add `page.make({artifact!r}, ...)`.")
-    record_run(build, chapter, partial, round(time.perf_counter() - start, 1))
+    record_run(home, chapter, partial, round(time.perf_counter() - start, 1))
     partial.replace(done)
 
 
@@ -104,21 +108,22 @@ def run_job(book: Book, job: Job, profile: str, build: Path) -> None:
         BookError: a cell failed.
     """
     inputs = {path: file_hash(build / path) for path in job.inputs}
-    memory = build / "memory" / job.chapter.name / recipe_hash({"job": job.fingerprint, "inputs": inputs})
+    memory = build / job.folder / "memory" / job.chapter.name
+    memory /= recipe_hash({"job": job.fingerprint, "inputs": inputs})
     if memory.is_dir():
-        print(f"[{job.chapter.name}] unchanged", file=sys.stderr)
-        for path in job.outputs.values():
-            write_atomically(build / path, (memory / path.replace("/", "-")).read_bytes())
+        print(f"[{', '.join(filter(None, [job.chapter.name, job.label]))}] unchanged", file=sys.stderr)
+        for name, path in job.outputs.items():
+            write_atomically(build / path, (memory / name).read_bytes())
         return
-    run_chapter(book, job.chapter, profile, job.values, build)
+    run_chapter(book, job, profile, build)
     older = sorted(memory.parent.glob("*/"), key=lambda path: path.stat().st_mtime)
     for forgotten in older[: max(0, len(older) - REMEMBERED + 1)]:
         shutil.rmtree(forgotten)
     partial = memory.with_suffix(".partial")
     shutil.rmtree(partial, ignore_errors=True)  # of a run that was killed here
     partial.mkdir(parents=True)
-    for path in job.outputs.values():
-        (partial / path.replace("/", "-")).write_bytes((build / path).read_bytes())
+    for name, path in job.outputs.items():
+        (partial / name).write_bytes((build / path).read_bytes())
     partial.rename(memory)
 
 
@@ -170,21 +175,49 @@ def build_book(
         BookError: a chapter or the pages failed, or another build is running.
     """
     plan = book.plan(profile, overrides)  # whatever is wrong with texts or parameters is refused before anything runs
+    wanted = [job for job in plan if job.chapter.name == chapter]
+    build = _run(book, profile, overrides, plan, wanted, cores, options)
+    return build / (f"executed/{chapter}.ipynb" if chapter else PAGES)
+
+
+def run_sweep(book: Book, profile: str, grid: Grid, cores: int, options: Sequence[str] = ()) -> list[Job]:
+    """Run a chapter at every point of a grid, and before it, once, the chapters that it needs; returns the points.
+
+    What is unchanged does not run again, also when a sweep was stopped or its grid has grown. Arguments and errors are
+    those of `build_book`.
+    """
+    plan = book.plan(profile)
+    points = grid.jobs(plan)
+    _run(book, profile, {}, plan, points, cores, options, grid)
+    return points
+
+
+def _run(
+    book: Book,
+    profile: str,
+    overrides: Mapping[str, Mapping[str, Any]],
+    plan: Sequence[Job],
+    wanted: Sequence[Job],
+    cores: int,
+    options: Sequence[str],
+    grid: Grid | None = None,
+) -> Path:
+    """Let Snakemake run the `wanted` jobs and what they need, or everything; returns the build folder."""
     build = build_folder(book, profile)
     build.mkdir(parents=True, exist_ok=True)
     try:
         # Of all profiles: they share the store.
         with filelock.FileLock(build.parent / ".lock", timeout=0):
             _forget_removed_chapters(book, build)
-            _forget_lost(plan, build)
+            _forget_lost([*plan, *(job for job in wanted if job.folder)], build)
             config = {"root": str(book.root), "profile": profile, "threads": cores}
             config["overrides"] = {name: dict(values) for name, values in overrides.items()}
+            config["sweep"] = grid.as_dict() if grid else None
             write_json(build / "config.json", config)
-            targets = _outputs_for(plan, chapter) if chapter else []
-            _run_snakemake(book, build, [*options, *targets], cores)
+            _run_snakemake(book, build, [*options, *_outputs_for(plan, wanted)], cores)
     except filelock.Timeout as error:
         raise BookError(f"Another build is running in {build.parent}: wait for it, or stop it.") from error
-    return build / (f"executed/{chapter}.ipynb" if chapter else PAGES)
+    return build
 
 
 def _run_snakemake(book: Book, build: Path, arguments: Sequence[str], cores: int) -> None:
@@ -216,16 +249,16 @@ def _forget_lost(plan: Sequence[Job], build: Path) -> None:
         record = build / job.outputs["metrics"]
         left = json.loads(record.read_text(encoding="utf-8"))["store"] if record.is_file() else []
         if not all((build.parent / "store" / name).exists() for name in left):
-            shutil.rmtree(build / "memory" / job.chapter.name, ignore_errors=True)
+            shutil.rmtree(build / job.folder / "memory" / job.chapter.name, ignore_errors=True)
             for path in job.outputs.values():
                 (build / path).unlink(missing_ok=True)
 
 
-def _outputs_for(plan: Sequence[Job], chapter: str) -> list[str]:
-    """Everything that a chapter makes and needs: Snakemake would not miss an input of something that is there."""
-    wanted: set[str] = set()
+def _outputs_for(plan: Sequence[Job], jobs: Sequence[Job]) -> list[str]:
+    """Everything that jobs make and need: Snakemake would not miss an input of something that is there."""
+    wanted = {path for job in jobs for path in [*job.outputs.values(), *job.inputs]}
     for job in reversed(plan):
-        if job.chapter.name == chapter or wanted & set(job.outputs.values()):
+        if wanted & set(job.outputs.values()):
             wanted |= {*job.outputs.values(), *job.inputs}
     return sorted(wanted)
 
@@ -260,14 +293,18 @@ def _relay(path: Path) -> Iterator[None]:
         thread.join()
 
 
-def snakemake_plan(config: Mapping[str, Any]) -> tuple[list[Job], str]:
-    """What the Snakefile needs: the jobs, and a hash of all that the pages depend on besides the jobs' outputs."""
+def snakemake_plan(config: Mapping[str, Any]) -> tuple[list[Job], list[Job], str]:
+    """What the Snakefile needs: the chapters' jobs, those of a sweep's points, and a hash of what the pages depend on.
+
+    The last is of all but the jobs' outputs.
+    """
     book = Book(config["root"])
     jobs = book.plan(config["profile"], config["overrides"])
+    points = Grid.from_dict(config["sweep"]).jobs(jobs) if config["sweep"] else []
     texts = [book.root / "_config.yml", *sorted(path for path in (book.root / "book").rglob("*") if path.is_file())]
     texts = [path for path in texts if path.suffix not in (".pyc", ".ipynb")]
     texts += [path for path in [book.root / "data" / "timings.json"] if path.is_file()]
     files = {str(path.relative_to(book.root)): file_hash(path) for path in texts}
     code = code_hash(["fingerprintlib.staging", "fingerprintlib.offline"])
     versions = {name: metadata.version(name) for name in ("sphinx", "jupyter-book", "sphinx-book-theme")}
-    return jobs, recipe_hash({"files": files, "code": code, "versions": versions})
+    return jobs, points, recipe_hash({"files": files, "code": code, "versions": versions})

@@ -2,10 +2,12 @@
 
 The runner says through the environment where the build lies (``FINGERPRINTS_BUILD``). Without it, in JupyterLab, a
 chapter opens what ``make book`` built at the profile ``quick`` and writes to ``_build/lab``: playing breaks no page.
+A point of a sweep opens what lies in the build and leaves what it makes in its own folder (``FINGERPRINTS_POINT``).
 """
 
 import ast
 import inspect
+import io
 import json
 import math
 import os
@@ -27,6 +29,12 @@ class Plot(NamedTuple):
     figure: Any
     alt: str
 
+    def png(self) -> bytes:
+        """The figure as a PNG file."""
+        buffer = io.BytesIO()
+        self.figure.savefig(buffer, format="png")
+        return buffer.getvalue()
+
 
 class Page:
     """One chapter while it runs."""
@@ -40,6 +48,7 @@ class Page:
         self.root = Path(root) if root else _find_root()
         build = os.environ.get("FINGERPRINTS_BUILD")
         self.build = Path(build) if build else self.root / "_build" / "lab"
+        self._made = Path(os.environ.get("FINGERPRINTS_POINT") or self.build)
         self._fallback = None if build else self.root / "_build" / "quick"
         self._metrics: dict[str, Any] = {}
         self._claims: list[dict[str, Any]] = []
@@ -75,7 +84,7 @@ class Page:
         self._artifacts[artifact] = recipe_hash(value)
         within = [Path(file) for file in files if self.store in Path(file).parents]
         self._files |= {str(file.relative_to(self.store)) for file in within}
-        write_json(self.build / f"{artifact}.json", value)
+        write_json(self._made / f"{artifact}.json", value)
 
     def metrics_of_all(self) -> list[dict[str, Any]]:
         """The metrics of every chapter that has run, by name of file."""
@@ -108,15 +117,11 @@ class Page:
 
     def show(self, plot: Plot, place: str | None = None) -> None:
         """Display a figure with its alternative text; one shown at the same `place` before is replaced."""
-        import io
-
         from IPython.display import Image, display
 
-        buffer = io.BytesIO()
-        plot.figure.savefig(buffer, format="png")
         where = {"display_id": place, "update": place in self._places} if place else {}
         self._places.add(place)
-        display(Image(buffer.getvalue()), metadata={"alt": plot.alt}, **where)
+        display(Image(plot.png()), metadata={"alt": plot.alt}, **where)
 
     def code(self, function: Callable[..., Any]) -> None:
         """Display a function as the library has it, without docstring, types and what is said to a type checker."""
@@ -144,7 +149,7 @@ class Page:
             "store": sorted(self._files),
             "device": _device(),
         }
-        write_json(self.build / "metrics" / f"{self.name}.json", record)
+        write_json(self._made / "metrics" / f"{self.name}.json", record)
 
     def _find(self, relative: str) -> Path | None:
         """The file in the build; in the lab, in its own folder or in that of `quick`, whichever was made last."""

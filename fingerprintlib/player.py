@@ -3,9 +3,7 @@
 `player` is a piece of HTML that works from a folder, without a network. `pick` is its live relative for JupyterLab.
 """
 
-import base64
 import html
-import json
 import os
 from collections.abc import Callable, Sequence
 from string import Template
@@ -15,12 +13,12 @@ import numpy as np
 
 from .errors import UsageError
 from .images import Pixels, encode_png, grid
-from .provenance import content_hash
+from .widgets import FRAME, data_url, script_data, widget_id
 
 PAGE = Template("""\
-<div class="fp-player" id="$id" role="group" aria-label="$title">
+<div class="fp-widget fp-player" id="$id" role="group" aria-label="$title">
 <style>
-.fp-player { border: 1px solid #8888; border-radius: 4px; padding: .8rem; max-width: 44rem; }
+$frame
 .fp-player .fp-stage { display: flex; flex-wrap: wrap; gap: 1rem; align-items: center; }
 .fp-player img { width: 18rem; max-width: 100%; image-rendering: pixelated; }
 .fp-player table { border-collapse: collapse; font-size: .9rem; flex: 1 1 16rem; margin: 0; }
@@ -55,7 +53,7 @@ PAGE = Template("""\
   }
   function show() {
     const frame = data.frames[place];
-    picture.src = "data:image/png;base64," + frame.image;
+    picture.src = frame.image;
     picture.alt = frame.alt;
     find(".fp-verdict").textContent = frame.verdict;
     find(".fp-place").textContent = (place + 1) + " of " + data.frames.length;
@@ -124,12 +122,13 @@ def player(
         _frame(*row, names) for row in zip(images, fingerprints, np.asarray(responses, float), labels, strict=True)
     ]
     data = {"names": list(names), "frames": frames, "milliseconds": round(1000 * seconds)}
-    text = json.dumps(data).replace("</", "<\\/")  # no text may end the script
+    text = script_data(data)
     return PAGE.substitute(
-        id=f"fp-player-{content_hash(text.encode())[:8]}",
+        id=widget_id("player", text),
+        frame=FRAME,
         title="Images, their fingerprints and the sources' responses",
         alt=html.escape(frames[0]["alt"]),
-        image=f"data:image/png;base64,{frames[0]['image']}",
+        image=frames[0]["image"],
         measure=html.escape(measure),
         verdict=html.escape(frames[0]["verdict"]),
         data=text,
@@ -148,7 +147,7 @@ def _frame(
     )
     told = ", ".join(f"{name} {text}" for name, text in zip(names, texts, strict=True))
     return {
-        "image": base64.b64encode(encode_png(grid(np.stack([image, fingerprint]), 2))).decode(),
+        "image": data_url(encode_png(grid(np.stack([image, fingerprint]), 2))),
         "alt": f"Left an image of {names[source]}, right its fingerprint. Responses: {told}.",
         "verdict": verdict,
         "responses": [float(f"{response:.4g}") for response in responses],

@@ -14,8 +14,9 @@ import jupytext
 import nbformat
 
 from . import __version__
-from .chapters import PARAMETER_LINE, Book, Chapter
+from .chapters import Book, Chapter
 from .errors import BookError, FingerprintsError, one_line
+from .parameters import PARAMETER_LINE
 from .provenance import write_atomically
 from .timings import cost, timings, timings_page
 

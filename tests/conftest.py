@@ -1,5 +1,6 @@
 """What several folders of tests share: copies of the project, and the book built once at the profile `smoke`."""
 
+import io
 import os
 import shutil
 import signal
@@ -9,6 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from PIL import Image
+
+from fingerprintlib.grids import Grid
+from fingerprintlib.sweeps import Estimate, Picture, Point, Sweep, publish
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -56,10 +61,36 @@ def copy_project(root: Path) -> Project:
     return Project(root)
 
 
+def example_sweep() -> Sweep:
+    """What a sweep of two parameters might have found, with a picture of each point; nothing of it was measured."""
+    grid = Grid("attribution", {"steps": [100, 200, 400], "colours": ["grey", "all"]})
+    points = []
+    for number, values in enumerate(grid.points):
+        value = 0.3 + number / 10
+        buffer = io.BytesIO()
+        Image.new("RGB", (40, 30), (40 * number, 90, 120)).save(buffer, format="PNG")
+        estimates = {"metric.runs": Estimate(1), "claim.existence": Estimate(value, value - 0.05, value + 0.04)}
+        points.append(Point(values, estimates, Picture(buffer.getvalue(), f"A square, number {number}.")))
+    names = ("profile", "version", "date", "code", "zoo", "machine", "device")
+    return Sweep(
+        "attribution",
+        "An example",
+        {name: list(values) for name, values in grid.values.items()},
+        {"steps": "training steps", "colours": "colour conditions"},
+        {"seed": 0},
+        points,
+        {"claim.existence": "%"},
+        ["claim.existence"],
+        dict.fromkeys(names, "example") | {"cores": 2},
+        "example",
+    )
+
+
 @pytest.fixture(scope="session")
 def smoke_book(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """The real book, built in a copy. Tests that change the copy come last (see tests/book/test_book.py)."""
     project = copy_project(tmp_path_factory.mktemp("book"))
+    publish(example_sweep(), "example", project.root)  # so that the gallery has something to show
     result = project.fingerprints("book", "--profile", "smoke")
     assert result.returncode == 0, result.stderr
     project.output = result.stdout + result.stderr

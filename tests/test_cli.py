@@ -59,14 +59,14 @@ def test_help_answers_at_once():
         result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
         seconds.append(time.perf_counter() - start)
         assert result.returncode == 0
-    assert {"book", "run", "chapters", "doctor", "timings", "zoo"} <= set(result.stdout.split())
+    assert {"book", "run", "sweep", "chapters", "doctor", "timings", "zoo"} <= set(result.stdout.split())
     modules = {name.split(".")[0] for name in result.stderr.split()}
     assert "click" in modules
     assert not modules & {"torch", "numpy", "matplotlib", "papermill", "nbformat", "scipy", "yaml", "PIL", "skimage"}
     assert min(seconds) < 0.5
 
 
-@pytest.mark.parametrize("command", ["book", "run", "chapters", "doctor", "timings"])
+@pytest.mark.parametrize("command", ["book", "run", "sweep", "chapters", "doctor", "timings"])
 def test_every_command_explains_itself(command):
     result = run(command, "--help")
     assert result.exit_code == 0

@@ -65,7 +65,7 @@ def test_frames_hold_the_pixels_and_the_verdicts(data):
     assert data["names"] == list(NAMES)
     assert data["milliseconds"] == 2000
     for frame, image, mark, responses in zip(data["frames"], IMAGES, MARKS, RESPONSES, strict=True):
-        shown = decode(base64.b64decode(frame["image"]))
+        shown = decode(base64.b64decode(frame["image"].partition(",")[2]))
         np.testing.assert_array_equal(shown[:, :16], image)
         np.testing.assert_array_equal(shown[:, -16:], mark)
         assert frame["responses"] == responses.tolist()

@@ -159,6 +159,45 @@ CASES = {
         ({"learned": {50: 1.0, 100: 0.51, 400: 0.12}, "generic": {50: 2.0, 100: 1.9, 400: 1.8}}, "distance"),
         ["from 50 to 400 images", "learned from 1 to 0.12"],
     ),
+    "against_parameter": (
+        plots.against_parameter,
+        (
+            "steps",
+            [100, 400, 10000],
+            {
+                "claim existence, %": {
+                    "colours = grey": [(40.0, 30.0, 50.0), (60.25, 50.0, 70.0), None],
+                    "colours = all": [(50.0, 45.0, 55.0), (70.0, 65.0, 75.0), (90.0, 88.0, 92.0)],
+                },
+                "ratio": dict.fromkeys(["colours = grey", "colours = all"], [(1.5, None, None)] * 3),
+            },
+        ),
+        ["60.25 (50 to 70) at 400, nothing at 10000", "ratio (colours = all): 1.5 at 100", "against steps"],
+    ),
+    "against_parameter, words, marked": (
+        plots.against_parameter,
+        (
+            "generic",
+            ["random network", "filter bank", "inception"],
+            {"fd": {"": [(1.0, 0.5, 2.0), (3.0, None, None), None]}},
+            ("", 0),
+        ),
+        ["marked is fd: 1 (0.5 to 2) at random network."],
+    ),
+    "against_parameter, one point": (
+        plots.against_parameter,
+        ("seed", [0], {f"m{n}": {"": [(0.0, None, None)]} for n in range(3)}, ("", 0)),
+        ["m2: 0 at 0"],
+    ),
+    "against_parameter, many": (
+        plots.against_parameter,
+        (
+            "width",
+            [round(0.05 * n, 2) for n in range(1, 20)],
+            {"m": {f"runs = {k}": [(k + n / 20, k + n / 30, k + n / 10) for n in range(1, 20)] for k in range(9)}},
+        ),
+        ["m (runs = 8): 8.05 (8.033 to 8.1) at 0.05, 8.95 (8.633 to 9.9) at 0.95"],
+    ),
     "patterns": (
         plots.patterns,
         ({name: RANDOM.normal(size=(32, 32, 3)) + WAVE for name in NAMES},),

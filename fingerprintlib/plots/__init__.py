@@ -18,11 +18,13 @@ from .results import (
 )
 from .spectra import choices, patterns, radial_spectra
 from .style import PALETTE
+from .sweeps import against_parameter
 
 __all__ = [
     "PALETTE",
     "accuracies",
     "against_number",
+    "against_parameter",
     "architecture",
     "choices",
     "confusions",

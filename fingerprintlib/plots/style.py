@@ -68,9 +68,9 @@ def new_axes(figure: Figure, rows: int = 1, columns: int = 1, **options: Any) ->
     return figure.subplots(rows, columns, squeeze=False, **options)
 
 
-def legend_below(figure: Figure, handles: Sequence[Any], labels: Sequence[str]) -> None:
-    """One legend for all axes, in a row below them."""
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
+def legend_below(figure: Figure, handles: Sequence[Any], labels: Sequence[str], columns: int | None = None) -> None:
+    """One legend for all axes below them, in one row unless it has fewer `columns`."""
+    figure.legend(handles, labels, loc="outside lower center", ncols=min(columns or len(labels), len(labels)))
 
 
 def picture(axes: Any, image: Pixels, title: str = "") -> None:

@@ -71,6 +71,39 @@ def test_chapters_keep_their_contract(visit):
         assert page.locator("div.solution").count() == page.locator("div.admonition.exercise").count()
 
 
+def test_the_keyboard_turns_the_knobs_of_the_gallery(visit):
+    page, troubles = visit("gallery")
+    steps, colours = page.get_by_label("training steps"), page.get_by_label("colour conditions")
+    assert (steps.get_attribute("type"), colours.get_attribute("type")) == ("range", "range")
+    curve, picture, words = page.locator("img.fp-curve"), page.locator("img.fp-picture"), page.locator(".fp-words")
+
+    def state():
+        return [image.get_attribute(name) for image in (curve, picture) for name in ("src", "alt")]
+
+    first = state()
+    assert steps.get_attribute("aria-valuetext") == "steps = 100"
+    steps.focus()
+    page.keyboard.press("ArrowRight")
+    second = state()
+    assert all(one != other for one, other in zip(first, second, strict=True))
+    assert steps.get_attribute("aria-valuetext") == "steps = 200"
+    assert words.inner_text() == "At steps = 200, colours = grey. claim existence, %: 50 (45 to 54)."
+    assert "50 (45 to 54) at 200" in second[1]
+    page.keyboard.press("Tab")  # to the next slider
+    page.keyboard.press("End")
+    assert colours.get_attribute("aria-valuetext") == "colours = all"
+    assert "60 (55 to 64) at 200" in curve.get_attribute("alt")
+    assert "A square, number 3." in picture.get_attribute("alt")
+    assert page.locator(".fp-here").inner_text().split() == ["200", "all", "60", "(55", "to", "64)"]
+    page.keyboard.press("Home")
+    assert state() == second
+    assert all(image.evaluate("i => i.complete && i.naturalWidth > 0") for image in (curve, picture))
+    page.emulate_media(media="print")
+    assert curve.is_visible()
+    assert not steps.is_visible()
+    assert troubles == []
+
+
 def test_formulas_are_drawn(visit):
     page, _ = visit("02-zoo")
     page.wait_for_selector("mjx-container svg", timeout=15000)
