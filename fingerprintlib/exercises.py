@@ -192,3 +192,15 @@ def majority(answer: Any, share: float, patches: int) -> None:
     votes = range(patches // 2 + 1, patches + 1)
     expected = sum(math.comb(patches, right) * share**right * (1 - share) ** (patches - right) for right in votes)
     _judge("Majority", answer, expected, "Add up the binomial probabilities of more than half.")
+
+
+def luminance_term(answer: Any, first: float, second: float) -> None:
+    """Chapter 9: the structural similarity of two even images."""
+    constant = (0.01 * 255) ** 2
+    expected = (2 * first * second + constant) / (first**2 + second**2 + constant)
+    _judge("Luminance", answer, expected, "There is no contrast, so only the means count.", tolerance=1e-3)
+
+
+def chance_of_all(answer: Any, share: float, images: int) -> None:
+    """Chapter 9: how likely all of some images are right when each is with a given probability."""
+    _judge("All right", answer, share**images, "Each of them has to be right.")

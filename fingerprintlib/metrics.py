@@ -1,5 +1,6 @@
 """How good an attribution is: accuracy with its interval, per class too, and what was taken for what."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
@@ -226,6 +227,17 @@ def frechet_distance(some: np.ndarray, others: np.ndarray) -> float:
     """
     first, second = _moments(some, others)
     return _frechet(first, second, _root(first[1]))
+
+
+def independent_difference(one: Report, other: Report) -> tuple[float, Interval]:
+    """The difference of two accuracies on different images, with Newcombe's 95 % interval (1998, method 10).
+
+    Built from the two Wilson intervals. For the same images see `paired_difference`.
+    """
+    p, (low_p, high_p) = one.accuracy, one.interval
+    q, (low_q, high_q) = other.accuracy, other.interval
+    below, above = math.hypot(p - low_p, high_q - q), math.hypot(high_p - p, q - low_q)
+    return p - q, (p - q - below, p - q + above)
 
 
 def mean_interval(values: np.ndarray, seed: int = 0) -> tuple[float, Interval]:

@@ -14,6 +14,7 @@ from fingerprintlib.metrics import (
     cosines,
     frechet_distance,
     frechet_ratio,
+    independent_difference,
     kernel_distance,
     mean_distance,
     mean_interval,
@@ -354,3 +355,10 @@ def test_the_interval_of_a_mean_is_near_the_normal_one():
     assert mean_interval(np.ones(5)) == (1.0, (1.0, 1.0))
     with pytest.raises(UsageError, match="at least 2"):
         mean_interval(np.ones(1))
+
+
+def test_the_difference_of_independent_accuracies_is_newcombes():
+    """His example: 56 of 70 against 48 of 80 (Newcombe 1998, table II, a, method 10)."""
+    reports = [Report(("a", "b"), ((right, total - right), (0, 0))) for right, total in ((56, 70), (48, 80))]
+    difference, interval = independent_difference(*reports)
+    np.testing.assert_allclose([difference, *interval], [0.2, 0.0524, 0.3339], atol=5e-5)

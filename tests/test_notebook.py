@@ -285,6 +285,8 @@ EXERCISES = [
     (exercises.receptive_field, {"layers": ["conv"]}, 3, [1, 2]),
     (exercises.majority, {"share": 0.6, "patches": 5}, 0.68256, [0.6, 0.9]),
     (exercises.majority, {"share": 0.5, "patches": 3}, 0.5, [0.75]),
+    (exercises.luminance_term, {"first": 100, "second": 120}, 0.98361, [0.9, 1]),
+    (exercises.chance_of_all, {"share": 0.9, "images": 20}, 0.12158, [0.9, 0.5]),
 ]
 IDS = [f"{number}-{exercise[0].__name__}" for number, exercise in enumerate(EXERCISES)]
 

@@ -221,6 +221,11 @@ CASES = {
         ),
         ["kNN, grey: 55 % at 3", "as they are: 30 % at 1", "log-DCT, grey: 95 % at 1000", "Chance: 20 %"],
     ),
+    "distributions": (
+        plots.distributions,
+        ({name: np.arange(9) / 10 + k for k, name in enumerate(NAMES)}, "distance"),
+        ["real 0.400", "mmdgan 4.400"],
+    ),
     "supports": (
         plots.supports,
         (pixels(32, 32), {f"net {n}": np.tri(32, 32, -n, dtype=bool) for n in range(7)}),

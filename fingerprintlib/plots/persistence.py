@@ -18,15 +18,17 @@ def persistence(
     what: str,
     chance: float,
     falling: bool = False,
+    log: bool = True,
 ) -> Plot:
     """Accuracy with intervals against a size, and the paper's figures beside it.
 
     Args:
         curves: panel to line to curve.
         paper: panel to line to what the paper reports, in per cent.
-        what: the size, for the axis, which is logarithmic.
+        what: the size, for the axis.
         chance: accuracy of guessing, in [0, 1].
         falling: the largest size at the left.
+        log: whether the axis is logarithmic.
     """
     figure = new_figure(3.0)
     axes = new_axes(figure, 1, len(curves), sharex=True, sharey=True)[0]
@@ -45,10 +47,12 @@ def persistence(
             told = ", ".join(f"{accuracy:.1f} at {x}" for x, accuracy in zip(curve, values[:, 0], strict=True))
             words.append(f"{panel}, {name}: {told}")
         ax.axhline(100 * chance, color="0.45", lw=1, ls=":")
-        ax.set(xscale="log", xlabel=what, title=panel, ylim=(0, 104))
+        ax.set(xscale="log" if log else "linear", xlabel=what, title=panel, ylim=(0, 104))
     shown = [points for panel, lines in curves.items() for points in (*lines.values(), *paper.get(panel, {}).values())]
     ticks = sorted({x for points in shown for x in points})
-    near = [n > 0 and tick < 1.25 * ticks[n - 1] for n, tick in enumerate(ticks)]  # its label would touch the last one
+    near = [
+        log and n > 0 and tick < 1.25 * ticks[n - 1] for n, tick in enumerate(ticks)
+    ]  # its label would touch the last one
     axes[0].set_xticks(ticks, ["" if n else str(tick) for tick, n in zip(ticks, near, strict=True)])
     axes[0].set_xticks([], minor=True)
     if falling:

@@ -203,6 +203,27 @@ def histograms(images: Mapping[str, Mapping[str, Pixels]]) -> Plot:
 
 
 @styled
+def distributions(values: Mapping[str, NDArray[np.floating]], what: str) -> Plot:
+    """What part of each source's images has at most a value.
+
+    Args:
+        values: source to one number an image, ``[N]``.
+        what: the quantity, for the axis.
+    """
+    figure = new_figure(2.5)
+    ax = new_axes(figure)[0, 0]
+    for k, (name, some) in enumerate(values.items()):
+        ordered, parts = np.sort(some), 100 * np.arange(1, len(some) + 1) / len(some)
+        style = {"color": colour_of(k + 1), "ls": ("-", "--", "-.", ":")[k % 4], "lw": 1.4}
+        ax.plot(ordered, parts, drawstyle="steps-post", label=name, **style)
+    ax.axhline(10, color="0.6", lw=0.8, ls=":")
+    ax.set(xlabel=what, ylabel="images at most so far, %", ylim=(0, 101))
+    legend_below(figure, *ax.get_legend_handles_labels())
+    words = ", ".join(f"{name} {np.median(some):.3f}" for name, some in values.items())
+    return Plot(figure, f"Distribution of {what} by source. Medians: {words}.")
+
+
+@styled
 def ledger(entries: Sequence[Entry]) -> Plot:
     """The figures of measured claims that are per cents: ours with its interval, and the paper's."""
     rows = [(entry, entry.measurement) for entry in entries if entry.measurement and entry.measurement.unit == "%"]
