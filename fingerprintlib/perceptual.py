@@ -138,6 +138,20 @@ def nearest_real(images: Pixels, reals: Pixels, distance: str = "ms-ssim") -> tu
     return NEAREST[distance](images, reals)
 
 
+def rank_within(values: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """The part of its group that is smaller than each value, ties in order: float64 ``[N]`` in [0, 1).
+
+    Args:
+        values: numbers ``[N]``.
+        groups: int ``[N]``.
+    """
+    ranks = np.empty(len(values))
+    for group in np.unique(groups):
+        mine = np.flatnonzero(groups == group)
+        ranks[mine[np.argsort(values[mine], kind="stable")]] = np.arange(len(mine)) / len(mine)
+    return ranks
+
+
 Scale = tuple[Tensor, ...]  # images, window means, window variances: [N, 1, h, w]
 
 

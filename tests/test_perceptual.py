@@ -4,7 +4,7 @@ from scipy.ndimage import gaussian_filter
 from skimage.metrics import structural_similarity
 
 from fingerprintlib.errors import UsageError
-from fingerprintlib.perceptual import WEIGHTS, ms_ssim, nearest_by_ms_ssim, nearest_real, scale_count
+from fingerprintlib.perceptual import WEIGHTS, ms_ssim, nearest_by_ms_ssim, nearest_real, rank_within, scale_count
 
 
 def images(count, side, seed=0):
@@ -82,3 +82,11 @@ def test_what_does_not_fit_is_refused():
         nearest_by_ms_ssim(images(2, 16), images(2, 32))
     with pytest.raises(UsageError, match=r"Unknown distance 'ssim'.*ms-ssim"):
         nearest_real(images(2, 16), images(2, 16), "ssim")
+
+
+def test_ranks_are_those_of_the_group():
+    ranks = rank_within(np.array([5.0, 1, 7, 3, 2, 1]), np.array([0, 0, 1, 0, 0, 1]))
+    np.testing.assert_allclose(ranks, [0.75, 0, 0.5, 0.5, 0.25, 0])
+    values = np.random.default_rng(0).random(40)
+    assert (rank_within(values, np.zeros(40, int)) < 0.1).sum() == 4
+    assert rank_within(np.ones(3), np.zeros(3, int)).tolist() == [0, 1 / 3, 2 / 3]
