@@ -16,14 +16,17 @@ from .results import (
 )
 from .spectra import choices, patterns, radial_spectra
 from .style import PALETTE
+from .uniqueness import accuracy_by_number, dendrograms, roc_curves
 
 __all__ = [
     "PALETTE",
     "accuracies",
+    "accuracy_by_number",
     "against_number",
     "architecture",
     "choices",
     "confusions",
+    "dendrograms",
     "distances",
     "embedding",
     "fingerprint_spectra",
@@ -38,6 +41,7 @@ __all__ = [
     "radial_spectra",
     "residuals",
     "responses",
+    "roc_curves",
     "scales",
     "sheet",
     "tile_map",
