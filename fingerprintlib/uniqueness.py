@@ -108,7 +108,7 @@ class Siblings:
 
     @classmethod
     def of(cls, generators: Sequence[Generator], gan: str, count: int) -> "Siblings":
-        """Find the siblings of the first complete generator of an architecture, by the training cards.
+        """Find the siblings of a generator by the training cards: of the one that most others lack one image of.
 
         Args:
             generators: in any order.
@@ -122,7 +122,7 @@ class Siblings:
         whole = [g for g, r in zip(generators, recipes, strict=True) if r["gan"] == gan and r["without"] is None]
         if not whole:
             raise unknown("architecture", gan, sorted({recipe["gan"] for recipe in recipes}))
-        first = whole[0]
+        first = max(whole, key=lambda one: sum(difference(one.card, g.card) == "one image" for g in generators))
         kinds = [difference(first.card, generator.card) for generator in generators]
         found = list(zip(kinds, generators, strict=True))
         seeds = [g for kind, g in found if kind == "seed" and g.card["recipe"]["without"] is None]

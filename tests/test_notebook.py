@@ -275,6 +275,15 @@ EXERCISES = [
     (exercises.wiener_noise, {"coefficient": -8, "means": [16, 40], "sigma": 5}, -8, [-5, 8]),
     (exercises.peaks, {"period": 4}, 15, [16, 9, 3]),
     (exercises.mixture, {"recalls": (0.9, 0.5), "shares": (0.8, 0.2)}, 0.82, [0.7, 82, 0.58]),
+    (exercises.not_yet_due, {"crops": 20000, "images": 20000}, 0.99995**20000, [1 - 0.99995**20000, 0.5, 1]),
+    (exercises.not_yet_due, {"crops": 2, "images": 3}, 1 / 8, [3 / 8, 7 / 8, 0]),
+    (exercises.equally_unlike, {"sources": 8}, -1 / 7, [1 / 7, -1 / 8, 0, -1]),
+    (
+        exercises.equal_errors,
+        {"genuine": (5, 4, 3, 1), "impostors": (3.5, 2, 0, -1)},
+        0.25,
+        [0.5, 0, 25],
+    ),
     (exercises.at_least_one, {"tests": 20, "confidence": 0.95}, 0.641514, [1, 0.05, 0.358486]),
 ]
 IDS = [f"{number}-{exercise[0].__name__}" for number, exercise in enumerate(EXERCISES)]

@@ -81,7 +81,7 @@ def roc_curves(
     ax = new_axes(figure)[0, 0]
     for k, (name, (impostors, accepted)) in enumerate(curves.items()):
         label = f"{name}: {100 * rates[name]:.1f} %"
-        ax.plot(100 * impostors, 100 * accepted, color=colour_of(k), lw=1.3)
+        ax.plot(100 * impostors, 100 * accepted, color=colour_of(k), lw=1.3, ls=("-", "--", "-.", ":")[k % 4])
         ax.plot(100 * rates[name], 100 * (1 - rates[name]), marker_of(k), color=colour_of(k), ms=6, label=label)
     ax.plot([0, 100], [0, 100], color="0.45", lw=1, ls=":")
     ax.plot([0, 100], [100, 0], color="0.75", lw=0.8)
