@@ -204,3 +204,29 @@ def luminance_term(answer: Any, first: float, second: float) -> None:
 def chance_of_all(answer: Any, share: float, images: int) -> None:
     """Chapter 9: how likely all of some images are right when each is with a given probability."""
     _judge("All right", answer, share**images, "Each of them has to be right.")
+
+
+def not_yet_due(answer: Any, crops: int, images: int) -> None:
+    """Chapter 6: how likely it is that one crop was not among so many that were drawn at random."""
+    still = 1.0
+    for _ in range(images):
+        still *= (crops - 1) / crops
+    _judge("Not yet due", answer, still, "How likely is it to be missed in one draw, and then in all of them?")
+
+
+def equally_unlike(answer: Any, sources: int) -> None:
+    """Chapter 6: the cosine between vectors that all have the same cosine with one another, and sum to zero."""
+    corners = np.eye(sources) - 1 / sources
+    expected = corners[0] @ corners[1] / (corners[0] @ corners[0])
+    _judge("Equally unlike", answer, expected, "Multiply the sum, which is zero, by one of the vectors.")
+
+
+def equal_errors(answer: Any, genuine: Any, impostors: Any) -> None:
+    """Chapter 6: the equal error rate of a few scores, at a threshold where both errors are just as frequent."""
+    for threshold in sorted([*genuine, *impostors]):
+        rejected = sum(score < threshold for score in genuine) / len(genuine)
+        accepted = sum(score >= threshold for score in impostors) / len(impostors)
+        if rejected >= accepted:
+            break
+    expected = (rejected + accepted) / 2
+    _judge("Equal errors", answer, expected, "Put the threshold between two scores, count both errors, then move it.")

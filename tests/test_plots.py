@@ -267,6 +267,41 @@ CASES = {
         ["progan from -", "mmdgan from"],
     ),
     "spectral_excess, one, none": (plots.spectral_excess, ({"progan": np.zeros((16, 16))}, (2,)), ["from 0.0 to 0.0"]),
+    "dendrograms": (
+        plots.dendrograms,
+        (
+            {
+                "models": np.array([[0, 1, 4], [1, 0, 3], [4, 3, 0.0]]),
+                "images": np.array([[9, 5, 5], [5, 9, 2], [5, 2, 9.0]]),
+            },
+            ("real", "progan", "progan-without17710"),
+            ("1 - cosine", "distance"),
+        ),
+        [
+            "models: nearest are real and progan at 1; all are one at 3.5",
+            "progan and progan-without17710 at 2; all are one at 5",
+        ],
+    ),
+    "dendrograms, two alike": (plots.dendrograms, ({"a": np.zeros((2, 2))}, NAMES[:2], ["distance"]), ["progan at 0"]),
+    "dendrograms, many": (
+        plots.dendrograms,
+        ({"a": 1 - np.eye(20), "b": 1 - np.eye(20)}, [f"a long name {n}" for n in range(20)], ["x", "y"]),
+        ["a long name 19", "all are one at 1"],
+    ),
+    "accuracy_by_number": (
+        plots.accuracy_by_number,
+        ({"grey": {2: (0.9, 0.8, 1.0), 3: (0.85, 0.8, 0.9), 4: (0.7, 0.7, 0.7)}, "seeds": {2: (0.5, 0.5, 0.5)}},),
+        ["grey: 2: 90.0 %, 3: 85.0 %, 4: 70.0 %", "seeds: 2: 50.0 %"],
+    ),
+    "accuracy_by_number, one point": (plots.accuracy_by_number, ({"grey": {2: (0.5, 0.5, 0.5)}},), ["2: 50.0 %"]),
+    "roc_curves": (
+        plots.roc_curves,
+        (
+            {f"progan-seed{n}": (np.array([0, 0.2, 1]), np.array([0, 0.8, 1])) for n in range(7)},
+            {f"progan-seed{n}": 0.2 for n in range(7)},
+        ),
+        ["progan-seed0 20.0 %", "progan-seed6 20.0 %", "guessing is 50 %"],
+    ),
     "ledger": (plots.ledger, (CLAIMS,), ["existence", "91.2 %", "99.43 %", "holds", "unique-seed", "41.5 %", "fails"]),
     "ledger, nothing measured": (plots.ledger, ([],), ["No claim was measured"]),
 }
@@ -337,6 +372,30 @@ def test_the_ledger_marks_the_papers_figure_only_where_there_is_one():
     ax = plots.ledger(CLAIMS).figure.axes[0]
     diamonds = [line for line in ax.lines if line.get_marker() == "D" and len(line.get_xdata())]
     assert [(float(line.get_xdata()[0]), float(line.get_ydata()[0])) for line in diamonds] == [(99.43, 0.0)]
+
+
+def test_trees_join_where_sources_are_that_far_apart():
+    apart = np.array([[0, 1, 4], [1, 0, 3], [4, 3, 0.0]])
+    ax = plots.dendrograms({"a": apart}, ("x", "y", "z"), ["distance"]).figure.axes[0]
+    joints = {max(point[0] for path in ax.collections[0].get_paths() for point in path.vertices)}
+    assert joints == {3.5}  # z joins x and y at the mean of 4 and 3
+    assert {label.get_text() for label in ax.get_yticklabels()} == {"x", "y", "z"}
+
+
+def test_an_equal_error_rate_stands_on_its_curve():
+    curve = np.array([0, 0.1, 0.25, 1]), np.array([0, 0.6, 0.75, 1])
+    ax = plots.roc_curves({"a": curve}, {"a": 0.25}).figure.axes[0]
+    (marker,) = [line for line in ax.lines if line.get_marker() in style.MARKERS]
+    assert (float(marker.get_xdata()[0]), float(marker.get_ydata()[0])) == (25, 75)
+    np.testing.assert_allclose(ax.lines[0].get_xydata()[2], (25, 75))
+
+
+def test_a_matrix_of_many_sources_gets_room_when_it_is_alone():
+    heights = [
+        plots.responses(dict.fromkeys(names, np.eye(11)), [f"source {n}" for n in range(11)]).figure.get_figheight()
+        for names in ("a", "ab")
+    ]
+    assert heights[0] > 5 > heights[1]
 
 
 def test_a_histogram_adds_up_to_all_pixels():

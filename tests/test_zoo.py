@@ -17,7 +17,7 @@ from fingerprintlib.gans import training
 from fingerprintlib.generators import load_generator, save_generator
 from fingerprintlib.quality import Reference, filter_bank_features
 from fingerprintlib.runtime import step_generator
-from fingerprintlib.zoo import MEASURED, Zoo, as_rows, origins, qualities, settings
+from fingerprintlib.zoo import MEASURED, Zoo, as_rows, load_or_train_siblings, origins, qualities, settings
 
 from .conftest import ROOT
 
@@ -422,6 +422,36 @@ def test_the_tables_of_the_cards(trained):
     assert f"**{found['frechet'] / found['floor']['frechet']:.2f}**" in qualities(generators)
     unmeasured = replace(generators[0], card={key: x for key, x in generators[0].card.items() if key != "quality"})
     assert qualities([unmeasured]).startswith("None of these")
+
+
+def test_siblings_differ_in_the_seed_or_in_one_crop_and_are_trained_once(tmp_path, monkeypatch):
+    reals = np.random.default_rng(0).integers(0, 256, (9, 32, 32, 3), dtype=np.uint8)
+    arguments = {"name": "sngan", "gan": "sngan", "reals": reals, "data_hash": "noise", "folder": tmp_path}
+    arguments |= {"resolution": 32, "width": 4, "images": 64, "seed": 5, "batch": 4, "d_steps": 1}
+    made = load_or_train_siblings(arguments, 2)
+    assert [g.name for g in made] == ["sngan-seed6", "sngan-seed7", "sngan-without3", "sngan-without6"]
+    recipes = [g.card["recipe"] for g in made]
+    assert [(r["seed"], r["without"]) for r in recipes] == [(6, None), (7, None), (5, 3), (5, 6)]
+    assert len({str(r | {"seed": 0, "without": None}) for r in recipes}) == 1
+    assert len({g.hash for g in made}) == 4
+    assert {path.suffix for path in tmp_path.iterdir()} == {".safetensors", ".json"}  # nothing unfinished
+    assert [line.split("|")[3].strip() for line in origins(made).splitlines()[2:]] == [
+        "none",
+        "none",
+        "crop 3",
+        "crop 6",
+    ]
+
+    plain = dict(arguments, name="sngan")
+    for key in ("gan", "folder"):
+        del plain[key]
+    trained = training.train_gan(folder=tmp_path / "again", without=3, **plain)
+    assert trained.card["parted_at"] == made[2].card["parted_at"]
+    assert generators.tensors_hash(trained.gan.sampler.state_dict()) == made[2].hash
+
+    monkeypatch.setattr(module, "train_gan", None)  # it would fail if it were called
+    monkeypatch.setattr(generators, "train_gan", None)
+    assert [g.hash for g in load_or_train_siblings(arguments, 2)] == [g.hash for g in made]
 
 
 # --- the one that the project ships -------------------------------------------------------------

@@ -20,15 +20,18 @@ from .results import (
 from .spectra import choices, patterns, radial_spectra
 from .style import PALETTE
 from .sweeps import against_parameter
+from .uniqueness import accuracy_by_number, dendrograms, roc_curves
 
 __all__ = [
     "PALETTE",
     "accuracies",
+    "accuracy_by_number",
     "against_number",
     "against_parameter",
     "architecture",
     "choices",
     "confusions",
+    "dendrograms",
     "distances",
     "distributions",
     "embedding",
@@ -46,6 +49,7 @@ __all__ = [
     "radial_spectra",
     "residuals",
     "responses",
+    "roc_curves",
     "scales",
     "sheet",
     "spectral_excess",

@@ -127,7 +127,7 @@ def accuracies(rows: Sequence[tuple[str, str, float, tuple[float, float]]], chan
 @styled
 def confusions(reports: Mapping[str, Report]) -> Plot:
     """Confusion matrices side by side: per cent of a source's images (row) attributed to each source (column)."""
-    figure = new_figure(3.3)
+    figure = new_figure(_height([len(report.class_names) for report in reports.values()]))
     axes = new_axes(figure, 1, len(reports))[0]
     for ax, (title, report) in zip(axes, reports.items(), strict=True):
         counts = np.array(report.confusion)
@@ -145,7 +145,7 @@ def confusions(reports: Mapping[str, Report]) -> Plot:
 @styled
 def responses(matrices: Mapping[str, NDArray[Any]], names: Sequence[str]) -> Plot:
     """Square matrices of correlations in [-1, 1] between sources, side by side."""
-    figure = new_figure(3.3)
+    figure = new_figure(_height([len(matrix) for matrix in matrices.values()]))
     axes = new_axes(figure, 1, len(matrices))[0]
     for ax, (title, matrix) in zip(axes, matrices.items(), strict=True):
         heatmap(ax, matrix, names, "{:.2f}", cmap="PuOr_r", vmin=-1, vmax=1)
@@ -154,6 +154,11 @@ def responses(matrices: Mapping[str, NDArray[Any]], names: Sequence[str]) -> Plo
         f"{title}: {np.diag(matrix).mean():.2f} against {_off(matrix):.2f}" for title, matrix in matrices.items()
     )
     return Plot(figure, f"Correlations between sources, mean on the diagonal against mean off it. {diagonals}.")
+
+
+def _height(sizes: Sequence[int]) -> float:
+    """Of a figure with matrices of these sizes side by side; one alone may be large, so that it can be read."""
+    return max(3.3, 0.4 * sizes[0] + 0.9) if len(sizes) == 1 else 3.3
 
 
 def _off(matrix: NDArray[Any]) -> float:

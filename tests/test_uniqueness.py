@@ -1,0 +1,242 @@
+import json
+import pickle
+from dataclasses import dataclass
+from itertools import combinations
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from fingerprintlib.attribution import Attributor
+from fingerprintlib.errors import UsageError
+from fingerprintlib.uniqueness import (
+    Siblings,
+    SomeSources,
+    accuracy_by_number,
+    difference,
+    mean_by_kind,
+    pairs_by_difference,
+    report_among,
+    source_distances,
+)
+
+from .conftest import ROOT
+
+NAMES = ("real", "progan", "sngan", "mmdgan")
+IMAGES = np.random.default_rng(0).integers(0, 256, (40, 32, 32, 3), np.uint8)
+IMAGES.flags.writeable = False
+
+
+@dataclass(frozen=True)
+class Toy:
+    """Ten images of each of four sources; the stand-in for a corpus."""
+
+    hash: str = "toy"
+    colour: str = "grey"
+    class_names = NAMES
+    resolution = 32
+
+    def split(self, name):
+        assert name in ("train", "validation", "test")
+        return IMAGES, np.repeat(np.arange(4), 10)
+
+
+# --- some sources -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("wanted", [("real", "progan"), ("real", "mmdgan"), ("sngan", "real", "mmdgan"), NAMES])
+def test_some_sources_are_those_images_under_new_labels(wanted):
+    some = SomeSources(Toy(), wanted)
+    images, labels = some.split("test")
+    assert (some.class_names, some.resolution, some.colour) == (wanted, 32, "grey")
+    assert images.dtype == np.uint8
+    assert labels.dtype == np.int64
+    assert labels.tolist() == [k for k in range(len(wanted)) for _ in range(10)]
+    for k, name in enumerate(wanted):
+        first = 10 * NAMES.index(name)
+        np.testing.assert_array_equal(images[labels == k], IMAGES[first : first + 10])
+
+
+def test_neighbours_are_mapped_and_not_copied():
+    assert np.shares_memory(SomeSources(Toy(), ("progan", "sngan")).split("train")[0], IMAGES)
+    assert not np.shares_memory(SomeSources(Toy(), ("progan", "mmdgan")).split("train")[0], IMAGES)
+
+
+def test_the_hash_tells_which_and_of_what_and_survives_pickling():
+    made = [
+        SomeSources(Toy(), ("real", "progan")),
+        SomeSources(Toy(), ("progan", "real")),
+        SomeSources(Toy(), ("real", "sngan")),
+        SomeSources(Toy("another"), ("real", "progan")),
+    ]
+    assert len({some.hash for some in made} | {Toy().hash}) == 5
+    assert pickle.loads(pickle.dumps(made[0])).hash == made[0].hash == SomeSources(Toy(), ("real", "progan")).hash
+
+
+@pytest.mark.parametrize(
+    ("wanted", "message"),
+    [
+        (("real", "progam"), "source 'progam'.*'progan'"),
+        (("real", "nothing at all"), "There is: real, progan, sngan, mmdgan"),
+        (("real",), "two different sources"),
+        ((), "two different sources"),
+        (("real", "real"), "two different sources"),
+        (("real", "progan", "real"), "two different sources"),
+    ],
+)
+def test_unknown_or_too_few_names_are_refused(wanted, message):
+    with pytest.raises(UsageError, match=message):
+        SomeSources(Toy(), wanted)
+
+
+def test_some_sources_can_be_learned(tmp_path):
+    some = SomeSources(Toy(), ("progan", "mmdgan"))
+    found = Attributor.load_or_train(tmp_path, some, steps=2, width=0.0625, batch_size=4)
+    assert found.class_names == ("progan", "mmdgan")
+    assert found.evaluate_corpus(some).count == 20
+    with pytest.raises(UsageError, match="class_names"):
+        found.evaluate_corpus(Toy())
+
+
+# --- siblings -----------------------------------------------------------------------------------
+
+
+def made(name, **changes):
+    recipe = {"gan": "progan", "seed": 0, "without": None, "width": 16, "settings": {"lr": 1}} | changes
+    return SimpleNamespace(name=name, card={"recipe": recipe})
+
+
+FIRST = made("a")
+OTHERS = [
+    made("late", without=4),
+    made("seed 1", seed=1),
+    made("both", seed=1, without=4),
+    made("wide", width=64),
+    made("fast", settings={"lr": 2}),
+    made("b", gan="sngan", settings={}),
+    made("early", without=9),
+    made("b, another seed", gan="sngan", seed=1, settings={}),
+    made("c", gan="mmdgan", seed=7, without=3),
+    made("seed 2", seed=2),
+]
+
+
+def test_the_largest_difference_names_it():
+    found = [difference(FIRST.card, other.card) for other in (FIRST, *OTHERS)]
+    assert found == [
+        *("nothing", "one image", "seed", "seed", "settings", "settings"),
+        *("architecture", "one image", "architecture", "architecture", "seed"),
+    ]
+    assert difference(OTHERS[0].card, OTHERS[6].card) == "one image"  # each lacks another
+    for one, other in combinations([FIRST, *OTHERS], 2):
+        assert difference(one.card, other.card) == difference(other.card, one.card)
+
+
+def test_siblings_are_found_by_their_cards_whatever_their_names():
+    assert Siblings.of([*OTHERS, FIRST], "progan", 1).first.name == "a"  # the one that others lack one image of
+    kin = Siblings.of([FIRST, *OTHERS], "progan", 2)
+    assert [g.name for g in kin.seeds] == ["seed 1", "seed 2"]
+    assert [g.name for g in kin.images] == ["late", "early"]
+    assert [g.name for g in kin.others] == ["b", "c"]
+    assert [g.name for g in kin.all] == ["a", "seed 1", "seed 2", "late", "early", "b", "c"]
+    assert [len(some) for some in (lambda k: (k.seeds, k.images))(Siblings.of([FIRST, *OTHERS], "progan", 1))] == [1, 1]
+
+
+def test_the_family_of_the_zoo_that_comes_with_the_book():
+    plan = (ROOT / "data" / "zoo").glob("*.json")
+    cards = [json.loads(path.read_text()) for path in plan]
+    kin = Siblings.of([SimpleNamespace(name=c["name"], card=c) for c in cards], "progan", 3)
+    assert kin.first.name == "progan"
+    assert {g.name for g in kin.seeds} == {"progan-seed1", "progan-seed2", "progan-seed3"}
+    assert all(g.name.startswith("progan-without") and g.card["parted_at"] for g in kin.images)
+    assert {g.name for g in kin.others} == {"sngan", "cramergan", "mmdgan"}
+    pairs = pairs_by_difference(kin.all)
+    assert {kind: len(some) for kind, some in pairs.items()} == {"one image": 6, "seed": 15, "architecture": 24}
+
+
+def test_fewer_siblings_than_asked_for_are_refused_with_what_is_possible():
+    with pytest.raises(UsageError, match=r"3 siblings .*'a' the zoo has 2 .* seed alone and 2 .*Ask for 1 to 2"):
+        Siblings.of([FIRST, *OTHERS], "progan", 3)
+    with pytest.raises(UsageError, match=r"0 that lack one image\. The zoo that comes with the book"):
+        Siblings.of([FIRST, OTHERS[1]], "progan", 1)
+    with pytest.raises(UsageError, match=r"'prgan'\. Did you mean 'progan'"):
+        Siblings.of([FIRST, *OTHERS], "prgan", 1)
+    with pytest.raises(UsageError, match="Ask for 1 to 2"):
+        Siblings.of([FIRST, *OTHERS], "progan", 0)
+
+
+def test_pairs_are_sorted_and_averaged_by_kind():
+    pairs = pairs_by_difference([FIRST, OTHERS[1], OTHERS[0], OTHERS[5]])
+    assert pairs == {"one image": [(0, 2)], "seed": [(0, 1), (1, 2)], "architecture": [(0, 3), (1, 3), (2, 3)]}
+    matrix = np.arange(16.0).reshape(4, 4)
+    assert mean_by_kind(matrix, pairs) == {"one image": 2, "seed": (1 + 6) / 2, "architecture": (3 + 7 + 11) / 3}
+
+
+# --- fewer sources ------------------------------------------------------------------------------
+
+RNG = np.random.default_rng(1)
+LABELS = RNG.permutation(np.repeat(np.arange(5), [12, 9, 15, 7, 10]))
+SCORES = RNG.normal(size=(len(LABELS), 5)) + 1.5 * np.eye(5)[LABELS]
+
+
+def by_hand(subset):
+    right = total = 0
+    for scores, label in zip(SCORES, LABELS, strict=True):
+        if label in subset:
+            right += label == max(subset, key=lambda k: scores[k])
+            total += 1
+    return right / total
+
+
+@pytest.mark.parametrize("members", [(0, 1), (3, 1), (4, 0, 2), (0, 1, 2, 3, 4)])
+def test_a_report_among_some_is_what_counting_finds(members):
+    report = report_among(SCORES, LABELS, "abcde", members)
+    assert report.accuracy == pytest.approx(by_hand(members))
+    assert report.class_names == tuple("abcde"[k] for k in members)
+    assert [sum(row) for row in report.confusion] == [[12, 9, 15, 7, 10][k] for k in members]
+
+
+def test_accuracy_by_number_is_the_mean_over_all_subsets():
+    found = accuracy_by_number(SCORES, LABELS, (4, 0, 2, 3))
+    assert list(found) == [2, 3, 4]
+    for size, values in found.items():
+        expected = [by_hand(subset) for subset in combinations((4, 0, 2, 3), size)]
+        assert values == pytest.approx((np.mean(expected), min(expected), max(expected)))
+    unsure = accuracy_by_number(RNG.normal(size=(20_000, 4)), np.arange(20_000) % 4, range(4))
+    for size, (mean, _, _) in unsure.items():
+        assert mean == pytest.approx(1 / size, abs=0.02)
+
+
+@pytest.mark.parametrize("members", [(), (1,), (1, 1), (0, 5), (-1, 2)])
+def test_what_is_no_choice_of_sources_is_refused(members):
+    with pytest.raises(UsageError, match="two columns of the 5 scores"):
+        accuracy_by_number(SCORES, LABELS, members)
+    with pytest.raises(UsageError, match="two columns of the 5 scores"):
+        report_among(SCORES, LABELS, "abcde", members)
+
+
+# --- distances ----------------------------------------------------------------------------------
+
+
+def test_distances_between_sources_are_those_of_their_distributions():
+    places, widths, n = [0.0, 3.0, -1.0], [1.0, 1.0, 2.0], 4000
+    rng = np.random.default_rng(2)
+    features = np.concatenate([rng.normal(p, w, (n, 1)) for p, w in zip(places, widths, strict=True)])
+    found = source_distances(features, np.repeat(np.arange(3), n), seed=1)
+    expected = [
+        [(p - q) ** 2 + (v - w) ** 2 for q, w in zip(places, widths, strict=True)]
+        for p, v in zip(places, widths, strict=True)
+    ]
+    np.testing.assert_allclose(found, expected, atol=0.25)
+    np.testing.assert_array_equal(found, found.T)
+    assert np.diag(found).max() < 0.02
+
+
+def test_all_sets_have_the_size_of_half_the_smallest(monkeypatch):
+    sizes = set()
+    name = "fingerprintlib.uniqueness.frechet_distance"
+    monkeypatch.setattr(name, lambda one, other: sizes.add((len(one), len(other))) or 1.0)
+    source_distances(RNG.normal(size=(31, 2)), np.repeat([0, 1], [9, 22]))
+    assert sizes == {(4, 4)}
+    with pytest.raises(UsageError, match=r"four images .*\[3, 22\]"):
+        source_distances(RNG.normal(size=(25, 2)), np.repeat([0, 1], [3, 22]))
