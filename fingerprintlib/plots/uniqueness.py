@@ -27,8 +27,11 @@ def dendrograms(distances: Mapping[str, NDArray[np.floating]], names: Sequence[s
     for ax, (title, matrix), label in zip(axes, distances.items(), what, strict=True):
         apart = np.where(np.eye(len(matrix), dtype=bool), 0, matrix)
         joined = linkage(squareform(apart), "average")
+        drawn = np.column_stack(
+            [joined[:, :2], np.maximum(joined[:, 2:3], 1e-9), joined[:, 3:]]
+        )  # a tree has some height
         style = {"color_threshold": 0, "above_threshold_color": PALETTE[1]}
-        dendrogram(joined, ax=ax, labels=list(names), orientation="left", leaf_font_size=8, **style)
+        dendrogram(drawn, ax=ax, labels=list(names), orientation="left", leaf_font_size=8, **style)
         ax.set(title=title, xlabel=label)
         ax.spines["left"].set_visible(False)
         ax.tick_params(axis="y", length=0)
