@@ -219,7 +219,7 @@ def test_what_is_no_choice_of_sources_is_refused(members):
 
 
 def test_distances_between_sources_are_those_of_their_distributions():
-    places, widths, n = [0.0, 3.0, -1.0], [1.0, 1.0, 2.0], 4000
+    places, widths, n = [0.0, 3.0, -1.0], [1.0, 1.0, 2.0], 40_000
     rng = np.random.default_rng(2)
     features = np.concatenate([rng.normal(p, w, (n, 1)) for p, w in zip(places, widths, strict=True)])
     found = source_distances(features, np.repeat(np.arange(3), n), seed=1)
