@@ -278,7 +278,8 @@ def test_what_is_published_is_what_is_loaded(tmp_path):
     (loaded,) = sweeps.load_sweeps(tmp_path)
     assert loaded.name == "example"
     assert (loaded.parameters, loaded.points[4].picture) == (sweep.parameters, sweep.points[4].picture)
-    assert list(loaded.parameters) == ["steps", "colours"]
+    for values in (loaded.parameters, *(point.values for point in loaded.points)):
+        assert list(values) == ["steps", "colours"]  # as they were given: the first is the axis
     assert [point.estimates for point in loaded.points] == [
         {"claim.existence": point.estimates["claim.existence"]} for point in sweep.points
     ]
