@@ -37,6 +37,10 @@ ROWS = [
     ("attribution network", "equalized", 0.634, (0.6, 0.66)),
     ("colour histograms only", "as they are", 1.0, (0.98, 1.0)),
 ]
+CURVES = {
+    "low-pass": {4: (0.5, (0.45, 0.55)), 1: (0.9, (0.88, 0.92))},
+    "residual": {1: (0.95, (0.94, 0.96)), 2: (0.7, (0.6, 0.8))},
+}
 FLOATS = RANDOM.normal(size=(5, 16, 16, 3))
 BOUNDS = {"holds_above": 0.9, "fails_below": 0.55}
 CLAIMS = [
@@ -181,6 +185,22 @@ CASES = {
         ),
         ["kNN, grey: 55 % at 3", "as they are: 30 % at 1", "log-DCT, grey: 95 % at 1000", "Chance: 20 %"],
     ),
+    "persistence": (
+        plots.persistence,
+        (CURVES, {"low-pass": {1: 99.43, 32: 26.58}, "residual": {2: 98.64}}, 0.2, "factor"),
+        ["low-pass: 90.0 % at 1, 50.0 % at 4", "residual: 98.64 % at 2", "Accuracy by factor", "Chance: 20 %"],
+    ),
+    "persistence, many curves": (
+        plots.persistence,
+        (
+            {f"patches, condition {n}": {3: (n / 10, (0.0, 1.0)), 128: (1.0, (0.9, 1.0))} for n in range(7)},
+            {},
+            0.2,
+            "px",
+        ),
+        ["condition 6: 60.0 % at 3, 100.0 % at 128"],
+    ),
+    "persistence, one point": (plots.persistence, ({"x": {8: (0.5, (0.4, 0.6))}}, {}, 0.5, "side"), ["50.0 % at 8"]),
     "ledger": (plots.ledger, (CLAIMS,), ["existence", "91.2 %", "99.43 %", "holds", "unique-seed", "41.5 %", "fails"]),
     "ledger, nothing measured": (plots.ledger, ([],), ["No claim was measured"]),
 }
@@ -251,6 +271,21 @@ def test_the_ledger_marks_the_papers_figure_only_where_there_is_one():
     ax = plots.ledger(CLAIMS).figure.axes[0]
     diamonds = [line for line in ax.lines if line.get_marker() == "D" and len(line.get_xdata())]
     assert [(float(line.get_xdata()[0]), float(line.get_ydata()[0])) for line in diamonds] == [(99.43, 0.0)]
+
+
+def test_a_curve_goes_by_size_and_the_papers_diamonds_have_its_colour():
+    paper = {"residual": {1: 99.0, 8: 92.9}, "another": {2: 10.0}}
+    ax = plots.persistence(CURVES, paper, 0.2, "factor").figure.axes[0]
+    lines = {line.get_label(): line for line in ax.lines}
+    assert list(lines["low-pass"].get_ydata()) == [90, 50]
+    np.testing.assert_allclose(lines["low-pass"].get_xdata(), [1, 4], rtol=0.03)
+    diamonds = lines["residual, the paper's"]
+    assert (list(diamonds.get_xdata()), list(diamonds.get_ydata())) == ([1, 8], [99.0, 92.9])
+    assert diamonds.get_color() == lines["residual"].get_color() != lines["low-pass"].get_color()
+    assert lines["another, the paper's"].get_color() not in {line.get_color() for line in (diamonds, lines["low-pass"])}
+    assert ax.get_xscale() == "log"
+    assert [tick.get_text() for tick in ax.get_xticklabels()] == ["1", "2", "4", "8"]
+    assert sum(list(np.round(line.get_ydata(), 6)) == [45, 55] for line in ax.lines) == 1  # an interval
 
 
 def test_a_histogram_adds_up_to_all_pixels():

@@ -177,6 +177,59 @@ def training_curves(histories: Mapping[str, Sequence[Mapping[str, float]]], chan
 
 
 @styled
+def persistence(
+    curves: Mapping[str, Mapping[int, tuple[float, tuple[float, float]]]],
+    paper: Mapping[str, Mapping[int, float]],
+    chance: float,
+    xlabel: str,
+) -> Plot:
+    """Accuracy against a factor or a size, with 95 % intervals; the paper's figures as diamonds.
+
+    Args:
+        curves: name to x (above 0, on a logarithmic axis) to the accuracy in [0, 1] and its interval.
+        paper: name to x to the paper's figure in per cent; where a curve has the same name, in that curve's colour.
+        chance: accuracy of guessing, in [0, 1].
+        xlabel: what x is.
+    """
+    figure = new_figure(3.1)
+    ax = new_axes(figure)[0, 0]
+    names = list(dict.fromkeys([*curves, *paper]))
+    xs = sorted({x for values in [*curves.values(), *paper.values()] for x in values})
+    for k, (name, values) in enumerate(curves.items()):
+        aside = 1.04 ** (k - (len(curves) - 1) / 2)  # intervals of several curves lie side by side
+        at = sorted(values)
+        accuracies = [100 * values[x][0] for x in at]
+        style = {"color": colour_of(1 + k), "marker": marker_of(k), "ls": ("-", "--", "-.", ":")[k % 4]}
+        ax.plot([aside * x for x in at], accuracies, ms=4.5, lw=1.2, label=name, **style)
+        for x in at:
+            low, high = values[x][1]
+            ax.plot([aside * x] * 2, [100 * low, 100 * high], color=colour_of(1 + k), lw=2)
+    for name, figures in paper.items():
+        colour = colour_of(1 + names.index(name))
+        at = sorted(figures)
+        label = f"{name}, the paper's"
+        ax.plot(at, [figures[x] for x in at], color=colour, marker="D", mfc="none", ms=6, ls=":", lw=0.9, label=label)
+    ax.axhline(100 * chance, color="0.45", lw=1, ls=":")
+    ax.text(1, 100 * chance + 1, "chance", transform=ax.get_yaxis_transform(), ha="right", size=7.5, color="0.35")
+    ax.set_xscale("log", base=2)
+    ax.set_xticks(xs, [f"{x:g}" for x in xs])
+    ax.minorticks_off()
+    ax.set(xlim=(xs[0] / 1.3, 1.3 * xs[-1]), ylim=(0, 103), xlabel=xlabel, ylabel="attribution accuracy, %")
+    ax.grid(axis="y", color="0.92")
+    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    ours = "; ".join(
+        f"{name}: " + ", ".join(f"{100 * values[x][0]:.1f} % at {x:g}" for x in sorted(values))
+        for name, values in curves.items()
+    )
+    theirs = "; ".join(
+        f"{name}: " + ", ".join(f"{figures[x]:g} % at {x:g}" for x in sorted(figures))
+        for name, figures in paper.items()
+    )
+    reported = f" Reported by the paper, {theirs}." if paper else ""
+    return Plot(figure, f"Accuracy by {xlabel}, {ours}.{reported} Chance: {100 * chance:.0f} %.")
+
+
+@styled
 def histograms(images: Mapping[str, Mapping[str, Pixels]]) -> Plot:
     """Mean histograms of all channels by source, one panel for each condition.
 
