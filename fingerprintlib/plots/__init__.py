@@ -2,6 +2,7 @@
 
 from .features import against_number, embedding, frechet_ratios
 from .fingerprints import fingerprint_spectra, mean_responses, model_fingerprints, residuals
+from .frequency import bands, grid_peaks, spectral_differences, spectrum_maps
 from .images import architecture, growth, sheet, tile_map
 from .results import (
     accuracies,
@@ -23,12 +24,14 @@ __all__ = [
     "accuracies",
     "against_number",
     "architecture",
+    "bands",
     "choices",
     "confusions",
     "distances",
     "embedding",
     "fingerprint_spectra",
     "frechet_ratios",
+    "grid_peaks",
     "growth",
     "histograms",
     "ledger",
@@ -42,6 +45,8 @@ __all__ = [
     "responses",
     "scales",
     "sheet",
+    "spectral_differences",
+    "spectrum_maps",
     "tile_map",
     "training_curves",
 ]
