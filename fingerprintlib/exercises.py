@@ -113,6 +113,29 @@ def period_two(answer: Any, resolution: int) -> None:
     )
 
 
+def blurred_wave(answer: Any, period: int) -> None:
+    """Chapter 7: the amplitude that a cosine of this period has after the blur [1 4 6 4 1] / 16."""
+    wave = np.cos(2 * np.pi * np.arange(8 * period) / period)
+    blurred = np.convolve(wave, np.array([1, 4, 6, 4, 1]) / 16, mode="valid")
+    _judge("Blur", answer, 2 * np.abs(np.fft.rfft(blurred[: 4 * period])).max() / (4 * period), "Look at a crest.")
+
+
+def folded(answer: Any, frequency: float) -> None:
+    """Chapter 7: the frequency, in [0, 0.5], at which a wave is seen when every second pixel is kept."""
+    kept = np.cos(2 * np.pi * frequency * np.arange(0, 2000, 2))
+    expected = np.abs(np.fft.rfft(kept)).argmax() / len(kept)
+    _judge("Folded", answer, expected, "Cycles a new pixel; adding or taking away whole cycles changes nothing.")
+
+
+def pyramid_numbers(answer: Any, resolution: int) -> None:
+    """Chapter 7: how many numbers the residual bands of a square image and the 2x2 image that remains are."""
+    total, side = 0, resolution
+    while side > 2:
+        total += side * side
+        side //= 2
+    _judge("Pyramid", answer, total + side * side, "Each level has a quarter of the last one's pixels.", tolerance=1e-6)
+
+
 def verdict(answer: Any, low: float, high: float, holds_above: float, fails_below: float) -> None:
     """Chapter 15: what the ledger says of an interval."""
     expected = "not reproduced at this scale"
