@@ -46,13 +46,6 @@ def bilinear_half(images: Pixels) -> Pixels:
     return halved.round().to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
 
 
-def centre(images: Pixels, factor: int) -> Pixels:
-    """The middle of uint8 images ``[N, H, W, 3]``, its sides 1/`factor` of theirs."""
-    check_images(images)
-    rows, columns = (slice((side - side // factor) // 2, (side + side // factor) // 2) for side in images.shape[1:3])
-    return images[:, rows, columns]
-
-
 #: What may be done to the images of a class.
 TREATMENTS: dict[str, Callable[[Pixels], Pixels]] = {
     "none": np.asarray,
@@ -60,8 +53,6 @@ TREATMENTS: dict[str, Callable[[Pixels], Pixels]] = {
     "JPEG": partial(jpeg, quality=75),
     "bicubic": bicubic_half,
     "bilinear": bilinear_half,
-    "centre, a half": partial(centre, factor=2),
-    "centre, a quarter": partial(centre, factor=4),
 }
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fingerprintlib.confounds import TREATMENTS, Handled, bicubic_half, bilinear_half, centre, min_max
+from fingerprintlib.confounds import TREATMENTS, Handled, bicubic_half, bilinear_half, min_max
 from fingerprintlib.errors import UsageError
 from fingerprintlib.images import coloured, resize
 from fingerprintlib.perturbations import jpeg
@@ -137,9 +137,3 @@ def test_what_tells_twins_apart_is_the_handling():
 def test_what_cannot_be_is_refused(classes, colour, message):
     with pytest.raises(UsageError, match=message):
         Handled(Toy(colour), classes)
-
-
-def test_the_centre_is_a_piece_of_the_middle():
-    images = np.arange(2 * 8 * 12 * 3, dtype=np.uint8).reshape(2, 8, 12, 3)
-    assert np.array_equal(centre(images, 2), images[:, 2:6, 3:9])
-    assert np.array_equal(centre(images, 4), images[:, 3:5, 4:7])
