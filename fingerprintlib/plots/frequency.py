@@ -70,6 +70,8 @@ def spectral_differences(found: Mapping[str, tuple[Floats, Floats, Floats]], sid
         largest = 1 + np.abs(difference[1:]).argmax()
         words.append(f"{name} {difference[largest]:+.1f} dB at {largest / side:.2g}")
     ax.axhline(0, color="0.4", lw=1)
+    least, most = ax.get_ylim()
+    ax.set_yticks([tick for tick in ax.get_yticks() if least <= tick <= most])
     limits = [2.0**-n for n in range(1, side.bit_length())]
     for limit in limits:
         ax.axvline(limit, color="0.8", lw=0.8, zorder=0)
@@ -81,7 +83,6 @@ def spectral_differences(found: Mapping[str, tuple[Floats, Floats, Floats]], sid
         place = 2.0 ** (-n - 1.5)
         ax.text(place, 1.0, f"residual {2**n}", transform=ax.get_xaxis_transform(), ha="center", va="bottom", size=7.5)
     legend_below(figure, *ax.get_legend_handles_labels())
-    figure.draw_without_rendering()  # ticks are made when first drawn: in the book's style, then
     return Plot(
         figure, f"Mean spectra less that of {reference}. Farthest from it, at cycles a pixel: {'; '.join(words)}."
     )
