@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from .attribution import LabelledImages
 from .errors import UsageError, unknown
 from .images import Pixels, coloured, resize
-from .perturbations import jpeg
+from .perturbations import ATTACKS
 from .provenance import code_hash, recipe_hash
 from .training import check_images
 
@@ -50,7 +50,7 @@ def bilinear_half(images: Pixels) -> Pixels:
 TREATMENTS: dict[str, Callable[[Pixels], Pixels]] = {
     "none": np.asarray,
     "min-max": min_max,
-    "JPEG": partial(jpeg, quality=75),
+    "JPEG": partial(ATTACKS["jpeg"], seed=0, strength=75),
     "bicubic": bicubic_half,
     "bilinear": bilinear_half,
 }
