@@ -186,6 +186,41 @@ def timings(profile: str) -> None:
     click.echo(str(record_timings(Book(), profile)))
 
 
+@main.command()
+@click.argument("attributor", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--attack", "name", required=True, help="noise, blur, crop, jpeg, relight, combination, notch, resample.")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="File to write.")
+@click.option(
+    "--corpus",
+    "folder",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Images as they are.  [default: the corpus that the attributor learned from, if it lies in _build/store]",
+)
+@click.option("--steps", type=click.IntRange(1), default=500, show_default=True, help="Of finetuning.")
+@click.option("--images", type=click.IntRange(1), help="Training images of each source.  [default: all]")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of order, flips and attack.")
+def immunize(
+    attributor: Path, name: str, out: Path, folder: Path | None, steps: int, images: int | None, seed: int
+) -> None:
+    """Finetune an attributor on attacked images; write what it becomes, and tell its accuracy before and after."""
+    from .attribution import Attributor
+    from .corpus import corpus_of, open_corpus
+    from .immunization import Attacked
+    from .immunization import immunize as finetune
+    from .perturbations import find_attack
+
+    attack = find_attack(name)
+    before = Attributor.load(attributor)
+    corpus = open_corpus(folder) if folder else corpus_of(before.provenance["recipe"]["corpus"], Path("_build/store"))
+    after = finetune(attributor, corpus, attack, out.parent, steps=steps, images=images, seed=seed)
+    after.save(out)
+    attacked = Attacked(corpus, attack, control=before.colour, seed=seed)
+    for title, some in {"before": before, "after": after}.items():
+        clean = some.evaluate(*corpus.split("test"))
+        click.echo(f"{title:6s}  under {name}: {some.evaluate_corpus(attacked)}; clean: {clean.accuracy:.1%}")
+    click.echo(str(out))
+
+
 @main.group()
 def zoo() -> None:
     """The trained generators in data/zoo: list, check, sample, measure or train them."""
