@@ -115,7 +115,6 @@ def sweep(
     """
     from .chapters import Book
     from .engine import run_sweep
-    from .gallery import write_report
     from .grids import Grid
     from .sweeps import check_request, collect, have_run, publish, write_csv
     from .timings import build_folder
@@ -128,6 +127,8 @@ def sweep(
     if not have_run(jobs, build):
         click.echo(f"Nothing was collected: not all points have run. See {build / 'snakemake.log'}", err=True)
         return
+    from .gallery import write_report  # brings matplotlib and torch, which a refusal need not wait for
+
     found = collect(project, grid, jobs, build, profile, cores, figure)
     folder = build / grid.folder
     write_csv(found, folder / "sweep.csv")  # first of all: a name that is none must not cost the table
