@@ -3,7 +3,7 @@
 from .features import against_number, embedding, frechet_ratios
 from .fingerprints import fingerprint_spectra, mean_responses, model_fingerprints, residuals
 from .images import architecture, growth, sheet, tile_map
-from .patches import patch_maps, supports
+from .patches import patch_maps, patch_sizes, supports
 from .persistence import persistence, spectral_excess
 from .results import (
     accuracies,
@@ -44,6 +44,7 @@ __all__ = [
     "mean_responses",
     "model_fingerprints",
     "patch_maps",
+    "patch_sizes",
     "patterns",
     "persistence",
     "radial_spectra",
