@@ -195,6 +195,24 @@ def receptive_field(answer: Any, layers: Any) -> None:
     _judge("Receptive field", answer, seen, "After a pooling neighbours are two pixels apart.", tolerance=1e-6)
 
 
+def places(answer: Any, resolution: int, patch: int, stride: int, first: int) -> None:
+    """Chapter 8: at how many places a patch lies whole in an image, and how many fit without overlap."""
+    starts = [start for start in range(first, resolution, stride) if start + patch <= resolution]
+    beside, end = 0, 0
+    for start in starts:
+        if start >= end:
+            beside, end = beside + 1, start + patch
+    _judge("Places", answer, (len(starts) ** 2, beside**2), "Count along one side first.", tolerance=1e-6)
+
+
+def stretched(answer: Any, low: int, high: int) -> None:
+    """Chapter 8: by how much equalizing spreads levels that are equally frequent between two bounds."""
+    levels = np.repeat(np.arange(low, high + 1), 64)
+    ranks = np.arange(len(levels)) * 256 // len(levels)
+    slope = np.polyfit(levels, ranks, 1)[0]
+    _judge("Splice", answer, slope, "All of 0..255 will be equally frequent.", tolerance=0.01)
+
+
 def majority(answer: Any, share: float, patches: int) -> None:
     """Chapter 8: how often the majority of independent patches is right, of two sources."""
     votes = range(patches // 2 + 1, patches + 1)

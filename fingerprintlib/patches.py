@@ -1,4 +1,4 @@
-"""Patches: which pixels a feature sees, and images put together from two sources."""
+"""Patches: which pixels a feature sees, where they lie, and what several say together."""
 
 import copy
 
@@ -7,9 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from .errors import UsageError
-from .images import Pixels
-from .networks import SMALLEST, AttributionNetwork
-from .training import check_images
+from .networks import SMALLEST, AttributionNetwork, patch_sides
 
 
 def support(network: AttributionNetwork) -> np.ndarray:
@@ -30,31 +28,40 @@ def support(network: AttributionNetwork) -> np.ndarray:
     return (gradient[0] != 0).any(0).numpy()
 
 
-def splice(left: Pixels, right: Pixels) -> Pixels:
-    """Images of which the left half is from one and the right half from another, uint8 ``[N, H, W, 3]``.
+def pool_from_of(side: int, resolution: int) -> int:
+    """Where pooling has to start for patches of this side in pixels; the inverse of `networks.patch_sides`.
 
     Raises:
-        UsageError: images of another kind, or not as many and as large of one as of the other.
+        UsageError: no network has such patches at this resolution; the message names those that there are.
     """
-    check_images(left, "left images")
-    check_images(right, "right images")
-    if left.shape != right.shape:
-        raise UsageError(f"left and right must be as many and as large, not {left.shape} and {right.shape}.")
-    result = np.array(left)
-    result[:, :, left.shape[2] // 2 :] = right[:, :, left.shape[2] // 2 :]
-    return result
+    sides = {seen: pool_from for pool_from, seen in patch_sides(resolution).items()}
+    if side not in sides:
+        there_are = ", ".join(map(str, sorted(sides)))
+        raise UsageError(f"At {resolution}x{resolution} the side of a patch must be one of {there_are}, not {side}.")
+    return sides[side]
 
 
-def clear_of_the_seam(positions: int, patch: int, resolution: int) -> np.ndarray:
-    """Columns of patches that lie in the left half (-1) or the right half (1) alone, or on the seam (0): int ``[P]``.
+def spans(pool_from: int, resolution: int) -> np.ndarray:
+    """First row and the one past the last of each patch, from the top; columns likewise: int64 ``[P, 2]``.
 
-    Args:
-        positions: P, patches side by side.
-        patch: their side in pixels.
-        resolution: side of the image.
+    At the border they reach beyond the image, where a network sees the pixels within the patch mirrored.
+
+    Raises:
+        UsageError: no pooling starts there at this resolution.
     """
-    middles = (np.arange(positions) + 0.5) * resolution / positions - resolution / 2
-    return np.where(np.abs(middles) >= patch / 2, np.sign(middles), 0).astype(int)
+    sides = patch_sides(resolution)
+    if pool_from not in sides:
+        raise UsageError(f"At {resolution}x{resolution} pool_from must be one of {list(sides)}, not {pool_from}.")
+    stride = resolution // pool_from
+    first = stride * np.arange(pool_from) + (stride - sides[pool_from]) // 2  # both odd or both even
+    return np.stack([first, first + sides[pool_from]], 1)
+
+
+def whole(pool_from: int, resolution: int) -> np.ndarray:
+    """Which patches lie in the image with all their pixels: bool ``[P, P]``. Raises as `spans`."""
+    first, end = spans(pool_from, resolution).T
+    inside = (first >= 0) & (end <= resolution)
+    return inside[:, None] & inside
 
 
 def vote(scores: np.ndarray, count: int, seed: int = 0) -> np.ndarray:

@@ -1,11 +1,10 @@
 import numpy as np
 import pytest
+import torch
 
 from fingerprintlib.errors import UsageError
 from fingerprintlib.networks import AttributionNetwork, patch_sides
-from fingerprintlib.patches import clear_of_the_seam, splice, support, vote
-
-IMAGES = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3)).astype(np.uint8)
+from fingerprintlib.patches import pool_from_of, spans, support, vote, whole
 
 
 @pytest.mark.parametrize("pool_from", [16, 32])
@@ -20,28 +19,34 @@ def test_as_released_the_support_is_most_of_the_image():
     assert support(AttributionNetwork(3, 32, 0.1, pool_from=32, order="pool_then_conv")).sum() >= 24**2
 
 
-def test_a_splice_is_half_of_each():
-    both = splice(IMAGES[:2], IMAGES[2:])
-    assert np.array_equal(both[:, :, :4], IMAGES[:2, :, :4])
-    assert np.array_equal(both[:, :, 4:], IMAGES[2:, :, 4:])
-    with pytest.raises(UsageError, match="as many"):
-        splice(IMAGES[:2], IMAGES[:3])
+def test_a_side_that_the_resolution_lacks_is_refused_with_those_it_has():
+    assert {r: [pool_from_of(side, r) for side in (3, 10, 24)] for r in (32, 64, 128)} == {
+        32: [32, 16, 8],
+        64: [64, 32, 16],
+        128: [128, 64, 32],
+    }
+    with pytest.raises(UsageError, match=r"At 32x32 .* one of 3, 10, 24, 32, not 52"):
+        pool_from_of(52, 32)
+    for function in (spans, whole):
+        with pytest.raises(UsageError, match=r"\[4, 8, 16, 32\], not 64"):
+            function(64, 32)
 
 
-@pytest.mark.parametrize("patch", [3, 10, 24])
-def test_patches_clear_of_the_seam_do_not_touch_the_other_half(patch):
-    network = AttributionNetwork(3, 64, 0.1, pool_from={v: k for k, v in patch_sides(64).items()}[patch]).eval()
-    import torch
-
-    x = torch.rand(1, 3, 64, 64)
-    changed = x.clone()
-    changed[..., 32:] = torch.rand(1, 3, 64, 32)
-    same = (network.patch_scores(x) == network.patch_scores(changed)).all(-1)[0].all(0).numpy()
-    where = clear_of_the_seam(network.pool_from, patch, 64)
-    assert same[where == -1].all()
-    assert not same[where == 1].any()
-    assert not same[where == 0].all()
-    assert (where == -1).sum() == (where == 1).sum() > 0
+@pytest.mark.parametrize(("resolution", "side"), [(32, 3), (32, 24), (64, 10), (64, 24), (64, 52)])
+def test_a_patch_lies_where_its_gradient_is(resolution, side):
+    pool_from = pool_from_of(side, resolution)
+    network = AttributionNetwork(3, resolution, 0.1, pool_from=pool_from).double()
+    x = torch.rand(1, 3, resolution, resolution, dtype=torch.float64, requires_grad=True)
+    scores = network.patch_scores(x)
+    inside = whole(pool_from, resolution)
+    for row, column in ((0, pool_from // 2), (pool_from // 2, pool_from // 2), (pool_from - 1, pool_from // 3)):
+        (gradient,) = torch.autograd.grad(scores[0, row, column].sum(), x, retain_graph=True)
+        seen = (gradient[0] != 0).any(0).numpy()
+        for axis, place in ((1, row), (0, column)):
+            first, end = spans(pool_from, resolution)[place].clip(0, resolution)
+            assert np.flatnonzero(seen.any(axis)).tolist() == list(range(first, end))
+        assert inside[row, column] == (seen.sum() == side**2)
+    assert inside.any()
 
 
 def test_votes_are_sums_of_log_probabilities():

@@ -235,6 +235,13 @@ CASES = {
         (pixels(32, 32), {f"net {n}": np.tri(32, 32, -n, dtype=bool) for n in range(7)}),
         ["net 0: 32 by 32", "net 3: 29 by 29"],
     ),
+    "supports, one": (plots.supports, (pixels(16, 16), {"all": np.ones((16, 16), bool)}), ["all: 16 by 16"]),
+    "patch_sizes": (
+        plots.patch_sizes,
+        ({"real": pixels(64, 64), "progan": pixels(64, 64)}, [3, 10, 24, 52, 64]),
+        ["real, progan", "64, 52, 24, 10, 3 pixels"],
+    ),
+    "patch_sizes, one": (plots.patch_sizes, ({"real": pixels(32, 32)}, [3]), ["patches of 3 pixels"]),
     "patch_maps": (
         plots.patch_maps,
         (
@@ -242,6 +249,7 @@ CASES = {
             [np.arange(64).reshape(8, 8) // 32, np.full((4, 4), 4), np.eye(2, dtype=int)],
             "abc",
             NAMES,
+            np.stack([np.tri(16, dtype=bool), np.zeros((16, 16), bool), np.ones((16, 16), bool)]),
         ),
         ["a: real 50%, progan 50%", "b: mmdgan 100%"],
     ),
@@ -452,6 +460,24 @@ def test_a_ring_lies_around_the_pixel_of_its_frequency():
     }
     assert cells == {(0, 0), (0, 8), (8, 0)}
     assert image.get_array()[8, 0] == 10
+
+
+def test_large_areas_of_a_map_bear_the_letter_of_their_source():
+    found = np.full((16, 16), 2)
+    found[:, 9:] = 4
+    found[0, 0] = 1  # too small for a letter
+    figure = plots.patch_maps(pixels(1, 64, 64), [found], ["a"], NAMES).figure
+    letters = {text.get_text(): text.get_position() for text in figure.axes[4].texts}
+    assert letters.keys() == {"C", "E"}
+    assert letters["C"][0] < 36 < letters["E"][0]
+    assert [text.get_text()[0] for text in figure.legends[0].get_texts()] == list("ABCDE")
+
+
+def test_patches_are_cut_from_the_middle():
+    image = pixels(16, 16)
+    axes = plots.patch_sizes({"real": image}, [4, 10]).figure.axes
+    np.testing.assert_array_equal(axes[1].images[0].get_array(), image[3:13, 3:13])
+    np.testing.assert_array_equal(axes[2].images[0].get_array(), image[6:10, 6:10])
 
 
 def test_a_histogram_adds_up_to_all_pixels():

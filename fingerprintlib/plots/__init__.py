@@ -4,7 +4,7 @@ from .features import against_number, embedding, frechet_ratios
 from .fingerprints import fingerprint_spectra, mean_responses, model_fingerprints, residuals
 from .frequency import bands, grid_peaks, spectral_differences, spectrum_maps
 from .images import architecture, growth, sheet, tile_map
-from .patches import patch_maps, supports
+from .patches import patch_maps, patch_sizes, supports
 from .persistence import persistence
 from .results import (
     accuracies,
@@ -47,6 +47,7 @@ __all__ = [
     "mean_responses",
     "model_fingerprints",
     "patch_maps",
+    "patch_sizes",
     "patterns",
     "persistence",
     "radial_spectra",

@@ -1,15 +1,47 @@
 """Patches: what a feature sees, and who made which part of an image."""
 
+import string
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.colors import ListedColormap
-from matplotlib.patches import Patch
+from matplotlib.patches import Patch, Rectangle
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from ..images import Pixels
 from ..notebook import Plot
-from .style import colour_of, legend_below, new_axes, new_figure, picture, styled
+from .style import WIDTH, colour_of, legend_below, new_axes, new_figure, picture, styled
+
+LETTERS = string.ascii_uppercase
+DARK = 3  # the first colours of the palette need white letters
+
+
+@styled
+def patch_sizes(images: Mapping[str, Pixels], sides: Sequence[int]) -> Plot:
+    """Images with a patch of each side outlined in the middle, and each patch by itself, enlarged; a row an image.
+
+    Args:
+        images: source to uint8 ``[H, W, 3]``.
+        sides: of the patches, in pixels, at most those of the images.
+    """
+    columns = len(sides) + 1
+    figure = new_figure(len(images) * WIDTH / max(columns, 5) + 0.35)
+    axes = new_axes(figure, len(images), max(columns, 5))
+    for ax in axes.flat:
+        ax.axis("off")
+    for row, (name, image) in zip(axes, images.items(), strict=True):
+        picture(row[0], image, name)
+        for side, ax in zip(sorted(sides, reverse=True), row[1:], strict=False):
+            top, left = ((length - side) // 2 for length in image.shape[:2])
+            for colour, width in (("k", 2.2), ("w", 1.0)):  # seen on dark and on light
+                row[0].add_patch(Rectangle((left - 0.5, top - 0.5), side, side, fill=False, ec=colour, lw=width))
+            picture(ax, image[top : top + side, left : left + side], f"{side} px")
+    told = ", ".join(str(side) for side in sorted(sides, reverse=True))
+    return Plot(
+        figure, f"An image of each of {', '.join(images)}, and patches of {told} pixels from its middle, enlarged."
+    )
 
 
 @styled
@@ -20,41 +52,85 @@ def supports(image: Pixels, seen: Mapping[str, NDArray[np.bool_]]) -> Plot:
         image: uint8 ``[H, W, 3]``.
         seen: title to bool ``[H, W]``.
     """
-    rows = -(-len(seen) // 6)
-    columns = -(-len(seen) // rows)
-    figure = new_figure((0.25 + 7.2 / columns) * rows)
+    rows = -(-len(seen) // 5)
+    columns = max(3, -(-len(seen) // rows))
+    figure = new_figure((0.45 + WIDTH / columns) * rows)
     axes = new_axes(figure, rows, columns).ravel()
     words = []
     for ax in axes:
         ax.axis("off")
     for ax, (title, mask) in zip(axes, seen.items(), strict=False):
-        picture(ax, np.where(mask[..., None], image, 180 + image // 4).astype(np.uint8), title)
         height, width = (int(mask.any(axis).sum()) for axis in (1, 0))
+        picture(
+            ax, np.where(mask[..., None], image, 200 + image // 5).astype(np.uint8), f"{title}\nsees {height}×{width}"
+        )
+        _outline(ax, mask)
         words.append(f"{title}: {height} by {width} pixels")
     return Plot(figure, f"What one feature sees of an image. {'; '.join(words)}.")
 
 
 @styled
 def patch_maps(
-    images: Pixels, maps: Sequence[NDArray[np.integer]], titles: Sequence[str], names: Sequence[str]
+    images: Pixels,
+    maps: Sequence[NDArray[np.integer]],
+    titles: Sequence[str],
+    names: Sequence[str],
+    where: NDArray[np.bool_] | None = None,
 ) -> Plot:
-    """Images, and below each the source that every patch of it is attributed to.
+    """Images, and below each the source that every patch of it is attributed to, by colour and by letter.
 
     Args:
         images: uint8 ``[N, H, W, 3]``.
         maps: for each image int ``[P, P]``, indices of `names`.
         titles: one for each image.
-        names: the K sources. Their colours differ in lightness.
+        names: the K sources, at most 26. Their colours differ in lightness, and large areas bear their letter.
+        where: bool ``[N, H, W]``, parts of the images to be outlined.
     """
-    figure = new_figure(0.6 + 2 * 7.2 / max(len(images), 4))
-    axes = new_axes(figure, 2, len(images))
+    columns = max(len(images), 4)
+    figure = new_figure(0.7 + 2 * WIDTH / columns)
+    axes = new_axes(figure, 2, columns)
     colours = ListedColormap([colour_of(k) for k in range(len(names))])
     words = []
-    for (above, below), image, found, title in zip(axes.T, images, maps, titles, strict=True):
+    for ax in axes.flat:
+        ax.axis("off")
+    for n, (image, found, title) in enumerate(zip(images, maps, titles, strict=True)):
+        above, below = axes[:, n]
         picture(above, image, title)
-        below.imshow(found, cmap=colours, vmin=-0.5, vmax=len(names) - 0.5, interpolation="nearest")
-        below.set(xticks=[], yticks=[])
+        edge = len(image) - 0.5  # in pixels of the image, so that outlines fit both
+        extent = (-0.5, edge, edge, -0.5)
+        below.imshow(found, cmap=colours, vmin=-0.5, vmax=len(names) - 0.5, interpolation="nearest", extent=extent)
+        for k, row, column in _areas(found):
+            scale = len(image) / len(found)
+            at = scale * (column + 0.5) - 0.5, scale * (row + 0.5) - 0.5
+            below.text(*at, LETTERS[k], ha="center", va="center", size=7, color="w" if k < DARK else "k")
+        if where is not None:
+            _outline(above, where[n])
+            _outline(below, where[n])
         shares = np.bincount(np.ravel(found), minlength=len(names)) / np.size(found)
+        title = " ".join(title.split())
         words.append(f"{title}: " + ", ".join(f"{n} {s:.0%}" for n, s in zip(names, shares, strict=True) if s >= 0.05))
-    legend_below(figure, [Patch(color=colour_of(k)) for k in range(len(names))], names)
+    handles = [Patch(color=colour_of(k)) for k in range(len(names))]
+    legend_below(figure, handles, [f"{LETTERS[k]} {name}" for k, name in enumerate(names)])
     return Plot(figure, f"Sources that the patches of images are attributed to. {'; '.join(words)}.")
+
+
+def _areas(found: NDArray[np.integer], least: float = 0.03) -> list[tuple[int, int, int]]:
+    """Source, row and column of a place well inside each connected area that is not too small for a letter."""
+    places = []
+    for k in np.unique(found):
+        labelled, count = ndimage.label(found == k)
+        for area in range(1, count + 1):
+            mask = labelled == area
+            if mask.sum() >= least * mask.size:
+                depth = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
+                row, column = np.unravel_index(depth.argmax(), mask.shape)
+                if depth[row, column] >= len(found) / 16:
+                    places.append((int(k), int(row), int(column)))
+    return places
+
+
+def _outline(ax: Any, mask: NDArray[np.bool_]) -> None:
+    """A line around the part of an image, unless it is all or none of it."""
+    if mask.any() and not mask.all():
+        for colour, width, style in (("w", 2.0, "solid"), ("k", 0.9, "dashed")):  # seen on dark and on light
+            ax.contour(mask, levels=[0.5], colors=colour, linewidths=width, linestyles=style)
