@@ -117,7 +117,12 @@ def blurred_wave(answer: Any, period: int) -> None:
     """Chapter 7: the amplitude that a cosine of this period has after the blur [1 4 6 4 1] / 16."""
     wave = np.cos(2 * np.pi * np.arange(8 * period) / period)
     blurred = np.convolve(wave, np.array([1, 4, 6, 4, 1]) / 16, mode="valid")
-    _judge("Blur", answer, 2 * np.abs(np.fft.rfft(blurred[: 4 * period])).max() / (4 * period), "Look at a crest.")
+    _judge(
+        "Blur",
+        answer,
+        2 * np.abs(np.fft.rfft(blurred[: 4 * period])).max() / (4 * period),
+        "Put the middle of the blur on a crest.",
+    )
 
 
 def folded(answer: Any, frequency: float) -> None:
