@@ -121,7 +121,7 @@ def blurred_wave(answer: Any, period: int) -> None:
         "Blur",
         answer,
         2 * np.abs(np.fft.rfft(blurred[: 4 * period])).max() / (4 * period),
-        "Blur the values around a crest.",
+        "Put the middle of the blur on a crest.",
     )
 
 

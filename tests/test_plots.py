@@ -341,7 +341,7 @@ CASES = {
     "spectrum_maps, one": (plots.spectrum_maps, ({"progan": np.zeros((32, 32))}, "real", [2]), ["+0.0 dB"]),
     "grid_peaks": (
         plots.grid_peaks,
-        ({name: {p: (k / p, (k / p - 0.2, k / p + 0.2)) for p in (2, 4, 8, 16)} for k, name in enumerate(NAMES)},),
+        ({name: {p: (k / p, (k / p - 0.2, k / p + 0.2)) for p in (2, 4, 8, 16, 32)} for k, name in enumerate(NAMES)},),
         ["real: 0.0 at 2", "mmdgan: 2.0 at 2, 1.0 at 4"],
     ),
     "grid_peaks, one": (plots.grid_peaks, ({"progan": {2: (1.0, (0.5, 1.5))}},), ["progan: 1.0 at 2"]),
