@@ -430,5 +430,5 @@ def test_the_chapters_code_is_short_enough_to_be_read_on_a_page():
 
 
 def test_no_two_figures_or_exercises_share_a_label():
-    labels = [label for page in REAL.pages for label in re.findall(r"(?:name|:label): ([\w-]+)", page.text)]
+    labels = [label for page in REAL.pages for label in re.findall(r"(?:name|label): ((?:fig|ex)-[\w-]+)", page.text)]
     assert not [label for label, count in Counter(labels).items() if count > 1]
