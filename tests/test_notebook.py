@@ -274,6 +274,10 @@ EXERCISES = [
     (exercises.wiener_noise, {"coefficient": 30, "means": [400, 125, 90, 225]}, 30 * 25 / 90, [30 * 25 / 115, 3.75, 2]),
     (exercises.wiener_noise, {"coefficient": -8, "means": [16, 40], "sigma": 5}, -8, [-5, 8]),
     (exercises.peaks, {"period": 4}, 15, [16, 9, 3]),
+    (exercises.noise_to_signal, {"variance": 20}, 35.1205, [22.1102, 3.51205, 48.13]),
+    (exercises.blurred_stripes, {"weights": [0.25, 0.5, 0.25]}, 0, [0.5, 1, 0.25]),
+    (exercises.blurred_stripes, {"weights": [0.1, 0.2, 0.4, 0.2, 0.1]}, 0.2, [0.4, 1, -0.2]),
+    (exercises.cropped_frequency, {"side": 64, "offset": 8, "frequency": 0.5}, 0.4375, [0.571429, 0.5, 28]),
     (exercises.mixture, {"recalls": (0.9, 0.5), "shares": (0.8, 0.2)}, 0.82, [0.7, 82, 0.58]),
     (exercises.at_least_one, {"tests": 20, "confidence": 0.95}, 0.641514, [1, 0.05, 0.358486]),
 ]
