@@ -166,6 +166,26 @@ def at_least_one(answer: Any, tests: int, confidence: float) -> None:
     _judge("Twenty controls", answer, 1 - none, "How likely is it that all of them are right?")
 
 
+def noise_to_signal(answer: Any, variance: float) -> None:
+    """Chapter 10: the peak signal-to-noise ratio, in decibels, that noise of this variance leaves."""
+    _judge(
+        "Decibels", answer, 10 * math.log10(255**2 / variance), "The mean squared error of the noise is its variance."
+    )
+
+
+def blurred_stripes(answer: Any, weights: Any) -> None:
+    """Chapter 10: what a blur along rows leaves of the contrast of stripes that alternate from pixel to pixel."""
+    stripes = np.resize([1.0, -1.0], 101)
+    contrast = np.abs(np.convolve(stripes, np.asarray(weights, float), mode="valid")).max()
+    _judge("Stripes", answer, contrast, "Lay the weights on the stripes: every second one counts negatively.")
+
+
+def cropped_frequency(answer: Any, side: int, offset: int, frequency: float) -> None:
+    """Chapter 10: where a frequency lies, in cycles a pixel, once a window was enlarged to the whole image."""
+    cycles = frequency * (side - offset)
+    _judge("A grid cropped", answer, cycles / side, "How many cycles does the window hold, and over how many pixels?")
+
+
 def correlation(answer: Any, residual: Any, pattern: Any) -> None:
     """Chapter 4: the normalized cross-correlation of a residual with a pattern, without any shift."""
     expected = np.corrcoef(np.ravel(residual), np.ravel(pattern))[0, 1]

@@ -41,6 +41,7 @@ CURVES = {
     "low-pass": {4: (0.5, (0.45, 0.55)), 1: (0.9, (0.88, 0.92))},
     "residual": {1: (0.95, (0.94, 0.96)), 2: (0.7, (0.6, 0.8))},
 }
+STRENGTHS = [(0, 0.9, (0.85, 0.93)), (10, 0.5, (0.4, 0.6)), (50, 0.25, (0.2, 0.3))]
 FLOATS = RANDOM.normal(size=(5, 16, 16, 3))
 BOUNDS = {"holds_above": 0.9, "fails_below": 0.55}
 CLAIMS = [
@@ -345,6 +346,41 @@ CASES = {
         ["real: 0.0 at 2", "mmdgan: 2.0 at 2, 1.0 at 4"],
     ),
     "grid_peaks, one": (plots.grid_peaks, ({"progan": {2: (1.0, (0.5, 1.5))}},), ["progan: 1.0 at 2"]),
+    "picture_table": (
+        plots.picture_table,
+        (
+            {
+                "image": {f"attack {n}": pixels(16, 16) for n in range(9)},
+                "difference": {f"attack {n}": pixels(16, 16) for n in range(1, 9)},
+            },
+            "Attacked images",
+        ),
+        ["Attacked images. Rows: image, difference. Columns: attack 0,"],
+    ),
+    "picture_table, one": (plots.picture_table, ({"image": {"clean": pixels(32, 32)}}, "One"), ["Columns: clean"]),
+    "spectrum_changes": (
+        plots.spectrum_changes,
+        ({"noise": np.full((32, 32), 1.0), "blur": np.full((32, 32), -2.0), **dict.fromkeys("abcdef", WAVE.T + WAVE)},),
+        ["noise 10, blur 0.01"],
+    ),
+    "spectrum_changes, one": (plots.spectrum_changes, ({"none": np.zeros((16, 24))},), ["none 1."]),
+    "against_strength": (
+        plots.against_strength,
+        (
+            {
+                "noise": ("variance, squared levels of 255", (5, 20), {"network": STRENGTHS, "PRNU": STRENGTHS}),
+                "jpeg": ("quality", (10, 75), {"network": STRENGTHS[::-1], "PRNU": STRENGTHS[::-1]}),
+                **{f"attack {n}": ("share", (1, 1), {"network": STRENGTHS}) for n in range(5)},
+            },
+            0.2,
+        ),
+        ["noise, network: from 90 % to 25 %", "jpeg, PRNU: from 25 % to 90 %", "Chance: 20 %"],
+    ),
+    "against_strength, one": (
+        plots.against_strength,
+        ({"blur": ("side", (1, 9), {"network": STRENGTHS})}, 0.2),
+        ["blur, network"],
+    ),
     "ledger": (plots.ledger, (CLAIMS,), ["existence", "91.2 %", "99.43 %", "holds", "unique-seed", "41.5 %", "fails"]),
     "ledger, nothing measured": (plots.ledger, ([],), ["No claim was measured"]),
 }
@@ -525,3 +561,13 @@ def test_residuals_stand_beside_their_images():
     np.testing.assert_array_equal(shown[:16, 54:70], images[1])
     np.testing.assert_allclose(shown[:16, 18:34], 127.5 * (reconstructions[0] + 1), atol=0.51)
     np.testing.assert_array_equal(shown[:16, 90:106], stretch(fingerprints)[1])
+
+
+def test_accuracies_by_strength_stand_where_they_are_and_the_range_is_shaded():
+    curves = {"jpeg": ("quality", (10, 40), {"network": STRENGTHS[::-1]})}  # the strongest last: 50, 10, 0
+    ax = plots.against_strength(curves, 0.2).figure.axes[0]
+    (line,) = [line for line in ax.lines if line.get_marker() in style.MARKERS]
+    np.testing.assert_allclose(line.get_xydata(), [[0, 25], [1, 50], [2, 90]])
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["50", "10", "0"]
+    (span,) = ax.patches
+    np.testing.assert_allclose([span.get_x(), span.get_x() + span.get_width()], [0.25 - 0.06, 1 + 0.06])

@@ -1,5 +1,6 @@
 """One visual style; every function returns a `Plot`: the figure, and the sentence that says what it shows."""
 
+from .attacks import against_strength, picture_table, spectrum_changes
 from .features import against_number, embedding, frechet_ratios
 from .fingerprints import fingerprint_spectra, mean_responses, model_fingerprints, residuals
 from .frequency import bands, grid_peaks, spectral_differences, spectrum_maps
@@ -29,6 +30,7 @@ __all__ = [
     "accuracy_by_number",
     "against_number",
     "against_parameter",
+    "against_strength",
     "architecture",
     "bands",
     "choices",
@@ -50,6 +52,7 @@ __all__ = [
     "patch_sizes",
     "patterns",
     "persistence",
+    "picture_table",
     "radial_spectra",
     "residuals",
     "responses",
@@ -57,6 +60,7 @@ __all__ = [
     "scales",
     "sheet",
     "spectral_differences",
+    "spectrum_changes",
     "spectrum_maps",
     "supports",
     "tile_map",
