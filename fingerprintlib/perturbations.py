@@ -14,7 +14,7 @@ In place of a number the seed may be a `torch.Generator`, from which one is draw
 
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TypeVar
@@ -228,16 +228,7 @@ def _normal_quantiles() -> Tensor:
     return torch.from_numpy(ndtri((np.arange(1 << 16) + 0.5) / (1 << 16)).astype(np.float32))
 
 
-# --- what is linear along rows and columns: blur, crop, resampling --------------------------------
-
-
-def _separable(images: Tensor, rows: list[Tensor], columns: list[Tensor]) -> Tensor:
-    """``rows @ plane @ columns.T`` of each plane; a matrix ``[H, H]`` and one ``[W, W]`` for each image."""
-    count, height, width, _ = images.shape
-    x = images.permute(0, 1, 3, 2).float().reshape(count, 3 * height, width)
-    x = torch.bmm(x, torch.stack(columns).to(x.device).mT).reshape(count, height, 3 * width)
-    x = torch.bmm(torch.stack(rows).to(x.device), x)
-    return _quantized(x).reshape(count, height, 3, width).permute(0, 1, 3, 2).contiguous()
+# --- blur, crop, resampling -----------------------------------------------------------------------
 
 
 def blur_sigma(side: int) -> float:
@@ -246,61 +237,73 @@ def blur_sigma(side: int) -> float:
 
 
 def _blur(images: Tensor, sides: Strengths, _: Words) -> Tensor:
-    """Gaussian kernels, cut at this side; mirrored at the border about the middle of the outermost pixel."""
-    height, width = images.shape[1:3]
-    rows, columns = ([_gaussian(size, int(side)) for side in sides] for size in (height, width))
-    return _separable(images, rows, columns)
+    """Gaussian kernels, cut at this side; mirrored at the border about the middle of the outermost pixel.
+
+    It is linear along rows and along columns: one small matrix for each side, times the image.
+    """
+    count, height, width, _channels = images.shape
+    rows, columns = (
+        torch.stack([_gaussian(size, int(side)) for side in sides]).to(images.device) for size in (height, width)
+    )
+    x = images.permute(0, 1, 3, 2).float().reshape(count, 3 * height, width)
+    x = torch.bmm(x, columns.mT).reshape(count, height, 3 * width)
+    x = torch.bmm(rows, x).reshape(count, height, 3, width)
+    return _quantized(x).permute(0, 1, 3, 2).contiguous()
 
 
 @lru_cache(maxsize=256)
 def _gaussian(size: int, side: int) -> Tensor:
+    """The blur of `size` numbers as a matrix ``[size, size]``."""
     if side // 2 >= size:
         raise UsageError(f"A kernel of {side} pixels is too large for an image of {size}. Ask for a smaller one.")
     weights = np.exp(-0.5 * (np.arange(side) - side // 2) ** 2 / blur_sigma(side) ** 2)
     padded = np.pad(np.eye(size), ((side // 2, side // 2), (0, 0)), mode="reflect")
-    shares = weights / weights.sum()
-    return _matrix(sum(share * padded[start : start + size] for start, share in enumerate(shares)))
+    matrix = sum(weight * padded[start : start + size] for start, weight in enumerate(weights / weights.sum()))
+    return torch.from_numpy(np.ascontiguousarray(matrix, np.float32))
 
 
 def _crop(images: Tensor, offsets: Strengths, words: Words) -> Tensor:
     """A window shorter by this share of the side, anywhere in the image, enlarged to the image's size (bicubic)."""
     height, width = images.shape[1:3]
-    places = _uniform(words)
-    rows, columns = (
-        [_window(size, round(offset * size), place) for offset, place in zip(offsets, places[:, axis], strict=True)]
-        for axis, size in enumerate((height, width))
-    )
-    return _separable(images, rows, columns)
-
-
-def _window(size: int, offset: int, place: float) -> Tensor:
-    start = int(place * (offset + 1))
-    matrix = torch.zeros(size, size)
-    matrix[:, start : start + size - offset] = _bicubic(size - offset, size)
-    return matrix
+    cuts = np.stack([np.rint(offsets * size) for size in (height, width)], 1).astype(int)  # [n, 2]
+    starts = (_uniform(words) * (cuts + 1)).astype(int)
+    result = torch.empty_like(images)
+    for (down, across), where in _groups(cuts):
+        windows = torch.stack(
+            [
+                images[i, top : top + height - down, left : left + width - across]
+                for i, (top, left) in zip(where.tolist(), starts[where].tolist(), strict=True)
+            ]
+        )
+        result[torch.from_numpy(where).to(images.device)] = _resized(windows, height, width)
+    return result
 
 
 def _resample(images: Tensor, factors: Strengths, _: Words) -> Tensor:
-    """To this multiple of the size and back, both bicubic, nothing rounded in between."""
+    """To this multiple of the size and back, both bicubic; whole numbers in between, as in a saved image."""
     height, width = images.shape[1:3]
-    rows, columns = ([_there_and_back(size, round(f * size)) for f in factors] for size in (height, width))
-    return _separable(images, rows, columns)
+    sizes = np.stack([np.rint(factors * size) for size in (height, width)], 1).astype(int)
+    result = torch.empty_like(images)
+    for size, numbers in _groups(sizes):
+        where = torch.from_numpy(numbers).to(images.device)
+        result[where] = _resized(_resized(images[where], *size), height, width)
+    return result
 
 
-@lru_cache(maxsize=256)
-def _there_and_back(size: int, other: int) -> Tensor:
-    return _bicubic(other, size) @ _bicubic(size, other)
+def _groups(rows: NDArray[np.int_]) -> Iterator[tuple[tuple[int, ...], NDArray[np.int_]]]:
+    """Each distinct row, and where it stands."""
+    distinct, which = np.unique(rows, axis=0, return_inverse=True)
+    for number, row in enumerate(distinct.tolist()):
+        yield tuple(row), np.flatnonzero(which.ravel() == number)
 
 
-@lru_cache(maxsize=256)
-def _bicubic(size: int, other: int) -> Tensor:
-    """The resizer of the whole library as a matrix ``[other, size]``: bicubic, widened when it shrinks."""
-    pixels = torch.eye(size, dtype=torch.float64)[None, None]
-    return F.interpolate(pixels, (other, size), mode="bicubic", antialias=True, align_corners=False)[0, 0].float()
-
-
-def _matrix(values: np.ndarray) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(values, np.float32))
+def _resized(images: Tensor, height: int, width: int) -> Tensor:
+    """By the resizer of the whole library: bicubic, widened when it shrinks; PyTorch's gives Pillow's pixels."""
+    x = images.permute(0, 3, 1, 2)
+    if x.device.type != "cpu":  # bytes are for CPUs alone
+        x = x.float()
+    x = F.interpolate(x, (height, width), mode="bicubic", antialias=True, align_corners=False)
+    return (x if x.dtype == torch.uint8 else _quantized(x)).permute(0, 2, 3, 1).contiguous()
 
 
 # --- JPEG -----------------------------------------------------------------------------------------
