@@ -392,7 +392,29 @@ class Attributor(SourceClassifier[AttributionNetwork]):
 
 
 @dataclass(frozen=True)
-class ShuffledLabels:
+class View:
+    """Another way to look at a corpus; it can be learned like one. What a view does not change is the corpus's."""
+
+    corpus: LabelledImages
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The sources."""
+        return self.corpus.class_names
+
+    @property
+    def resolution(self) -> int:
+        """Side of the images."""
+        return self.corpus.resolution
+
+    @property
+    def colour(self) -> str:
+        """One of `images.COLOURS`."""
+        return self.corpus.colour
+
+
+@dataclass(frozen=True)
+class ShuffledLabels(View):
     """A corpus with meaningless labels, the negative control: whoever scores above chance on it has found a leak.
 
     An image's label is drawn at random, from a hash of its pixels. So it tells nothing of the source, in any split, and
@@ -400,23 +422,7 @@ class ShuffledLabels:
     labels permuted within each split would hide it.
     """
 
-    corpus: LabelledImages
     seed: int = 0
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """The corpus's; they are only names now."""
-        return self.corpus.class_names
-
-    @property
-    def resolution(self) -> int:
-        """The corpus's."""
-        return self.corpus.resolution
-
-    @property
-    def colour(self) -> str:
-        """The corpus's."""
-        return self.corpus.colour
 
     @property
     def hash(self) -> str:

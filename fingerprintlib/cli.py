@@ -115,7 +115,6 @@ def sweep(
     """
     from .chapters import Book
     from .engine import run_sweep
-    from .gallery import write_report
     from .grids import Grid
     from .sweeps import check_request, collect, have_run, publish, write_csv
     from .timings import build_folder
@@ -128,6 +127,8 @@ def sweep(
     if not have_run(jobs, build):
         click.echo(f"Nothing was collected: not all points have run. See {build / 'snakemake.log'}", err=True)
         return
+    from .gallery import write_report  # brings matplotlib and torch, which a refusal need not wait for
+
     found = collect(project, grid, jobs, build, profile, cores, figure)
     folder = build / grid.folder
     write_csv(found, folder / "sweep.csv")  # first of all: a name that is none must not cost the table
@@ -184,6 +185,41 @@ def timings(profile: str) -> None:
     from .timings import record_timings
 
     click.echo(str(record_timings(Book(), profile)))
+
+
+@main.command()
+@click.argument("attributor", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--attack", "name", required=True, help="noise, blur, crop, jpeg, relight, combination, notch, resample.")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="File to write.")
+@click.option(
+    "--corpus",
+    "folder",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Images as they are.  [default: the corpus that the attributor learned from, if it lies in _build/store]",
+)
+@click.option("--steps", type=click.IntRange(1), default=500, show_default=True, help="Of finetuning.")
+@click.option("--images", type=click.IntRange(1), help="Training images of each source.  [default: all]")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of order, flips and attack.")
+def immunize(
+    attributor: Path, name: str, out: Path, folder: Path | None, steps: int, images: int | None, seed: int
+) -> None:
+    """Finetune an attributor on attacked images; write what it becomes, and tell its accuracy before and after."""
+    from .attribution import Attributor
+    from .corpus import corpus_of, open_corpus
+    from .immunization import Attacked
+    from .immunization import immunize as finetune
+    from .perturbations import find_attack
+
+    attack = find_attack(name)
+    before = Attributor.load(attributor)
+    corpus = open_corpus(folder) if folder else corpus_of(before.provenance["recipe"]["corpus"], Path("_build/store"))
+    after = finetune(attributor, corpus, attack, out.parent, steps=steps, images=images, seed=seed)
+    after.save(out)
+    attacked = Attacked(corpus, attack, control=before.colour, seed=seed)
+    for title, some in {"before": before, "after": after}.items():
+        clean = some.evaluate(*corpus.split("test"))
+        click.echo(f"{title:6s}  under {name}: {some.evaluate_corpus(attacked)}; clean: {clean.accuracy:.1%}")
+    click.echo(str(out))
 
 
 @main.group()

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from .attribution import LabelledImages
 from .errors import UsageError, unknown
 from .images import Pixels, coloured, resize
-from .perturbations import jpeg
+from .perturbations import ATTACKS
 from .provenance import code_hash, recipe_hash
 from .training import check_images
 
@@ -46,22 +46,13 @@ def bilinear_half(images: Pixels) -> Pixels:
     return halved.round().to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
 
 
-def centre(images: Pixels, factor: int) -> Pixels:
-    """The middle of uint8 images ``[N, H, W, 3]``, its sides 1/`factor` of theirs."""
-    check_images(images)
-    rows, columns = (slice((side - side // factor) // 2, (side + side // factor) // 2) for side in images.shape[1:3])
-    return images[:, rows, columns]
-
-
 #: What may be done to the images of a class.
 TREATMENTS: dict[str, Callable[[Pixels], Pixels]] = {
     "none": np.asarray,
     "min-max": min_max,
-    "JPEG": partial(jpeg, quality=75),
+    "JPEG": partial(ATTACKS["jpeg"], seed=0, strength=75),
     "bicubic": bicubic_half,
     "bilinear": bilinear_half,
-    "centre, a half": partial(centre, factor=2),
-    "centre, a quarter": partial(centre, factor=4),
 }
 
 

@@ -113,6 +113,34 @@ def period_two(answer: Any, resolution: int) -> None:
     )
 
 
+def blurred_wave(answer: Any, period: int) -> None:
+    """Chapter 7: the amplitude that a cosine of this period has after the blur [1 4 6 4 1] / 16."""
+    wave = np.cos(2 * np.pi * np.arange(8 * period) / period)
+    blurred = np.convolve(wave, np.array([1, 4, 6, 4, 1]) / 16, mode="valid")
+    _judge(
+        "Blur",
+        answer,
+        2 * np.abs(np.fft.rfft(blurred[: 4 * period])).max() / (4 * period),
+        "Put the middle of the blur on a crest.",
+    )
+
+
+def folded(answer: Any, frequency: float) -> None:
+    """Chapter 7: the frequency, in [0, 0.5], at which a wave is seen when every second pixel is kept."""
+    kept = np.cos(2 * np.pi * frequency * np.arange(0, 2000, 2))
+    expected = np.abs(np.fft.rfft(kept)).argmax() / len(kept)
+    _judge("Folded", answer, expected, "Cycles a new pixel; adding or taking away whole cycles changes nothing.")
+
+
+def pyramid_numbers(answer: Any, resolution: int) -> None:
+    """Chapter 7: how many numbers the residual bands of a square image and the 2x2 image that remains are."""
+    total, side = 0, resolution
+    while side > 2:
+        total += side * side
+        side //= 2
+    _judge("Pyramid", answer, total + side * side, "Each level has a quarter of the last one's pixels.", tolerance=1e-6)
+
+
 def verdict(answer: Any, low: float, high: float, holds_above: float, fails_below: float) -> None:
     """Chapter 15: what the ledger says of an interval."""
     expected = "not reproduced at this scale"
@@ -156,26 +184,6 @@ def peaks(answer: Any, period: int) -> None:
     tile = np.random.default_rng(0).normal(size=(period, period))
     spectrum = np.abs(np.fft.fft2(np.tile(tile, (4, 4))))
     _judge("Peaks", answer, int((spectrum > 1e-9).sum()) - 1, "It is told by as many numbers as one tile has pixels.")
-
-
-def octave(answer: Any, period: float) -> None:
-    """Chapter 7: the factor of the residual band that a wave of this many pixels lies in."""
-    expected = next(factor for factor in (1, 2, 4, 8, 16, 32) if period <= 4 * factor)
-    _judge("Octave", answer, expected, "One over the period, in cycles a pixel: between which two limits does it lie?")
-
-
-def binomial_blur(answer: Any, period: int) -> None:
-    """Chapter 7: what the binomial blur leaves of the amplitude of a wave."""
-    wave = np.cos(2 * np.pi * np.arange(-2, 3) / period)
-    _judge("Blur", answer, np.dot([1, 4, 6, 4, 1], wave) / 16, "Blur the values of a cosine around its maximum.")
-
-
-def pyramid(answer: Any, resolution: int) -> None:
-    """Chapter 7: how many numbers an image's residuals and its smallest low-pass have, down to residuals of 4x4."""
-    sides = [resolution]
-    while sides[-1] > 2:
-        sides.append(sides[-1] // 2)
-    _judge("Pyramid", answer, sum(side**2 for side in sides), "A residual is as large as the image that it belongs to.")
 
 
 def receptive_field(answer: Any, layers: Any) -> None:

@@ -266,23 +266,31 @@ def mean_interval(values: np.ndarray, seed: int = 0) -> tuple[float, Interval]:
 
 
 Moments = tuple[np.ndarray, np.ndarray]  # mean [D] and covariance [D, D], float64
+Root = tuple[np.ndarray, bool]
 
 
-def _frechet(first: Moments, second: Moments, root: np.ndarray) -> float:
+def _frechet(first: Moments, second: Moments, root: Root) -> float:
     """The distance; `root` is a `_root` of the first covariance."""
+    from scipy.linalg.blas import dtrmm
+
     (mean1, cov1), (mean2, cov2) = first, second
     # The root's trace without a root of a product: with C1 = F F' it has the eigenvalues of the symmetric F' C2 F.
-    trace = np.sqrt(np.maximum(np.linalg.eigvalsh(root.T @ cov2 @ root), 0)).sum()
+    factor, triangular = root
+    if triangular:  # half of the multiplications are with zeros
+        product = dtrmm(1.0, factor, dtrmm(1.0, factor, cov2, trans_a=1, lower=1), side=1, lower=1)
+    else:
+        product = factor.T @ cov2 @ factor
+    trace = np.sqrt(np.maximum(np.linalg.eigvalsh(product), 0)).sum()
     return float(np.square(mean1 - mean2).sum() + np.trace(cov1) + np.trace(cov2) - 2 * trace)
 
 
-def _root(covariance: np.ndarray) -> np.ndarray:
-    """A matrix F with ``F F'`` the covariance."""
+def _root(covariance: np.ndarray) -> Root:
+    """A matrix F with ``F F'`` the covariance, and whether it is lower triangular."""
     try:
-        return np.linalg.cholesky(covariance)
+        return np.linalg.cholesky(covariance), True
     except np.linalg.LinAlgError:  # singular: fewer images than features, or features that repeat one another
         values, vectors = np.linalg.eigh(covariance)
-        return vectors * np.sqrt(np.maximum(values, 0))
+        return vectors * np.sqrt(np.maximum(values, 0)), False
 
 
 def _moments(*sets: np.ndarray) -> list[Moments]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from .errors import UsageError
 from .images import LUMA
 from .training import check_images
 
@@ -14,6 +15,7 @@ CHUNK = 256
 # Added before each logarithm, on the scale 0..255. Quantization alone puts some 0.3 into a coefficient, 0.1 into its
 # power: nothing but zeros is moved by it.
 FLOOR = 1e-3
+AROUND = 2  # frequencies to each side of a peak that are its neighbourhood
 
 
 def log_dct(images: np.ndarray) -> np.ndarray:
@@ -98,59 +100,78 @@ def mean_log_power(images: np.ndarray) -> np.ndarray:
     return np.sum([log_power(some).sum(0, dtype=np.float64) for some in _luma(images)], axis=0) / len(images)
 
 
-def peak_height(power: np.ndarray, period: int) -> float:
-    """How far a structure that repeats every `period` pixels stands out of a spectrum.
+def difference_in_decibels(some: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """How far the mean of some spectra lies above that of others, with its 95 % interval over images.
 
-    At the multiples of ``1 / period`` cycles a pixel, down and across, without those that half the period has too: the
-    mean height above the median of the frequencies around, up to four cycles an image away.
-
-    Args:
-        power: the difference of two means of `log_power`, ``[H, W]``, H and W multiples of `period`. Not one alone: at
-            half a cycle a pixel coefficients are real, and the mean logarithm of their power lower by 3 dB.
-        period: a power of two, at least 2.
-
-    Returns:
-        Decibels.
-    """
-    height, width = power.shape
-    around = np.arange(-4, 5)
-    heights = []
-    for down in range(period):
-        for across in range(period):
-            if down % 2 == 0 and across % 2 == 0:  # half the period has it, or it is frequency 0
-                continue
-            row, column = (n * side // period + side // 2 for n, side in ((down, height), (across, width)))
-            window = power[np.ix_((row + around) % height, (column + around) % width)]
-            others = np.delete(window.ravel(), window.size // 2)
-            heights.append(power[row % height, column % width] - np.median(others))
-    return float(10 * np.mean(heights))
-
-
-def band_images(images: np.ndarray, band: str, factor: int, gain: float = 4.0) -> np.ndarray:
-    """A frequency band as images, to be looked at or given to what takes images.
+    The interval is that of a difference of two means (normal approximation, variances not taken for equal), at each
+    frequency on its own.
 
     Args:
-        images: uint8 ``[N, H, W, 3]``.
-        band: one of `bands.BANDS`.
-        factor: see there.
-        gain: a residual is multiplied by this, and its zero is put at 127.5; what lies beyond 0..255 is clipped.
+        some, others: decimal logarithms, float ``[N, ...]`` and ``[M, ...]``, as `radial_spectra` gives.
 
     Returns:
-        uint8 ``[N, H / factor, W / factor, 3]``.
+        Difference, lower and upper end, each float64 ``[...]`` in decibels.
 
     Raises:
-        UsageError: images of another kind.
+        UsageError: fewer than two spectra on a side, or shapes that differ.
     """
-    import torch
+    one, other = np.asarray(some, np.float64), np.asarray(others, np.float64)
+    if one.shape[1:] != other.shape[1:] or min(len(one), len(other)) < 2:
+        raise UsageError(f"Give two spectra or more on each side, alike in shape, not {one.shape} and {other.shape}.")
+    difference = 10 * (one.mean(0) - other.mean(0))
+    half = 19.6 * np.sqrt(one.var(0, ddof=1) / len(one) + other.var(0, ddof=1) / len(other))
+    return difference, difference - half, difference + half
 
-    from .bands import BANDS
+
+def grid_periods(side: int) -> list[int]:
+    """The periods in pixels, 2, 4, 8, ..., whose frequencies are far enough apart to have their own neighbourhoods."""
+    return [2**n for n in range(1, side.bit_length()) if side // 2**n >= 2 * AROUND]
+
+
+def grid_frequencies(side: int, period: int) -> np.ndarray:
+    """Where upsampling is expected to leave peaks of this period, int64 ``[P, 2]``: rows and columns of `log_power`.
+
+    A generator doubles its images again and again. What it does differently at every second place of a doubling that
+    stands n doublings before the end repeats every ``2 * 2**n`` pixels: it has power at the multiples of one over that
+    period. Those of half the period are among them; they are left out, as they belong to a later doubling.
+
+    Raises:
+        UsageError: `period` is not one of `grid_periods`.
+    """
+    if period not in grid_periods(side):
+        raise UsageError(f"At {side} pixels period must be one of {grid_periods(side)}, not {period}.")
+    steps = np.moveaxis(np.mgrid[:period, :period], 0, -1).reshape(-1, 2)  # multiples of 1 / period
+    return (steps[(steps % 2).any(1)] * (side // period) + side // 2) % side
+
+
+def grid_peaks(images: np.ndarray, period: int) -> np.ndarray:
+    """How high the `grid_frequencies` stand above their neighbourhoods in each image's spectrum.
+
+    The neighbourhood are the other frequencies of the 5x5 around. Means are taken of logarithms: noise has height zero,
+    and so has any spectrum ``1 / frequency**a``, nearly, for its logarithm is harmonic. The coefficients of period 2
+    are real where others are complex; the logarithm of noise is less by that of 2 there, which is put back.
+
+    Args:
+        images: uint8 ``[N, H, H, 3]``; their luma counts.
+        period: one of `grid_periods`.
+
+    Returns:
+        float64 ``[N]``, the mean over the frequencies in decibels.
+
+    Raises:
+        UsageError: images of another kind, or another period.
+    """
+    from scipy.ndimage import uniform_filter
 
     check_images(images)
+    rows, columns = grid_frequencies(images.shape[1], period).T
+    size, real = 2 * AROUND + 1, 10 * np.log10(2) if period == 2 else 0.0
     found = []
-    for start in range(0, len(images), CHUNK):
-        x = torch.from_numpy(np.array(images[start : start + CHUNK])).permute(0, 3, 1, 2) / 127.5 - 1
-        x = BANDS[band](x, factor) * (gain if band == "residual" else 1.0)
-        found.append((127.5 * (x + 1)).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).numpy())
+    for some in _luma(images):
+        power = log_power(some).astype(np.float64)
+        blocks = uniform_filter(power, size, mode="wrap", axes=(1, 2))[:, rows, columns] * size**2
+        peaks = power[:, rows, columns]
+        found.append(10 * (peaks - (blocks - peaks) / (size**2 - 1)).mean(1) + real)
     return np.concatenate(found)
 
 

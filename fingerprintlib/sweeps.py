@@ -334,14 +334,14 @@ def load_sweeps(root: Path | str) -> list[Sweep]:
 
 def _load(path: Path) -> Sweep:
     value = json.loads(path.read_text(encoding="utf-8"))
+    parameters = {key: values for key, _, values in value["parameters"]}
     points = []
     for point in value["points"]:
         picture = point["picture"]
         if picture:
             picture = Picture((path.with_suffix("") / picture["file"]).read_bytes(), picture["alt"])
         estimates = {key: Estimate(*numbers) for key, numbers in point["estimates"].items()}
-        points.append(Point(point["values"], estimates, picture))
-    parameters = {key: values for key, _, values in value["parameters"]}
+        points.append(Point({name: point["values"][name] for name in parameters}, estimates, picture))
     if [point.values for point in points] != Grid(value["chapter"], parameters).points:
         raise ValueError("the points are not those of the grid")
     return Sweep(

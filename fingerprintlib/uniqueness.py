@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .attribution import LabelledImages
+from .attribution import View
 from .errors import UsageError, unknown
 from .generators import Generator
 from .metrics import Report, frechet_distance
@@ -15,7 +15,7 @@ from .provenance import recipe_hash
 
 
 @dataclass(frozen=True)
-class SomeSources:
+class SomeSources(View):
     """Some sources of a corpus. It can be learned like a corpus.
 
     Attributes:
@@ -26,7 +26,6 @@ class SomeSources:
         UsageError: a name that the corpus does not have, one given twice, or fewer than two.
     """
 
-    corpus: LabelledImages
     names: tuple[str, ...]
 
     def __post_init__(self) -> None:
@@ -40,16 +39,6 @@ class SomeSources:
     def class_names(self) -> tuple[str, ...]:
         """The names."""
         return tuple(self.names)
-
-    @property
-    def resolution(self) -> int:
-        """The corpus's."""
-        return self.corpus.resolution
-
-    @property
-    def colour(self) -> str:
-        """The corpus's."""
-        return self.corpus.colour
 
     @property
     def hash(self) -> str:

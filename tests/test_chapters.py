@@ -1,5 +1,7 @@
 import ast
 import math
+import re
+from collections import Counter
 
 import jupytext
 import pytest
@@ -425,3 +427,8 @@ def test_the_chapters_code_is_short_enough_to_be_read_on_a_page():
             assert len(lines) <= 15 or "hide-input" in tags, f"{chapter.path.name}: {lines[0]} ... is a long cell"
             for line in lines:
                 assert len(line) <= 96, f"{chapter.path.name}: {line}"
+
+
+def test_no_two_figures_or_exercises_share_a_label():
+    labels = [label for page in REAL.pages for label in re.findall(r"(?:name|label): ((?:fig|ex)-[\w-]+)", page.text)]
+    assert not [label for label, count in Counter(labels).items() if count > 1]

@@ -485,3 +485,15 @@ def test_without_the_package_of_mathjax_the_pages_do_not_build(tmp_path, monkeyp
     monkeypatch.setattr(offline.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(RuntimeError, match="install the package django-static-mathjax"):
         offline._copy_mathjax(Sphinx(tmp_path, "html"), None)
+
+
+def test_immunize_refuses_what_there_is_not(in_project, tmp_path):
+    file = tmp_path / "attributor.safetensors"
+    file.write_bytes(b"nothing")
+    result = run("immunize", str(file), "--attack", "nois", "--out", str(tmp_path / "out"))
+    assert result.exit_code == 2
+    assert "Did you mean 'noise'?" in result.output
+    result = run("immunize", str(file), "--attack", "noise", "--out", str(tmp_path / "out"))
+    assert result.exit_code == 1
+    assert str(file) in result.output
+    assert not (tmp_path / "out").exists()

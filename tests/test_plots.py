@@ -37,6 +37,10 @@ ROWS = [
     ("attribution network", "equalized", 0.634, (0.6, 0.66)),
     ("colour histograms only", "as they are", 1.0, (0.98, 1.0)),
 ]
+CURVES = {
+    "low-pass": {4: (0.5, (0.45, 0.55)), 1: (0.9, (0.88, 0.92))},
+    "residual": {1: (0.95, (0.94, 0.96)), 2: (0.7, (0.6, 0.8))},
+}
 FLOATS = RANDOM.normal(size=(5, 16, 16, 3))
 BOUNDS = {"holds_above": 0.9, "fails_below": 0.55}
 CLAIMS = [
@@ -269,12 +273,6 @@ CASES = {
         ({"patches": {"grey": CURVE}}, {}, "side", 0.5, True),
         ["patches, grey: 91.0 at 1"],
     ),
-    "spectral_excess": (
-        plots.spectral_excess,
-        ({name: RANDOM.normal(size=(32, 32)) / 10 for name in NAMES[1:]}, (2, 4, 8)),
-        ["progan from -", "mmdgan from"],
-    ),
-    "spectral_excess, one, none": (plots.spectral_excess, ({"progan": np.zeros((16, 16))}, (2,)), ["from 0.0 to 0.0"]),
     "dendrograms": (
         plots.dendrograms,
         (
@@ -310,6 +308,43 @@ CASES = {
         ),
         ["progan-seed0 20.0 %", "progan-seed6 20.0 %", "guessing is 50 %"],
     ),
+    "bands": (
+        plots.bands,
+        (
+            {
+                name: {b: [pixels(64 >> n, 64 >> n) for n in range(5)] for b in ("low-pass", "residual")}
+                for name in NAMES
+            },
+        ),
+        ["real, progan", "low-pass at 64, 32, 16, 8, 4 pixels", "enlarged to 64"],
+    ),
+    "bands, few": (plots.bands, ({"real": {"low-pass": [pixels(32, 32)]}},), ["low-pass at 32 pixels"]),
+    "spectral_differences": (
+        plots.spectral_differences,
+        ({name: tuple(k * np.linspace(0, 1, 46) + n for n in (0, -1, 1)) for k, name in enumerate(NAMES)}, 64, "real"),
+        ["less that of real", "mmdgan +4.0 dB at 0.7"],
+    ),
+    "spectral_differences, one": (
+        plots.spectral_differences,
+        ({"progan": (np.zeros(24),) * 3}, 32, "real"),
+        ["progan +0.0 dB"],
+    ),
+    "spectrum_maps": (
+        plots.spectrum_maps,
+        (
+            {name: 3 * FLOATS[k].repeat(4, 0).repeat(4, 1)[..., 0] for k, name in enumerate(NAMES[1:])},
+            "real",
+            [2, 4, 8],
+        ),
+        ["less that of real", "mmdgan "],
+    ),
+    "spectrum_maps, one": (plots.spectrum_maps, ({"progan": np.zeros((32, 32))}, "real", [2]), ["+0.0 dB"]),
+    "grid_peaks": (
+        plots.grid_peaks,
+        ({name: {p: (k / p, (k / p - 0.2, k / p + 0.2)) for p in (2, 4, 8, 16, 32)} for k, name in enumerate(NAMES)},),
+        ["real: 0.0 at 2", "mmdgan: 2.0 at 2, 1.0 at 4"],
+    ),
+    "grid_peaks, one": (plots.grid_peaks, ({"progan": {2: (1.0, (0.5, 1.5))}},), ["progan: 1.0 at 2"]),
     "ledger": (plots.ledger, (CLAIMS,), ["existence", "91.2 %", "99.43 %", "holds", "unique-seed", "41.5 %", "fails"]),
     "ledger, nothing measured": (plots.ledger, ([],), ["No claim was measured"]),
 }
@@ -385,8 +420,8 @@ def test_the_ledger_marks_the_papers_figure_only_where_there_is_one():
 def test_trees_join_where_sources_are_that_far_apart():
     apart = np.array([[0, 1, 4], [1, 0, 3], [4, 3, 0.0]])
     ax = plots.dendrograms({"a": apart}, ("x", "y", "z"), ["distance"]).figure.axes[0]
-    joints = {max(point[0] for path in ax.collections[0].get_paths() for point in path.vertices)}
-    assert joints == {3.5}  # z joins x and y at the mean of 4 and 3
+    joints = [max(line.get_xdata()) for line in ax.lines]
+    assert sorted(joints) == [1, 3.5]  # z joins x and y at the mean of 4 and 3
     assert {label.get_text() for label in ax.get_yticklabels()} == {"x", "y", "z"}
 
 
@@ -412,6 +447,27 @@ def test_a_line_looks_alike_in_all_panels_and_unlike_the_others():
     looks = [[(line[0].get_color(), line[0].get_marker()) for line in ax.containers] for ax in both]
     assert len({colour for colour, _ in looks[0]}) == len({marker for _, marker in looks[0]}) == 5
     assert looks[1] == [looks[0][2]]
+
+
+def test_a_band_is_enlarged_pixel_by_pixel():
+    large, small = pixels(8, 8), pixels(2, 2)
+    sheet = plots.bands({"real": {"low-pass": [large, small]}}).figure.axes[0].images[0].get_array()
+    np.testing.assert_array_equal(sheet[:8, :8], large)
+    np.testing.assert_array_equal(sheet[:8, 10:18], np.kron(small, np.ones((4, 4, 1), np.uint8)))
+
+
+def test_a_ring_lies_around_the_pixel_of_its_frequency():
+    values = np.zeros((16, 16))
+    values[8, 0] = 10  # half a cycle a pixel across, to the left
+    ax = plots.spectrum_maps({"progan": values}, "real", [2]).figure.axes[0]
+    image, rings = ax.images[0], ax.lines[0]
+    left, right, bottom, top = image.get_extent()
+    cells = {
+        (int((y - top) / (bottom - top) * 16), int((x - left) / (right - left) * 16))
+        for x, y in zip(rings.get_xdata(), rings.get_ydata(), strict=True)
+    }
+    assert cells == {(0, 0), (0, 8), (8, 0)}
+    assert image.get_array()[8, 0] == 10
 
 
 def test_large_areas_of_a_map_bear_the_letter_of_their_source():

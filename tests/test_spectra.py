@@ -81,27 +81,69 @@ def test_other_than_images_are_refused(function):
     assert np.isfinite(constant).all()
 
 
-@pytest.mark.parametrize("period", [2, 4, 8])
-def test_a_grid_stands_out_at_its_own_period_only(period):
+def test_differences_in_decibels_against_welch():
+    from scipy.stats import ttest_ind
+
     rng = np.random.default_rng(0)
-    tile = rng.normal(size=(period, period))
-    noise, other = rng.normal(size=(2, 256, 64, 64))
-    grid = np.tile(tile - tile.mean(), (64 // period, 64 // period))
-    found, plain, reference = (spectra.log_power(some).mean(0) for some in (noise + grid, noise, other))
-    heights = {p: spectra.peak_height(found - reference, p) for p in (2, 4, 8, 16)}
-    assert heights[period] > 10
-    for p in heights:
-        if p > period:
-            assert abs(heights[p]) < 1
-        assert abs(spectra.peak_height(plain - reference, p)) < 1
+    some, others = rng.normal(1, 0.5, (4000, 3)), rng.normal(0.5, 2, (3000, 3))
+    difference, low, high = spectra.difference_in_decibels(some, others)
+    np.testing.assert_allclose(difference, 10 * (some.mean(0) - others.mean(0)))
+    expected = ttest_ind(some, others, equal_var=False).confidence_interval(0.95)
+    np.testing.assert_allclose([low, high], [10 * expected.low, 10 * expected.high], rtol=1e-3)
+    twice = spectra.difference_in_decibels(np.log10([[2.0]] * 5), np.log10([[1.0]] * 5))
+    np.testing.assert_allclose(twice, 3.0103, atol=1e-4)
+    for one, other in ((some[:1], others), (some, others[:, :2])):
+        with pytest.raises(UsageError, match="two spectra or more on each side, alike in shape"):
+            spectra.difference_in_decibels(one, other)
 
 
-def test_bands_as_images():
-    images = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3)).astype(np.uint8)
-    assert np.array_equal(spectra.band_images(images, "low", 1), images)
-    assert spectra.band_images(images, "low", 4).shape == (3, 8, 8, 3)
-    flat = np.full((1, 32, 32, 3), 90, np.uint8)
-    assert (spectra.band_images(flat, "low", 8) == 90).all()
-    assert np.isin(spectra.band_images(flat, "residual", 2), (127, 128)).all()
-    once, twice = (spectra.band_images(images // 8, "residual", 1, gain).astype(float) - 127.5 for gain in (1, 2))
-    assert np.abs(twice - 2 * once).max() <= 1.5
+def test_the_frequencies_of_a_grid_by_counting():
+    assert spectra.grid_periods(64) == [2, 4, 8, 16]
+    assert spectra.grid_periods(32) == [2, 4, 8]
+    found = {period: set(map(tuple, spectra.grid_frequencies(64, period))) for period in (2, 4, 8, 16)}
+    assert found[2] == {(0, 0), (0, 32), (32, 0)}
+    # A pattern that repeats every so many pixels has power at these and those of the shorter periods, and nowhere else.
+    for period in (2, 4, 8):
+        tile = np.random.default_rng(0).normal(size=(period, period))
+        power = spectra.log_power(np.tile(tile, (64 // period, 64 // period)))
+        expected = set().union(*(found[p] for p in found if p <= period))
+        assert set(map(tuple, np.argwhere(power > -2))) - {(32, 32)} == expected
+    for side, period in ((64, 32), (64, 3), (64, 1), (32, 16)):
+        with pytest.raises(UsageError, match=r"period must be one of \[2, 4, 8"):
+            spectra.grid_frequencies(side, period)
+
+
+@pytest.mark.parametrize("period", [2, 4, 8])
+def test_a_planted_grid_stands_as_high_as_it_is_strong(period, monkeypatch):
+    monkeypatch.setattr(spectra, "CHUNK", 30)
+    rng = np.random.default_rng(0)
+    noise = 128 + rng.normal(0, 8, (200, 64, 64, 1))
+    sure = {2: 1.2, 4: 0.4, 8: 0.2, 16: 0.1}  # three standard errors of noise: 10 lg of chi-squares, 200 (p^2 - p^2/4)
+    wave = np.cos(2 * np.pi * np.arange(64) / period)  # along both, so of period `period` at (1/p, 1/p)
+    planted = noise + (12 * wave[:, None] * wave)[..., None]
+    plain, grid = (some.repeat(3, -1).round().astype(np.uint8) for some in (noise, planted))
+    assert all(abs(spectra.grid_peaks(plain, p).mean()) < limit for p, limit in sure.items())
+    heights = {p: spectra.grid_peaks(grid, p) for p in sure}
+    assert heights[period].shape == (200,)
+    # The wave's power, shared by the frequencies (+-1/p, +-1/p), against the noise's; the mean over all of this period.
+    waves, frequencies = (1 if period == 2 else 4), len(spectra.grid_frequencies(64, period))
+    power = (12 * np.square(wave).mean()) ** 2 * 64 * 64 / waves
+    expected = waves / frequencies * 10 * np.log10(power / 8**2)
+    # A wave in noise has a mean logarithm near its own; noise alone has one 2.5 dB below that of its mean power, and
+    # 5.5 dB where coefficients are real, of which 3 are put back: to the wave's too.
+    expected += waves / frequencies * (5.5 if period == 2 else 2.5)
+    assert heights[period].mean() == pytest.approx(expected, abs=sure[period])
+    assert all(abs(h.mean()) < sure[p] for p, h in heights.items() if p != period)
+
+
+def test_a_spectrum_that_only_falls_has_no_peaks():
+    rng = np.random.default_rng(0)
+    frequency = np.hypot(*np.meshgrid(*[np.fft.fftfreq(64)] * 2))
+    frequency[0, 0] = np.inf
+    fields = np.fft.ifft2(np.fft.fft2(rng.normal(size=(200, 64, 64))) / frequency).real
+    fields = 128 + 40 * fields / fields.std((1, 2), keepdims=True)
+    images = np.clip(fields, 0, 255).round().astype(np.uint8)[..., None].repeat(3, -1)
+    assert abs(spectra.grid_peaks(images, 4).mean()) < 0.3
+    assert abs(spectra.grid_peaks(images, 8).mean()) < 0.3
+    with pytest.raises(UsageError, match="uint8"):
+        spectra.grid_peaks(fields, 4)

@@ -2,9 +2,10 @@
 
 from .features import against_number, embedding, frechet_ratios
 from .fingerprints import fingerprint_spectra, mean_responses, model_fingerprints, residuals
+from .frequency import bands, grid_peaks, spectral_differences, spectrum_maps
 from .images import architecture, growth, sheet, tile_map
 from .patches import patch_maps, patch_sizes, supports
-from .persistence import persistence, spectral_excess
+from .persistence import persistence
 from .results import (
     accuracies,
     confusions,
@@ -29,6 +30,7 @@ __all__ = [
     "against_number",
     "against_parameter",
     "architecture",
+    "bands",
     "choices",
     "confusions",
     "dendrograms",
@@ -37,6 +39,7 @@ __all__ = [
     "embedding",
     "fingerprint_spectra",
     "frechet_ratios",
+    "grid_peaks",
     "growth",
     "histograms",
     "ledger",
@@ -53,7 +56,8 @@ __all__ = [
     "roc_curves",
     "scales",
     "sheet",
-    "spectral_excess",
+    "spectral_differences",
+    "spectrum_maps",
     "supports",
     "tile_map",
     "training_curves",

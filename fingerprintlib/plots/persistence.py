@@ -1,9 +1,8 @@
 """How far fingerprints reach: into frequency bands, into patches."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..notebook import Plot
 from .style import PALETTE, legend_below, marker_of, new_axes, new_figure, styled
@@ -63,30 +62,3 @@ def persistence(
     axes[0].annotate("chance", (axes[0].get_xlim()[0], 100 * chance), (3, 3), textcoords="offset points", size=7.5)
     legend_below(figure, *axes[0].get_legend_handles_labels())
     return Plot(figure, f"Accuracy in per cent against {what}. {'; '.join(words)}. Chance: {100 * chance:.0f} %.")
-
-
-@styled
-def spectral_excess(excess: Mapping[str, NDArray[np.floating]], periods: Sequence[int]) -> Plot:
-    """What the mean spectrum of each source has more (or less) than that of real images, by frequency.
-
-    Args:
-        excess: source to the difference of mean `spectra.log_power`, ``[H, W]``, decimal logarithms.
-        periods: the frequencies that an upsampling by so much repeats are marked along the axes.
-    """
-    figure = new_figure(0.8 + 5.4 / max(len(excess), 2))
-    axes = new_axes(figure, 1, len(excess))[0]
-    limit = 10 * max(float(np.quantile(np.abs(values), 0.99)) for values in excess.values()) or 5.0
-    marks = sorted({n / period - 0.5 for period in periods for n in range(period + 1)})
-    words = []
-    for ax, (name, values) in zip(axes, excess.items(), strict=True):
-        extent = (-0.5, 0.5, 0.5, -0.5)
-        shown = ax.imshow(10 * values, cmap="PuOr_r", vmin=-limit, vmax=limit, extent=extent, interpolation="nearest")
-        ax.set(title=name, xticks=marks, yticks=marks)
-        names = [f"{mark:g}" if mark in (-0.5, 0, 0.5) else "" for mark in marks]
-        ax.set_xticklabels(names)
-        ax.set_yticklabels(names if ax is axes[0] else [])
-        ax.spines[:].set_visible(True)
-        words.append(f"{name} from {10 * values.min():.1f} to {10 * values.max():.1f}")
-    figure.supxlabel("frequency, cycles a pixel", fontsize=9)
-    figure.colorbar(shown, ax=axes, shrink=0.8, label="dB above real", format="{x:g}")
-    return Plot(figure, f"Mean spectra of the sources above that of real images, in decibels: {'; '.join(words)}.")

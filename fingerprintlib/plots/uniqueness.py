@@ -27,11 +27,12 @@ def dendrograms(distances: Mapping[str, NDArray[np.floating]], names: Sequence[s
     for ax, (title, matrix), label in zip(axes, distances.items(), what, strict=True):
         apart = np.where(np.eye(len(matrix), dtype=bool), 0, matrix)
         joined = linkage(squareform(apart), "average")
-        drawn = np.column_stack(
-            [joined[:, :2], np.maximum(joined[:, 2:3], 1e-9), joined[:, 3:]]
-        )  # a tree has some height
-        style = {"color_threshold": 0, "above_threshold_color": PALETTE[1]}
-        dendrogram(drawn, ax=ax, labels=list(names), orientation="left", leaf_font_size=8, **style)
+        tree = dendrogram(joined, labels=list(names), no_plot=True)
+        for heights, places in zip(tree["dcoord"], tree["icoord"], strict=True):
+            ax.plot(heights, places, color=PALETTE[1], lw=1.3)
+        ax.set_yticks(10 * np.arange(len(names)) + 5, tree["ivl"], size=8)
+        ax.set_xlim(1.03 * max(joined[-1, 2], 1e-9), 0)
+        ax.yaxis.tick_right()
         ax.set(title=title, xlabel=label)
         ax.spines["left"].set_visible(False)
         ax.tick_params(axis="y", length=0)

@@ -81,13 +81,21 @@ def test_a_chapter_is_swept_and_what_is_there_is_not_run_again(project):
     assert found.provenance["profile"] == "smoke"
     assert _ran(project.fingerprints("run", "second", "--profile", "smoke")) == ["second"]
 
-    # A chapter before it comes to something else: all points run again. One fails, and says which it was.
-    project.edit("book/profiles/smoke.yml", "count: 2", "count: 3")
-    result = project.fingerprints(*sweep, "-p", "factor=7,1", "--", "--keep-going")
+
+def test_a_point_that_fails_is_named_and_the_others_are_kept(project):
+    sweep = ("sweep", "second", "-p", "factor=7,1", "--profile", "smoke", "--cores", "1", "--", "--keep-going")
+    result = project.fingerprints(*sweep)
     assert result.returncode == 1
     assert "Chapter 'second' at point 1 of 2: factor = 7.0, cell" in result.stderr
     assert "AssertionError: seven is too much." in result.stderr
-    assert json.loads((folder / "factor-1.0" / "total.json").read_text()) == 3.0
+    folder = project.root / "_build" / "smoke" / "sweeps" / "second" / "factor"
+    assert json.loads((folder / "factor-1.0" / "total.json").read_text()) == 1.0
+    assert not (folder / "sweep.csv").exists()
+    project.edit("book/02-second.md", "factor != 7", "True")
+    assert _ran(project.fingerprints(*sweep)) == [
+        f"second, point {n} of 2: factor = {f}" for n, f in [(1, 7.0), (2, 1.0)]
+    ]
+    assert (folder / "sweep.csv").exists()
 
 
 @pytest.mark.parametrize(
