@@ -477,6 +477,14 @@ def test_a_matrix_of_many_sources_gets_room_when_it_is_alone():
     assert heights[0] > 5 > heights[1]
 
 
+def test_a_line_looks_alike_in_all_panels_and_unlike_the_others():
+    lines = dict.fromkeys(["as they are", "equalized", "grey", "noisy", "blurred"], CURVE)
+    both = plots.persistence({"patches": lines, "pooled first": {"grey": CURVE}}, {}, "side", 0.2).figure.axes
+    looks = [[(line[0].get_color(), line[0].get_marker()) for line in ax.containers] for ax in both]
+    assert len({colour for colour, _ in looks[0]}) == len({marker for _, marker in looks[0]}) == 5
+    assert looks[1] == [looks[0][2]]
+
+
 def test_a_band_is_enlarged_pixel_by_pixel():
     large, small = pixels(8, 8), pixels(2, 2)
     sheet = plots.bands({"real": {"low-pass": [large, small]}}).figure.axes[0].images[0].get_array()

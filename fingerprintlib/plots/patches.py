@@ -53,7 +53,7 @@ def supports(image: Pixels, seen: Mapping[str, NDArray[np.bool_]]) -> Plot:
         seen: title to bool ``[H, W]``.
     """
     rows = -(-len(seen) // 5)
-    columns = max(3, -(-len(seen) // rows))
+    columns = max(4, -(-len(seen) // rows))
     figure = new_figure((0.45 + WIDTH / columns) * rows)
     axes = new_axes(figure, rows, columns).ravel()
     words = []

@@ -31,14 +31,16 @@ def persistence(
     """
     figure = new_figure(3.0)
     axes = new_axes(figure, 1, len(curves), sharex=True, sharey=True)[0]
+    names = list(dict.fromkeys(name for lines in curves.values() for name in lines))  # one look in all panels
     words = []
     for ax, (panel, lines) in zip(axes, curves.items(), strict=True):
         theirs = paper.get(panel, {})
         for k, (name, points) in enumerate(theirs.items()):
             reported = {"color": "0.55", "ls": (":", "--")[k % 2], "marker": "d", "mfc": "white", "ms": 4.5, "lw": 1}
             ax.plot(list(points), list(points.values()), **reported, label=name)
-        for k, (name, curve) in enumerate(lines.items()):
-            colour = (PALETTE[1], PALETTE[2], PALETTE[0], PALETTE[3])[k % 4]
+        for name, curve in lines.items():
+            k = names.index(name)
+            colour = (PALETTE[1], PALETTE[2], PALETTE[0], PALETTE[3], PALETTE[4])[k % 5]
             values = 100 * np.array([[accuracy, *interval] for accuracy, interval in curve.values()])
             errors = np.abs(values[:, 1:] - values[:, :1]).T
             style = {"color": colour, "marker": marker_of(k), "ms": 4.5, "lw": 1.4, "capsize": 2}
