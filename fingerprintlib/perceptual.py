@@ -16,6 +16,7 @@ SIDE, SIGMA = 11, 1.5  # of the Gaussian window
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # of the scales, the finest first
 C1, C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 THUMBNAIL = 16
+IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of red, green and blue in [0, 1]
 
 
 def scale_count(side: int) -> int:
@@ -97,17 +98,21 @@ def nearest_by_alexnet(images: Pixels, others: Pixels) -> tuple[np.ndarray, np.n
     from torchvision.models import AlexNet_Weights, alexnet
 
     try:
-        layers = alexnet(weights=AlexNet_Weights.IMAGENET1K_V1).features.eval()
+        layers = (
+            alexnet(weights=AlexNet_Weights.IMAGENET1K_V1).features[:-1].eval()
+        )  # its last pool feeds the classifier
     except (OSError, RuntimeError) as error:
         raise FingerprintsError(
             f"AlexNet's weights could not be downloaded ({error}). Connect to the network, or use distance='ms-ssim'."
         ) from error
 
+    mean, deviation = (torch.tensor(some).view(3, 1, 1) for some in (IMAGENET_MEAN, IMAGENET_DEVIATION))
+
     def embedded(some: Pixels) -> Tensor:
         rows = []
         for start in range(0, len(some), 64):
             x = to_tensor(some[start : start + 64])
-            x = (x / 2 + 0.5 - torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1)) / 0.226
+            x = (x / 2 + 0.5 - mean) / deviation
             parts = []
             for layer in layers:
                 x = layer(x)

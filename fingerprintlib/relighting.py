@@ -33,22 +33,22 @@ def relit(images: Tensor, shares: NDArray[np.float64], directions: NDArray[np.fl
         directions: to the lamp, unit vectors ``[n, 3]``: right, down, to the viewer.
 
     Returns:
-        float32 ``[n, H, W, 3]``, at least 0; it may exceed 255.
+        float32 ``[n, 3, H, W]``, at least 0; it may exceed 255.
     """
-    (smooth_down, slope_down), (smooth_across, slope_across) = (
-        (matrix.to(images.device) for matrix in _smooth_and_slope(size)) for size in images.shape[1:3]
-    )
     light, share = (torch.from_numpy(some.astype(np.float32)).to(images.device) for some in (directions, shares))
-    pixels = images.float()
-    luma = pixels @ (torch.tensor(LUMA, dtype=pixels.dtype, device=pixels.device) / 1000)  # [n, H, W]
-    shading = smooth_down @ luma.add_(1).log_() @ smooth_across.T
-    down, across = slope_down @ shading, shading @ slope_across.T
-    steepness = (down.square() + across.square()).mean((1, 2), keepdim=True).sqrt_().clamp_(min=FLAT)
-    normal = torch.stack((-across / steepness, -down / steepness, torch.ones_like(down)), -1)
-    cosine = (normal @ light[:, None, :, None]).squeeze(-1) / normal.norm(dim=-1)
-    change = irradiance(cosine).log_() - shading
+    right, below, front = light.T[..., None, None]  # [n, 1, 1] each
+    planes = images.permute(0, 3, 1, 2).contiguous().float()
+    red, green, blue = (weight / 1000 * plane for weight, plane in zip(LUMA, planes.unbind(1), strict=True))
+    smooth_down, smooth_across = (_smooth(size).to(images.device) for size in images.shape[1:3])
+    shading = smooth_down @ (red + green + blue).add_(1).log_() @ smooth_across.T  # [n, H, W]
+    down, across = torch.gradient(shading, dim=(1, 2))
+    slope = down.square().add_(across.square())
+    steepness = slope.mean((1, 2), keepdim=True).sqrt_().clamp_(min=FLAT)
+    length = slope.div_(steepness.square()).add_(1).sqrt_()  # of the vectors (-across, -down, steepness) / steepness
+    cosine = (front - (right * across + below * down) / steepness) / length
+    change = irradiance(cosine).log_().sub_(shading)
     change -= change.mean((1, 2), keepdim=True)
-    return pixels.mul_((change * share[:, None, None]).exp_()[..., None])
+    return planes.mul_(change.mul_(share[:, None, None]).exp_()[:, None])
 
 
 def irradiance(cosine: Tensor) -> Tensor:
@@ -57,7 +57,8 @@ def irradiance(cosine: Tensor) -> Tensor:
     The clamped cosine developed into spherical harmonics up to the second order. Over each order they add up to a
     Legendre polynomial of the cosine: ``1/4 + t/2 + 5/16 (3 t**2 - 1)/2``.
     """
-    return AMBIENT + (1 - AMBIENT) * (1 / 4 + cosine / 2 + 5 / 32 * (3 * cosine.square() - 1))
+    lamp = 1 - AMBIENT
+    return (lamp * 15 / 32 * cosine).add_(lamp / 2).mul_(cosine).add_(AMBIENT + lamp * (1 / 4 - 5 / 32))
 
 
 def front_directions(places: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -68,11 +69,9 @@ def front_directions(places: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 @lru_cache
-def _smooth_and_slope(size: int) -> tuple[Tensor, Tensor]:
-    """A Gaussian and the central differences as matrices ``[size, size]``."""
+def _smooth(size: int) -> Tensor:
+    """The Gaussian of the retinex split as a matrix ``[size, size]``."""
     from scipy.ndimage import gaussian_filter1d
 
-    unit = np.eye(size)
-    smooth = gaussian_filter1d(unit, SMOOTH * size, axis=0, mode="reflect")
-    matrices = [np.ascontiguousarray(some, np.float32) for some in (smooth, np.gradient(unit, axis=0))]
-    return torch.from_numpy(matrices[0]), torch.from_numpy(matrices[1])
+    smooth = gaussian_filter1d(np.eye(size), SMOOTH * size, axis=0, mode="reflect")
+    return torch.from_numpy(np.ascontiguousarray(smooth, np.float32))

@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
+import torch
 from scipy.ndimage import gaussian_filter
 from skimage.metrics import structural_similarity
 
-from fingerprintlib.errors import UsageError
+from fingerprintlib.errors import FingerprintsError, UsageError
 from fingerprintlib.perceptual import WEIGHTS, ms_ssim, nearest_by_ms_ssim, nearest_real, rank_within, scale_count
 
 
@@ -90,3 +91,31 @@ def test_ranks_are_those_of_the_group():
     values = np.random.default_rng(0).random(40)
     assert (rank_within(values, np.zeros(40, int)) < 0.1).sum() == 4
     assert rank_within(np.ones(3), np.zeros(3, int)).tolist() == [0, 1 / 3, 2 / 3]
+
+
+@pytest.mark.parametrize("side", [32, 64])
+def test_by_alexnet_a_copy_is_nearest(monkeypatch, side):
+    """With random weights in place of those that would have to be downloaded."""
+    import torchvision.models
+
+    plain = torchvision.models.alexnet
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        monkeypatch.setattr(torchvision.models, "alexnet", lambda weights: plain(weights=None))
+        some, others = images(6, side), images(9, side, 1)
+        others[[2, 5]] = some[[0, 4]]
+        places, distances = nearest_real(some, others, "alexnet")
+    assert (places[0], places[4]) == (2, 5)
+    np.testing.assert_allclose(distances[[0, 4]], 0, atol=1e-3)
+    assert (distances[[1, 2, 3, 5]] > 0.01).all()
+
+
+def test_without_a_network_alexnet_says_what_to_do(monkeypatch):
+    import torchvision.models
+
+    def refuse(weights):
+        raise OSError("no route to host")
+
+    monkeypatch.setattr(torchvision.models, "alexnet", refuse)
+    with pytest.raises(FingerprintsError, match="distance='ms-ssim'"):
+        nearest_real(images(2, 32), images(2, 32), "alexnet")

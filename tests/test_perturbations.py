@@ -444,7 +444,7 @@ def test_what_cannot_be_done_to_small_images_is_refused():
     small = np.zeros((1, 16, 16, 3), np.uint8)
     with pytest.raises(UsageError, match="16x16; peaks have room from 32x32 on"):
         ATTACKS["notch"](small, 0)
-    with pytest.raises(UsageError, match="kernel of 31 pixels is too large for an image of 8"):
+    with pytest.raises(UsageError, match="kernel of 31 pixels is too large for images of 8x8"):
         ATTACKS["blur"](small[:, :8, :8], 0, strength=31)
     with pytest.raises(UsageError, match="first must be 0 or above"):
         ATTACKS["noise"](small, 0, first=-1)
