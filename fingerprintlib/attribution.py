@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from inspect import signature
 from pathlib import Path
 from platform import python_version
-from typing import Any, ClassVar, Generic, Protocol, Self, TypedDict, TypeVar, Unpack
+from typing import Any, ClassVar, Generic, Self, TypedDict, TypeVar, Unpack
 
 import numpy as np
 import torch
@@ -22,32 +22,10 @@ from .errors import UsageError, unknown
 from .images import COLOURS, coloured
 from .metrics import Report
 from .networks import AttributionNetwork
-from .provenance import code_hash, content_hash, recipe_hash, versions
+from .provenance import code_hash, recipe_hash, versions
 from .runtime import Fabric, in_parallel, make_fabric, report_reuse
 from .training import Objective, apply, check_images, check_labels, fit
-
-
-class LabelledImages(Protocol):
-    """What attribution needs to know of a corpus."""
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """The K sources; label k means the k-th."""
-
-    @property
-    def resolution(self) -> int:
-        """Side of the images."""
-
-    @property
-    def hash(self) -> str:
-        """Changes when anything in it changes."""
-
-    @property
-    def colour(self) -> str:
-        """One of `images.COLOURS`."""
-
-    def split(self, name: str) -> tuple[np.ndarray, np.ndarray]:
-        """uint8 ``[N, H, W, 3]`` and int64 ``[N]`` of ``"train"``, ``"validation"`` or ``"test"``."""
+from .views import LabelledImages
 
 
 class Settings(TypedDict, total=False):
@@ -342,13 +320,21 @@ class SourceClassifier(Generic[Network]):
         Raises:
             UsageError: class names, resolution or colour differ.
         """
-        for what in ("class_names", "resolution", "colour"):
+        self.check_fits(corpus, "class_names", "resolution", "colour")
+        return self.evaluate(*corpus.split(split))
+
+    def check_fits(self, corpus: LabelledImages, *attributes: str) -> None:
+        """Refuse a corpus that differs in one of these attributes.
+
+        Raises:
+            UsageError: naming it and both values.
+        """
+        for what in attributes:
             mine, theirs = getattr(self, what), getattr(corpus, what)
             if mine != theirs:
                 raise UsageError(
                     f"The {self.kind}'s {what} {mine!r} and the corpus's {theirs!r} differ. Use a pair that fits."
                 )
-        return self.evaluate(*corpus.split(split))
 
     def _apply(self, function: Callable[[Tensor], Tensor], images: np.ndarray) -> Tensor:
         check_images(images)
@@ -389,49 +375,3 @@ class Attributor(SourceClassifier[AttributionNetwork]):
             UsageError: images of another kind or size, or a network whose features see more than a patch.
         """
         return self._apply(self.network.patch_scores, images).numpy()
-
-
-@dataclass(frozen=True)
-class View:
-    """Another way to look at a corpus; it can be learned like one. What a view does not change is the corpus's."""
-
-    corpus: LabelledImages
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """The sources."""
-        return self.corpus.class_names
-
-    @property
-    def resolution(self) -> int:
-        """Side of the images."""
-        return self.corpus.resolution
-
-    @property
-    def colour(self) -> str:
-        """One of `images.COLOURS`."""
-        return self.corpus.colour
-
-
-@dataclass(frozen=True)
-class ShuffledLabels(View):
-    """A corpus with meaningless labels, the negative control: whoever scores above chance on it has found a leak.
-
-    An image's label is drawn at random, from a hash of its pixels. So it tells nothing of the source, in any split, and
-    yet an image that slipped into two splits has the same label in both: a leak shows as accuracy above chance, where
-    labels permuted within each split would hide it.
-    """
-
-    seed: int = 0
-
-    @property
-    def hash(self) -> str:
-        """Of the corpus and the seed."""
-        return recipe_hash({"shuffled": self.corpus.hash, "seed": self.seed})
-
-    def split(self, name: str) -> tuple[np.ndarray, np.ndarray]:
-        """The corpus's images uint8 ``[N, H, W, 3]`` with random labels int64 ``[N]``, all classes equally likely."""
-        images, _ = self.corpus.split(name)
-        seed, classes = str(self.seed).encode(), len(self.class_names)
-        draws = [int(content_hash(seed, np.ascontiguousarray(image).data), 16) for image in images]
-        return images, np.array([draw % classes for draw in draws], np.int64)

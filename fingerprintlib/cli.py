@@ -205,15 +205,17 @@ def immunize(
 ) -> None:
     """Finetune an attributor on attacked images; write what it becomes, and tell its accuracy before and after."""
     from .attribution import Attributor
-    from .corpus import corpus_of, open_corpus
-    from .immunization import Attacked
+    from .chapters import Book
+    from .corpus import open_corpus
+    from .immunization import Attacked, learned_from
     from .immunization import immunize as finetune
     from .perturbations import find_attack
 
     attack = find_attack(name)
     before = Attributor.load(attributor)
-    corpus = open_corpus(folder) if folder else corpus_of(before.provenance["recipe"]["corpus"], Path("_build/store"))
-    after = finetune(attributor, corpus, attack, out.parent, steps=steps, images=images, seed=seed)
+    store = Book().root / "_build" / "store"
+    corpus = open_corpus(folder) if folder else learned_from(before, store)
+    after = finetune(attributor, corpus, attack, store / "attributors", steps=steps, images=images, seed=seed)
     after.save(out)
     attacked = Attacked(corpus, attack, control=before.colour, seed=seed)
     for title, some in {"before": before, "after": after}.items():

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from .attribution import LabelledImages
 from .bands import BANDS
 from .errors import UsageError, unknown
 from .images import Pixels, coloured, quantize, to_tensor
 from .networks import factors
 from .provenance import code_hash, recipe_hash
 from .training import check_images
+from .views import LabelledImages
 
 CHUNK = 256
 CLIPPED = 1e-3  # the share of a band's values that may be cut off

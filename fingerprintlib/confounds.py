@@ -13,12 +13,12 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from .attribution import LabelledImages
 from .errors import UsageError, unknown
 from .images import Pixels, coloured, resize
 from .perturbations import ATTACKS
 from .provenance import code_hash, recipe_hash
 from .training import check_images
+from .views import LabelledImages
 
 
 def min_max(images: Pixels) -> Pixels:

@@ -220,19 +220,6 @@ def open_corpus(path: Path | str, verify: bool = True) -> Corpus:
     return Corpus(path, card, images, labels)
 
 
-def corpus_of(wanted: str, store: Path | str) -> Corpus:
-    """The corpus of this hash in a folder of corpora; if it is under a colour control, the one that it was made from.
-
-    Raises:
-        CorpusError: there is none.
-    """
-    for card in sorted(Path(store).glob("**/card.json")):
-        if json.loads(card.read_text(encoding="utf-8")).get("hash") == wanted:
-            coloured = (card.parent.parent / card.name).is_file()
-            return open_corpus(card.parent.parent if coloured else card.parent)
-    raise CorpusError(f"No corpus in {store} has the hash {wanted}: it was deleted or made elsewhere. Name its folder.")
-
-
 def shared_images(corpus: Corpus) -> int:
     """How many images occur, byte for byte, in more than one split: 0 where nothing has leaked."""
     hashes = {split: [content_hash(image.tobytes()) for image in corpus.split(split)[0]] for split in corpus.counts}

@@ -1,6 +1,7 @@
 """Immunization: finetune an attributor on attacked images, so that it attributes them too (the fourth finding)."""
 
 import copy
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .attribution import Attributor, LabelledImages, View
+from .attribution import Attributor
 from .checkpoints import tensors_hash
+from .corpus import Corpus, CorpusError, open_corpus
 from .errors import UsageError
 from .images import Pixels, coloured
 from .perturbations import Attack
@@ -19,6 +21,7 @@ from .provenance import code_hash, recipe_hash, versions
 from .runtime import Fabric, in_parallel, make_fabric, report_reuse
 from .splits import SPLITS
 from .training import fit
+from .views import LabelledImages, View
 
 
 @dataclass(frozen=True)
@@ -99,20 +102,38 @@ def immunize(
         UsageError: sources, size or colour of the corpus do not fit, or an argument is out of range.
     """
     fabric = fabric or make_fabric()
-    attributor = Attributor.load(start, fabric=fabric)
-    for what in ("class_names", "resolution"):
-        mine, theirs = getattr(attributor, what), getattr(corpus, what)
-        if mine != theirs:
-            raise UsageError(
-                f"The attributor's {what} {mine!r} and the corpus's {theirs!r} differ. Use a pair that fits."
-            )
-    seen, labels = corpus.split("train")
-    if images is not None:
-        if images < 1:
-            raise UsageError(f"images must be at least 1, not {images}.")
-        some = np.concatenate([np.flatnonzero(labels == k)[:images] for k in range(len(corpus.class_names))])
-        seen, labels = seen[some], labels[some]
     settings = {"steps": steps, "learning_rate": learning_rate, "batch_size": batch_size, "seed": seed}
+    return Attributor.load(_immunized(start, corpus, attack, folder, images, settings, fabric), fabric=fabric)
+
+
+def immunize_all(calls: Sequence[Mapping[str, Any]]) -> list[Attributor]:
+    """`immunize` for each set of arguments; on a CPU several side by side."""
+    return [Attributor.load(path) for path in in_parallel(_path_when_immune, calls)]
+
+
+def _path_when_immune(**arguments: Any) -> Path:
+    immune = immunize(**arguments)
+    return Path(arguments["folder"]) / _file_name(immune.provenance["recipe"])
+
+
+def _file_name(recipe: Mapping[str, Any]) -> str:
+    return f"immunized-{recipe_hash(recipe)[:12]}.safetensors"
+
+
+def _immunized(
+    start: Path | str,
+    corpus: LabelledImages,
+    attack: Attack,
+    folder: Path | str,
+    images: int | None,
+    settings: dict[str, Any],
+    fabric: Fabric,
+) -> Path:
+    """The file of what `immunize` gives; trained if it is not there yet."""
+    attributor = Attributor.load(start, fabric=fabric)
+    attributor.check_fits(corpus, "class_names", "resolution")
+    if images is not None and images < 1:
+        raise UsageError(f"images must be at least 1, not {images}.")
     recipe = {
         "start": tensors_hash(attributor.network.state_dict()),
         "attack": _told(attack),
@@ -123,46 +144,52 @@ def immunize(
         "code": code_hash([__name__]),
         "versions": versions(),
     }
-    path = Path(folder) / f"immunized-{recipe_hash(recipe)[:12]}.safetensors"
+    path = Path(folder) / _file_name(recipe)
     if path.exists():
-        found = Attributor.load(path, fabric=fabric)
-        report_reuse("immunized attributor", found.seconds)
-        return found
+        report_reuse("immunized attributor", Attributor.load(path, fabric=fabric).seconds)
+        return path
 
     def augment(drawn: Tensor, generator: torch.Generator) -> Tensor:
         return torch.from_numpy(np.array(coloured(attack(drawn, generator).numpy(), attributor.colour)))
 
+    seen, labels = corpus.split("train")
+    if images is not None:
+        some = np.concatenate([np.flatnonzero(labels == k)[:images] for k in range(len(corpus.class_names))])
+        seen, labels = seen[some], labels[some]
     network, unfinished = copy.deepcopy(attributor.network), path.with_suffix(".training")
     history = fit(
         network,
         seen,
         labels,
-        Attacked(corpus, attack, control=attributor.colour, seed=seed).split("validation"),
+        Attacked(corpus, attack, control=attributor.colour, seed=settings["seed"]).split("validation"),
         checkpoint=unfinished,
         augment=augment,
         recipe=recipe,
         fabric=fabric,
         description=f"immunizing, {attack.name}",
-        **settings,  # type: ignore[arg-type]
+        **settings,
     )
     told = {"recipe": recipe, "immunized": attack.name, "history": history, "seconds": history[-1]["seconds"]}
     provenance = {**attributor.provenance, **told, "start": attributor.provenance["recipe"]}
-    immune = Attributor(network, attributor.class_names, attributor.colour, provenance, fabric)
     if fabric.is_global_zero:
-        immune.save(path)
+        Attributor(network, attributor.class_names, attributor.colour, provenance, fabric).save(path)
         unfinished.unlink()
     fabric.barrier()
-    return immune
+    return path
 
 
-def immunize_all(calls: Sequence[Mapping[str, Any]]) -> list[Attributor]:
-    """`immunize` for each set of arguments; on a CPU several side by side."""
-    in_parallel(_immunized, calls)  # what is trained in other processes is left in the folder
-    return [immunize(**call) for call in calls]
+def learned_from(attributor: Attributor, store: Path | str) -> Corpus:
+    """The corpus that an attributor learned from, as it was before the colour control, in a folder of corpora.
 
-
-def _immunized(**call: Any) -> None:
-    immunize(**call)
+    Raises:
+        CorpusError: it is not there.
+    """
+    wanted = attributor.provenance["recipe"]["corpus"]
+    for card in sorted(Path(store).glob("**/card.json")):
+        if json.loads(card.read_text(encoding="utf-8")).get("hash") == wanted:
+            controlled = (card.parents[1] / card.name).is_file()
+            return open_corpus(card.parents[1] if controlled else card.parent)
+    raise CorpusError(f"The corpus that the attributor learned from is not in {store}. Name the folder of one like it.")
 
 
 def _told(attack: Attack) -> list[Any]:

@@ -134,10 +134,8 @@ class AttributionNetwork(nn.Module):
         Raises:
             UsageError: `x` has another shape.
         """
-        x = self._before_pooling(x)
-        x = F.avg_pool2d(x, self.pool_from // SMALLEST)
-        if self.order == "pool_then_conv":
-            x = self._convolve(x, -1)
+        x = self.feature_maps(x)
+        x = F.avg_pool2d(x, x.shape[-1] // SMALLEST)
         return F.leaky_relu(self.dense(x.flatten(1)), SLOPE)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -158,18 +156,29 @@ class AttributionNetwork(nn.Module):
         """
         if self.order != "conv_then_pool":
             raise UsageError(f"With order {self.order!r} no feature belongs to a patch. Use 'conv_then_pool'.")
-        patches = self._before_pooling(x).permute(0, 2, 3, 1)  # [N, P, P, C]
+        patches = self.feature_maps(x).permute(0, 2, 3, 1)  # [N, P, P, C]
         # The same features at all 4x4 places of the dense layer: their weights add up.
         weight = self.dense.effective_weight.unflatten(1, (-1, SMALLEST**2)).sum(2)
         return self._scores(F.leaky_relu(F.linear(patches, weight, self.dense.bias), SLOPE))
 
-    def _before_pooling(self, x: Tensor) -> Tensor:
+    def feature_maps(self, x: Tensor) -> Tensor:
+        """What the last convolution gives of images ``[N, 3, H, W]`` in [-1, 1].
+
+        Returns:
+            ``[N, C, P, P]``, P = `pool_from`, each feature seeing one patch; or with ``pool_then_conv``
+            ``[N, C, 4, 4]``.
+
+        Raises:
+            UsageError: `x` has another shape.
+        """
         check_input(x, self.resolution)
         with torch.autocast(x.device.type, enabled=False):  # a band is a small difference of large numbers
             x = BANDS[self.band](x, self.factor)
         for index in range(0, len(self.convolutions) - 1, 2):
             x = F.avg_pool2d(self._convolve(self._convolve(x, index), index + 1), 2)
-        return self._convolve(x, -1) if self.order == "conv_then_pool" else x
+        if self.order == "pool_then_conv":
+            x = F.avg_pool2d(x, self.pool_from // SMALLEST)
+        return self._convolve(x, -1)
 
     def _convolve(self, x: Tensor, index: int) -> Tensor:
         return F.leaky_relu(self.convolutions[index](x), SLOPE, inplace=True)

@@ -4,10 +4,9 @@ import copy
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
 from .errors import UsageError
-from .networks import SMALLEST, AttributionNetwork, patch_sides
+from .networks import AttributionNetwork, patch_sides
 
 
 def support(network: AttributionNetwork) -> np.ndarray:
@@ -20,9 +19,7 @@ def support(network: AttributionNetwork) -> np.ndarray:
     side = network.resolution
     x = torch.rand(1, 3, side, side, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     x.requires_grad_()
-    features = network._before_pooling(x)
-    if network.order == "pool_then_conv":
-        features = network._convolve(F.avg_pool2d(features, network.pool_from // SMALLEST), -1)
+    features = network.feature_maps(x)
     middle = features.shape[-1] // 2
     (gradient,) = torch.autograd.grad(features[0, :, middle, middle].sum(), x)
     return (gradient[0] != 0).any(0).numpy()

@@ -19,9 +19,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .datasets import Dataset
+from .distances import frechet_distance, kernel_distance, mean_distance, nearest
 from .errors import FingerprintsError, UsageError, unknown
 from .images import Pixels, to_tensor
-from .metrics import frechet_distance, kernel_distance, mean_distance, nearest
 from .networks import AttributionNetwork
 from .runtime import progress
 

@@ -7,58 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from .attribution import View
+from .distances import frechet_distance
 from .errors import UsageError, unknown
 from .generators import Generator
-from .metrics import Report, frechet_distance
-from .provenance import recipe_hash
-
-
-@dataclass(frozen=True)
-class SomeSources(View):
-    """Some sources of a corpus. It can be learned like a corpus.
-
-    Attributes:
-        corpus: of more sources.
-        names: of those that are left, two at least; their order is the order of the labels.
-
-    Raises:
-        UsageError: a name that the corpus does not have, one given twice, or fewer than two.
-    """
-
-    names: tuple[str, ...]
-
-    def __post_init__(self) -> None:
-        for name in self.names:
-            if name not in self.corpus.class_names:
-                raise unknown("source", name, self.corpus.class_names)
-        if len(set(self.names)) != len(self.names) or len(self.names) < 2:
-            raise UsageError(f"names must be two different sources at least, not {list(self.names)}.")
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """The names."""
-        return tuple(self.names)
-
-    @property
-    def hash(self) -> str:
-        """Of the corpus and the names."""
-        return recipe_hash({"some of": self.corpus.hash, "names": list(self.names)})
-
-    def split(self, name: str) -> tuple[np.ndarray, np.ndarray]:
-        """uint8 ``[N, H, W, 3]`` and int64 ``[N]``, class by class.
-
-        Mapped from disk, as the corpus is, where these sources lie there side by side and in this order; else read into
-        memory, but no image of any other source is.
-        """
-        images, labels = self.corpus.split(name)
-        wanted = [self.corpus.class_names.index(one) for one in self.names]
-        rows = [np.flatnonzero(labels == label) for label in wanted]
-        every = np.concatenate(rows)
-        new_labels = np.repeat(np.arange(len(rows)), [len(some) for some in rows])
-        if len(every) and (np.diff(every) == 1).all():
-            return images[every[0] : every[-1] + 1], new_labels
-        return images[every], new_labels
+from .metrics import Report
 
 
 def difference(one: Mapping[str, Any], other: Mapping[str, Any]) -> str:
@@ -187,7 +139,7 @@ def accuracy_by_number(
 def source_distances(features: np.ndarray, labels: np.ndarray, seed: int = 0) -> np.ndarray:
     """Frechet distances between sources, float64 ``[K, K]``, symmetric; on the diagonal between two halves of one.
 
-    All sets have the same size, half of the smallest source, for the distance is biased: see `metrics.frechet_ratio`.
+    All sets have the same size, half of the smallest source, for the distance is biased: see `distances.frechet_ratio`.
 
     Args:
         features: float ``[N, D]``.

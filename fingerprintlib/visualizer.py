@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from .attribution import LabelledImages, SourceClassifier
+from .attribution import SourceClassifier
 from .runtime import Fabric
+from .views import LabelledImages
 from .visualization import VisualizationLoss, VisualizationNetwork
 
 

@@ -9,11 +9,12 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from fingerprintlib import attribution
-from fingerprintlib.attribution import Attributor, ShuffledLabels
+from fingerprintlib.attribution import Attributor
 from fingerprintlib.checkpoints import CheckpointError, save_checkpoint
 from fingerprintlib.errors import UsageError
 from fingerprintlib.images import equalize
 from fingerprintlib.provenance import content_hash, imported_modules
+from fingerprintlib.views import ShuffledLabels
 
 SETTINGS = {"steps": 200, "width": 0.06, "evaluate_every": 50, "learning_rate": 5e-3}
 

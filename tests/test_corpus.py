@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fingerprintlib import corpus as module
-from fingerprintlib.corpus import CHUNK, CorpusError, build_corpus, corpus_of, open_corpus, shared_images
+from fingerprintlib.corpus import CHUNK, CorpusError, build_corpus, open_corpus, shared_images
 from fingerprintlib.datasets import open_dataset
 from fingerprintlib.errors import UsageError
 from fingerprintlib.generators import GeneratorSource
@@ -413,12 +413,3 @@ def test_shared_images_counts_all_copies_across_splits(tmp_path):
         tmp_path / "leaky", {"a": Leaky(1), "b": Noise(2)}, {"train": 9, "validation": 5, "test": 7}, SIDE
     )
     assert shared_images(corpus) == 2
-
-
-def test_a_corpus_is_found_by_its_hash_or_that_of_its_controlled_images(built, tmp_path):
-    shutil.copytree(built, tmp_path / "here")
-    corpus = open_corpus(tmp_path / "here")
-    for hash_ in (corpus.hash, corpus.coloured("grey").hash):
-        assert corpus_of(hash_, tmp_path).path == corpus.path
-    with pytest.raises(CorpusError, match="has the hash abc"):
-        corpus_of("abc", tmp_path)

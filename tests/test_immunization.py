@@ -1,13 +1,18 @@
 import dataclasses
+import re
 
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 
 from fingerprintlib.attribution import Attributor
+from fingerprintlib.chapters import Book
+from fingerprintlib.cli import main
+from fingerprintlib.corpus import CorpusError, build_corpus, open_corpus
 from fingerprintlib.errors import UsageError
 from fingerprintlib.images import coloured
-from fingerprintlib.immunization import Attacked, immunize, immunize_all
+from fingerprintlib.immunization import Attacked, immunize, immunize_all, learned_from
 from fingerprintlib.perturbations import BLUR, JPEG, NOISE
 
 from .test_attribution import SETTINGS, Toy
@@ -84,3 +89,39 @@ def test_what_does_not_fit_is_refused(start, tmp_path):
     with pytest.raises(UsageError, match="equalized already"):
         Attacked(Toy(colour="equalized"), NOISE)
     assert list(tmp_path.iterdir()) == []
+
+
+class Striped:
+    """A source of a corpus: noise, with stripes down or across."""
+
+    def __init__(self, axis):
+        self.axis = axis
+        self.provenance = {"noise with stripes along": axis}
+
+    def images(self, split, start, count):
+        rng = np.random.default_rng([len(split), start, self.axis])
+        noise = rng.integers(0, 200, (count, 16, 16, 3))
+        stripes = 50 * (np.arange(16) % 2)
+        return (noise + (stripes[:, None, None] if self.axis else stripes[None, :, None])).astype(np.uint8)
+
+
+@pytest.mark.parametrize("colour", ["as_is", "grey"])
+def test_the_command_finds_the_corpus_finetunes_and_writes(colour, tmp_path, monkeypatch):
+    monkeypatch.setattr(Book, "__init__", lambda self: setattr(self, "root", tmp_path))
+    store = tmp_path / "_build" / "store"
+    counts = {"train": 40, "validation": 20, "test": 20}
+    build_corpus(store / "corpus-1", {"real": Striped(0), "gan": Striped(1)}, counts, 16)
+    corpus = open_corpus(store / "corpus-1")
+    clean = Attributor.train(corpus.coloured(colour), checkpoint=tmp_path / "run", steps=2, width=0.06)
+    clean.save(tmp_path / "clean.safetensors")
+    assert learned_from(clean, store).path == corpus.path
+    arguments = ["immunize", str(tmp_path / "clean.safetensors"), "--attack", "noise", "--steps", "2"]
+    result = CliRunner().invoke(main, [*arguments, "--out", str(tmp_path / "new" / "immune.safetensors")])
+    assert result.exit_code == 0, result.output
+    assert re.search(r"before +under noise: accuracy .*\nafter +under noise: accuracy ", result.output)
+    immune = Attributor.load(tmp_path / "new" / "immune.safetensors")
+    assert (immune.provenance["immunized"], immune.colour) == ("noise", colour)
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["immune.safetensors"]
+    assert learned_from(immune, store).path == corpus.path
+    with pytest.raises(CorpusError, match="Name the folder"):
+        learned_from(immune, tmp_path / "new")

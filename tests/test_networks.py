@@ -161,8 +161,7 @@ def test_a_pooled_feature_sees_its_patch_and_no_more(resolution, pool_from):
 def test_as_released_a_feature_sees_the_image(pool_from):
     network = AttributionNetwork(3, 32, 0.1, pool_from=pool_from, order="pool_then_conv").double()
     x = torch.rand(1, 3, 32, 32, dtype=torch.float64, requires_grad=True)
-    pooled = torch.nn.functional.avg_pool2d(network._before_pooling(x), pool_from // 4)
-    one = network._convolve(pooled, -1)[0, :, 1, 1]
+    one = network.feature_maps(x)[0, :, 1, 1]
     gradient = torch.autograd.grad(one.sum(), x)[0]
     assert min(side_of_support(gradient)) >= 24  # three of four of the 8x8 fields of a 4x4 thumbnail
     with pytest.raises(UsageError, match="order 'pool_then_conv'"):

@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 
 from fingerprintlib import plots
 from fingerprintlib.claims import Claim, Entry, Measurement
-from fingerprintlib.metrics import FrechetRatio, Report
+from fingerprintlib.distances import FrechetRatio
+from fingerprintlib.metrics import Report
 from fingerprintlib.notebook import Plot
 from fingerprintlib.plots import style
 from fingerprintlib.plots.fingerprints import stretch

@@ -12,8 +12,8 @@ from scipy.ndimage import correlate
 
 from fingerprintlib import quality
 from fingerprintlib.datasets import open_dataset
+from fingerprintlib.distances import frechet_distance, kernel_distance
 from fingerprintlib.errors import FingerprintsError, UsageError
-from fingerprintlib.metrics import frechet_distance, kernel_distance
 from fingerprintlib.networks import AttributionNetwork
 from fingerprintlib.quality import (
     GROUPS,

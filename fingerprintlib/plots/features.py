@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ..metrics import FrechetRatio, neighbours_alike
+from ..distances import FrechetRatio, neighbours_alike
 from ..notebook import Plot
 from .style import PALETTE, colour_of, legend_below, marker_of, new_axes, new_figure, styled
 

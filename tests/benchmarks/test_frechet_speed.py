@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.linalg import sqrtm
 
-from fingerprintlib.metrics import frechet_distance
+from fingerprintlib.distances import frechet_distance
 
 DIMENSIONS = 2048
 
