@@ -11,7 +11,6 @@ from fingerprintlib.attribution import Attributor
 from fingerprintlib.errors import UsageError
 from fingerprintlib.uniqueness import (
     Siblings,
-    SomeSources,
     accuracy_by_number,
     difference,
     mean_by_kind,
@@ -19,6 +18,7 @@ from fingerprintlib.uniqueness import (
     report_among,
     source_distances,
 )
+from fingerprintlib.views import SomeSources
 
 from .conftest import ROOT
 
