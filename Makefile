@@ -17,7 +17,7 @@ $(READY): requirements.lock pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@command -v uv >/dev/null || test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet uv
 	@echo "Installing the packages of requirements.lock into $(VENV) (once; a few minutes, 6 GB) ..."
-	@PATH="$(BIN):$$PATH" uv pip sync --quiet --python $(BIN)/python --require-hashes --allow-empty-requirements requirements.lock
+	@PATH="$(BIN):$$PATH" uv pip sync --compile-bytecode --quiet --python $(BIN)/python --require-hashes --allow-empty-requirements requirements.lock
 	@PATH="$(BIN):$$PATH" uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
 	@touch $@
 

@@ -276,3 +276,23 @@ def equal_errors(answer: Any, genuine: Any, impostors: Any) -> None:
             break
     expected = (rejected + accepted) / 2
     _judge("Equal errors", answer, expected, "Put the threshold between two scores, count both errors, then move it.")
+
+
+def untouched(answer: Any, attacks: int, probability: float) -> None:
+    """Chapter 11: how likely an image meets none of some attacks that come independently of each other."""
+    _judge("Untouched", answer, (1 - probability) ** attacks, "Every single coin has to fall the other way.")
+
+
+def safest(answer: Any, table: Any) -> None:
+    """Chapter 11: which network, a row, is the one whose worst column is best."""
+    best, bound = "", -1.0
+    for network, accuracies in table.items():
+        if min(accuracies.values()) > bound:
+            best, bound = network, min(accuracies.values())
+    _judge("The safest", answer, best, "Take the minimum of each row first.")
+
+
+def as_large_as_noise(answer: Any, levels: int, resolution: int) -> None:
+    """Chapter 11: the variance of noise that is as large, in mean square, as a change of so many levels everywhere."""
+    change = np.full((resolution, resolution, 3), levels)
+    _judge("As large as noise", answer, np.mean(change**2), "The mean of the squares; no root.")

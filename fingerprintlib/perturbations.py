@@ -396,6 +396,8 @@ COMBINATION = Combination("combination", "probability of each", 0.5, 0.5, (0, 1)
 NOTCH = Single("notch", "share of the peaks taken off", 1, 1, (0, 1), 7, change=_notch)
 RESAMPLE = Single("resample", "size in between, times the image's", 0.9, 1.1, (0.25, 4), 8, neutral=1, change=_resample)
 
+#: No attack: what finetuning on attacked images is compared with.
+NOTHING = Combination("nothing", "probability of each", 0, 0, (0, 1), 9, members=())
 #: The paper's attacks, with its strengths (relighting's are ours: the paper's are lights of a network).
 PAPER = (NOISE, BLUR, CROP, JPEG, RELIGHT, COMBINATION)
 #: Two beyond the paper, which no finetuning here is to see.

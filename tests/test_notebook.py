@@ -300,6 +300,10 @@ EXERCISES = [
     (exercises.majority, {"share": 0.6, "patches": 5}, 0.68256, [0.6, 0.9]),
     (exercises.majority, {"share": 0.5, "patches": 3}, 0.5, [0.75]),
     (exercises.luminance_term, {"first": 100, "second": 120}, 0.98361, [0.9, 1]),
+    (exercises.untouched, {"attacks": 5, "probability": 0.5}, 1 / 32, [0.5, 31 / 32, 0.1]),
+    (exercises.untouched, {"attacks": 2, "probability": 0.9}, 0.01, [0.81, 0.1]),
+    (exercises.safest, {"table": {"a": {"x": 0.9, "y": 0.2}, "b": {"x": 0.4, "y": 0.3}}}, "b", ["a"]),
+    (exercises.as_large_as_noise, {"levels": 2, "resolution": 64}, 4, [2, 256, 12]),
     (exercises.chance_of_all, {"share": 0.9, "images": 20}, 0.12158, [0.9, 0.5]),
 ]
 IDS = [f"{number}-{exercise[0].__name__}" for number, exercise in enumerate(EXERCISES)]

@@ -10,7 +10,7 @@ from scipy import ndimage, special, stats
 from fingerprintlib import relighting
 from fingerprintlib.datasets import open_dataset
 from fingerprintlib.errors import UsageError
-from fingerprintlib.perturbations import ATTACKS, COMBINATION, PAPER, UNSEEN, find_attack, random_words
+from fingerprintlib.perturbations import ATTACKS, COMBINATION, NOTHING, PAPER, UNSEEN, find_attack, random_words
 from fingerprintlib.runtime import step_generator
 
 SIDE = 64
@@ -133,7 +133,7 @@ def test_random_words_are_those_of_philox_by_the_number_of_the_image():
     every = np.random.Philox(key=np.array([7, 2], np.uint64)).random_raw(10 * 8).reshape(10, 8)  # 5 words take 2 counts
     np.testing.assert_array_equal(random_words(7, 2, np.array([1, 4, 9]), 5), every[[1, 4, 9], :5])
     assert random_words(-1, 2, np.array([0]), 1)[0, 0] != random_words(1, 2, np.array([0]), 1)[0, 0]
-    assert len({attack.stream for attack in ATTACKS.values()}) == len(ATTACKS)
+    assert len({attack.stream for attack in (NOTHING, *ATTACKS.values())}) == 1 + len(ATTACKS)
 
 
 # --- one by one -----------------------------------------------------------------------------------
@@ -448,3 +448,12 @@ def test_what_cannot_be_done_to_small_images_is_refused():
         ATTACKS["blur"](small[:, :8, :8], 0, strength=31)
     with pytest.raises(UsageError, match="first must be 0 or above"):
         ATTACKS["noise"](small, 0, first=-1)
+
+
+def test_nothing_leaves_images_as_they_are():
+    images = photographs(8)
+    assert np.array_equal(NOTHING(images, 0), images)
+    assert torch.equal(
+        NOTHING(torch.from_numpy(np.array(images)), torch.Generator().manual_seed(1)),
+        torch.from_numpy(np.array(images)),
+    )

@@ -382,6 +382,12 @@ CASES = {
         ({"blur": ("side", (1, 9), {"network": STRENGTHS})}, 0.2),
         ["blur, network"],
     ),
+    "transfer": (
+        plots.transfer,
+        ({f"a rather long course {n}": {f"attack {m}": (n + m) / 16 for m in range(9)} for n in range(8)},),
+        ["a rather long course 0: attack 0 0, attack 1 6", "attack 8 94"],
+    ),
+    "transfer, one": (plots.transfer, ({"nothing": {"noise": 0.254}},), ["nothing: noise 25"]),
     "ledger": (plots.ledger, (CLAIMS,), ["existence", "91.2 %", "99.43 %", "holds", "unique-seed", "41.5 %", "fails"]),
     "ledger, nothing measured": (plots.ledger, ([],), ["No claim was measured"]),
 }

@@ -1,6 +1,6 @@
 """One visual style; every function returns a `Plot`: the figure, and the sentence that says what it shows."""
 
-from .attacks import against_strength, picture_table, spectrum_changes
+from .attacks import against_strength, picture_table, spectrum_changes, transfer
 from .features import against_number, embedding, frechet_ratios
 from .fingerprints import fingerprint_spectra, mean_responses, model_fingerprints, residuals
 from .frequency import bands, grid_peaks, spectral_differences, spectrum_maps
@@ -65,4 +65,5 @@ __all__ = [
     "supports",
     "tile_map",
     "training_curves",
+    "transfer",
 ]

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from ..images import Pixels
 from ..metrics import Interval
 from ..notebook import Plot
-from .style import PALETTE, WIDTH, legend_below, marker_of, new_axes, new_figure, styled
+from .style import PALETTE, WIDTH, heatmap, legend_below, marker_of, new_axes, new_figure, styled
 
 #: Strength, accuracy in [0, 1] and its interval.
 Points = Sequence[tuple[float, float, Interval]]
@@ -114,3 +114,23 @@ def against_strength(
         f"Attribution accuracy by strength of the attack, leftmost to rightmost. {'; '.join(words)}. "
         f"Chance: {100 * chance:.0f} %.",
     )
+
+
+@styled
+def transfer(accuracies: Mapping[str, Mapping[str, float]]) -> Plot:
+    """How well each network does under each attack, per cent in the cells.
+
+    Args:
+        accuracies: what a network was finetuned on (row) to the attack that it meets (column) to accuracy in [0, 1].
+    """
+    rows, columns = list(accuracies), list(next(iter(accuracies.values())))
+    values = 100 * np.array([[accuracies[row][column] for column in columns] for row in rows])
+    figure = new_figure(0.36 * len(rows) + 1.3)
+    ax = new_axes(figure)[0, 0]
+    heatmap(ax, values, columns, "{:.0f}", rows, cmap="Purples", vmin=0, vmax=100, aspect="auto")
+    ax.set(xlabel="attack that the images met", ylabel="finetuned on")
+    told = "; ".join(
+        f"{row}: " + ", ".join(f"{column} {value:.0f}" for column, value in zip(columns, line, strict=True))
+        for row, line in zip(rows, values, strict=True)
+    )
+    return Plot(figure, f"Accuracy in per cent by what a network was finetuned on and the attack it meets. {told}.")

@@ -80,11 +80,16 @@ def picture(axes: Any, image: Pixels, title: str = "") -> None:
     axes.axis("off")
 
 
-def heatmap(ax: Any, values: NDArray[Any], names: Sequence[str], form: str, **colours: Any) -> None:
-    """A square matrix of `names` against `names`, its numbers in the cells; `colours` need ``vmin`` and ``vmax``."""
+def heatmap(
+    ax: Any, values: NDArray[Any], names: Sequence[str], form: str, rows: Sequence[str] | None = None, **colours: Any
+) -> None:
+    """A matrix with its numbers in the cells, `names` over columns and, unless `rows` has others, rows.
+
+    `colours` need ``vmin`` and ``vmax``.
+    """
     ax.imshow(values, **colours)
     ax.set_xticks(range(len(names)), names, rotation=45, ha="right")
-    ax.set_yticks(range(len(names)), names)
+    ax.set_yticks(range(len(rows or names)), rows or names)
     ax.spines[:].set_visible(False)
     ax.tick_params(length=0)
     low, high = colours["vmin"], colours["vmax"]
