@@ -1,4 +1,5 @@
 import ast
+import inspect
 import math
 import re
 from collections import Counter
@@ -432,3 +433,17 @@ def test_the_chapters_code_is_short_enough_to_be_read_on_a_page():
 def test_no_two_figures_or_exercises_share_a_label():
     labels = [label for page in REAL.pages for label in re.findall(r"(?:name|label): ((?:fig|ex)-[\w-]+)", page.text)]
     assert not [label for label, count in Counter(labels).items() if count > 1]
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "book").glob("*.md")), ids=lambda path: path.stem)
+def test_what_a_chapter_asks_of_the_library_is_there(path):
+    cells = [cell.source for cell in jupytext.read(path).cells if cell.cell_type == "code"]
+    nodes = [node for source in cells for node in ast.walk(ast.parse(source))]
+    known = {}
+    for node in nodes:
+        if isinstance(node, ast.ImportFrom) and node.module.startswith("fingerprintlib"):
+            exec(ast.unparse(node), known)  # fails for a name that is not there
+    asked = [n for n in nodes if isinstance(n, ast.Attribute) and isinstance(n.value, ast.Name)]
+    for node in asked:
+        if inspect.ismodule(known.get(node.value.id)):
+            getattr(known[node.value.id], node.attr)
