@@ -36,7 +36,7 @@ class Settings(TypedDict, total=False):
         width: of the network; 1 is the paper, the default of 1/4 is enough for 64x64.
         batch_size: images a step, 32 by default.
         learning_rate: of Adam, 1e-3 by default.
-        evaluate_every: steps between evaluations, by default a tenth of `steps`.
+        evaluate_every: steps between evaluations, by default a tenth of `steps` or more, see `training.fit`.
         seed: of the initial weights, the order and the flips, 0 by default.
         band, factor, pool_from, order: of an attribution network, see `networks.AttributionNetwork`.
         correlation: of a visualization network, a name in `visualization.CORRELATIONS`.

@@ -164,6 +164,7 @@ def _immunized(
         Attacked(corpus, attack, control=attributor.colour, seed=settings["seed"]).split("validation"),
         checkpoint=unfinished,
         augment=augment,
+        evaluate_every=max(1, settings["steps"] // 5),  # enough for a curve
         recipe=recipe,
         fabric=fabric,
         description=f"immunizing, {attack.name}",

@@ -96,7 +96,8 @@ def fit(
         flip: mirror each image with probability 1/2.
         augment: ``(uint8 [n, H, W, 3], generator) -> the same``, on the CPU, after the flip (an attack, say).
         ema_decay: of the moving average; shorter at first, (1 + step) / (10 + step), so that short runs work too.
-        evaluate_every: steps between evaluations; by default a tenth of `steps`. The last step is always evaluated.
+        evaluate_every: steps between evaluations; by default a tenth of `steps`, or as many as it takes to learn from
+            three times the images that an evaluation judges, if that is more. The last step is always evaluated.
         seed: of the order, the flips and the augmentation (not of the initial weights).
         recipe: JSON-able; whatever else this run depends on. With another recipe the checkpoint is refused.
         fabric: device, precision, processes; by default `runtime.make_fabric()`.
@@ -125,7 +126,7 @@ def fit(
         )
     if batch_size % fabric.world_size:
         raise UsageError(f"batch_size {batch_size} cannot be shared by {fabric.world_size} processes. Use a multiple.")
-    evaluate_every = evaluate_every or max(1, steps // 10)
+    evaluate_every = evaluate_every or max(1, steps // 10, 3 * len(validation[0]) // batch_size)
     share = batch_size // fabric.world_size
 
     network.to(fabric.device).to(memory_format=torch.channels_last)
