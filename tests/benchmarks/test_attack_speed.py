@@ -22,8 +22,8 @@ from fingerprintlib.runtime import make_fabric
 from ..test_perturbations import photographs
 
 COUNT, SIDE, SEED = 1000, 64, 0
-SAMPLE = 250  # images a round of the plain side
-ROUNDS = 3
+SAMPLE = 200  # images a round of the plain side
+ROUNDS = 5
 
 
 def noise(image, variance, _, index):
@@ -134,9 +134,9 @@ def test_an_attack_is_faster_than_one_image_at_a_time(name, benchmark, capsys):
     found = benchmark.pedantic(attack, (images, SEED), setup=take_turns, rounds=ROUNDS, warmup_rounds=1)
     ours = benchmark.stats.stats.data
     ratios = [a / b for a, b in zip(theirs[1:], ours, strict=True)]
-    ratio = float(np.median(ratios))
+    ratio = min(theirs[1:]) / min(ours)  # other work on the machine only ever adds to either
     off = np.abs(found[:SAMPLE].astype(int) - expected)
-    fast, slow = (COUNT / np.median(seconds) for seconds in (ours, theirs[1:]))
+    fast, slow = (COUNT / min(seconds) for seconds in (ours, theirs[1:]))
     with capsys.disabled():
         print(f"\n{name}: {fast:.0f} images/s against {slow:.0f}, at most {off.max()} levels apart")
         print(f"ratio {ratio:.2f} (from {min(ratios):.2f} to {max(ratios):.2f}), load {os.getloadavg()[0]:.1f}")
