@@ -103,33 +103,6 @@ def immunize(
     """
     fabric = fabric or make_fabric()
     settings = {"steps": steps, "learning_rate": learning_rate, "batch_size": batch_size, "seed": seed}
-    return Attributor.load(_immunized(start, corpus, attack, folder, images, settings, fabric), fabric=fabric)
-
-
-def immunize_all(calls: Sequence[Mapping[str, Any]]) -> list[Attributor]:
-    """`immunize` for each set of arguments; on a CPU several side by side."""
-    return [Attributor.load(path) for path in in_parallel(_path_when_immune, calls)]
-
-
-def _path_when_immune(**arguments: Any) -> Path:
-    immune = immunize(**arguments)
-    return Path(arguments["folder"]) / _file_name(immune.provenance["recipe"])
-
-
-def _file_name(recipe: Mapping[str, Any]) -> str:
-    return f"immunized-{recipe_hash(recipe)[:12]}.safetensors"
-
-
-def _immunized(
-    start: Path | str,
-    corpus: LabelledImages,
-    attack: Attack,
-    folder: Path | str,
-    images: int | None,
-    settings: dict[str, Any],
-    fabric: Fabric,
-) -> Path:
-    """The file of what `immunize` gives; trained if it is not there yet."""
     attributor = Attributor.load(start, fabric=fabric)
     attributor.check_fits(corpus, "class_names", "resolution")
     if images is not None and images < 1:
@@ -146,8 +119,9 @@ def _immunized(
     }
     path = Path(folder) / _file_name(recipe)
     if path.exists():
-        report_reuse("immunized attributor", Attributor.load(path, fabric=fabric).seconds)
-        return path
+        found = Attributor.load(path, fabric=fabric)
+        report_reuse("immunized attributor", found.seconds)
+        return found
 
     def augment(drawn: Tensor, generator: torch.Generator) -> Tensor:
         return torch.from_numpy(np.array(coloured(attack(drawn, generator).numpy(), attributor.colour)))
@@ -161,22 +135,37 @@ def _immunized(
         network,
         seen,
         labels,
-        Attacked(corpus, attack, control=attributor.colour, seed=settings["seed"]).split("validation"),
+        Attacked(corpus, attack, control=attributor.colour, seed=seed).split("validation"),
         checkpoint=unfinished,
         augment=augment,
-        evaluate_every=max(1, settings["steps"] // 5),  # enough for a curve
+        evaluate_every=max(1, steps // 5),  # enough for a curve
         recipe=recipe,
         fabric=fabric,
         description=f"immunizing, {attack.name}",
-        **settings,
+        **settings,  # type: ignore[arg-type]
     )
     told = {"recipe": recipe, "immunized": attack.name, "history": history, "seconds": history[-1]["seconds"]}
     provenance = {**attributor.provenance, **told, "start": attributor.provenance["recipe"]}
+    immune = Attributor(network, attributor.class_names, attributor.colour, provenance, fabric)
     if fabric.is_global_zero:
-        Attributor(network, attributor.class_names, attributor.colour, provenance, fabric).save(path)
+        immune.save(path)
         unfinished.unlink()
     fabric.barrier()
-    return path
+    return immune
+
+
+def immunize_all(calls: Sequence[Mapping[str, Any]]) -> list[Attributor]:
+    """`immunize` for each set of arguments; on a CPU several side by side."""
+    return [Attributor.load(path) for path in in_parallel(_path_when_immune, calls)]
+
+
+def _path_when_immune(**arguments: Any) -> Path:
+    immune = immunize(**arguments)
+    return Path(arguments["folder"]) / _file_name(immune.provenance["recipe"])
+
+
+def _file_name(recipe: Mapping[str, Any]) -> str:
+    return f"immunized-{recipe_hash(recipe)[:12]}.safetensors"
 
 
 def learned_from(attributor: Attributor, store: Path | str) -> Corpus:

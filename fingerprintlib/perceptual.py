@@ -98,9 +98,7 @@ def nearest_by_alexnet(images: Pixels, others: Pixels) -> tuple[np.ndarray, np.n
     from torchvision.models import AlexNet_Weights, alexnet
 
     try:
-        layers = (
-            alexnet(weights=AlexNet_Weights.IMAGENET1K_V1).features[:-1].eval()
-        )  # its last pool feeds the classifier
+        layers = alexnet(weights=AlexNet_Weights.IMAGENET1K_V1).features[:-1].eval()  # the last pool: the classifier's
     except (OSError, RuntimeError) as error:
         raise FingerprintsError(
             f"AlexNet's weights could not be downloaded ({error}). Connect to the network, or use distance='ms-ssim'."

@@ -157,6 +157,15 @@ def test_best_weights_on_validation_are_kept(tmp_path):
     assert (accuracy, -loss) == scores[best]
 
 
+@pytest.mark.parametrize(
+    ("steps", "judged", "evaluated"),
+    [(20, 8, [6, 12, 18, 20]), (20, 40, [20]), (100, 8, list(range(10, 101, 10)))],
+)
+def test_judging_takes_no_more_images_than_a_third_of_what_is_learned(tmp_path, steps, judged, evaluated):
+    history = fit(Line(), *toy(8, 0), toy(judged, 1), steps=steps, batch_size=4, checkpoint=tmp_path / "run")
+    assert [entry["step"] for entry in history] == evaluated
+
+
 def test_each_epoch_visits_each_image_once_in_another_order():
     rows = np.concatenate([batch_indices(step, 4, 10, seed=7) for step in range(10)])
     epochs = rows.reshape(4, 10)

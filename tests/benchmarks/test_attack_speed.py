@@ -15,7 +15,8 @@ import torch
 from PIL import Image
 from scipy import fft, ndimage
 
-from fingerprintlib.perturbations import ATTACKS, blur_sigma
+from fingerprintlib.distortions import blur_sigma
+from fingerprintlib.perturbations import ATTACKS
 from fingerprintlib.relighting import AMBIENT, front_directions
 from fingerprintlib.runtime import make_fabric
 
