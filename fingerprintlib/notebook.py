@@ -109,11 +109,10 @@ class Page:
         self._metrics[name] = value
         glue(f"{self.name}.{name}", value, display=False)
 
-    def claim(self, claim: str, value: float, interval: tuple[float, float], **bounds: Any) -> Measurement:
+    def claim(self, claim: str, value: float, interval: tuple[float, float], **bounds: Any) -> None:
         """Record our figure for a claim of ``data/paper.yml``; see `Measurement` for the bounds."""
         measurement = Measurement(claim, float(value), float(interval[0]), float(interval[1]), **bounds)
         self._claims.append(measurement.as_dict())
-        return measurement
 
     def show(self, plot: Plot, place: str | None = None) -> None:
         """Display a figure with its alternative text; one shown at the same `place` before is replaced."""
