@@ -86,10 +86,14 @@ def blur(images: Tensor, sides: Strengths, _: Words) -> Tensor:
         reach = side // 2
         if not reach:
             return some
-        x = some.index_select(1, _mirrored(height, reach).to(some.device))  # while the pixels are bytes still
-        x = torch.cat((x[:, :, 1 : reach + 1].flip(2), x, x[:, :, width - 1 - reach : width - 1].flip(2)), 2)
-        x = x.float().flatten(2)  # [n, H + 2 reach, (W + 2 reach) * 3]
-        return _quantized(_blurred_along(_blurred_along(x, 1, side, 1), 2, side, 3)).view(some.shape)
+        weights = _kernel(side)
+        x = some.index_select(1, _mirrored(height, reach).to(some.device)).float()  # [n, H + 2 reach, W, 3]
+        x.div_(sum(weights) ** 2)
+        wide = x.new_empty(len(x), height, width + 2 * reach, 3)
+        _add_shifted(x, 1, weights, wide[:, :, reach : reach + width])
+        wide[:, :, :reach] = wide[:, :, reach + 1 : 2 * reach + 1].flip(2)
+        wide[:, :, width + reach :] = wide[:, :, width - 1 : width + reach - 1].flip(2)
+        return _quantized(_add_shifted(wide, 2, weights, torch.empty_like(x[:, :height])))
 
     return _for_each(blurred, images, sides[:, None].astype(int))
 
@@ -100,14 +104,20 @@ def _mirrored(size: int, reach: int) -> Tensor:
     return torch.from_numpy(np.pad(np.arange(size), reach, mode="reflect"))
 
 
-def _blurred_along(x: Tensor, axis: int, side: int, step: int) -> Tensor:
-    """Shifted copies added up: with kernels as small as these it is twice as fast as a convolution."""
-    weights = np.exp(-0.5 * (np.arange(side) - side // 2) ** 2 / blur_sigma(side) ** 2)
-    weights /= weights.sum()
-    size = x.shape[axis] - (side - 1) * step
-    result = torch.mul(x.narrow(axis, 0, size), float(weights[0]))
-    for place in range(1, side):
-        result.add_(x.narrow(axis, place * step, size), alpha=float(weights[place]))
+@lru_cache
+def _kernel(side: int) -> tuple[float, ...]:
+    """The weights of a Gaussian, the outermost two 1."""
+    places = np.arange(side) - side // 2
+    weights = np.exp(-0.5 * places**2 / blur_sigma(side) ** 2)
+    return tuple((weights / weights[0]).tolist())
+
+
+def _add_shifted(x: Tensor, axis: int, weights: tuple[float, ...], result: Tensor) -> Tensor:
+    """Shifted copies added up in `result`: with kernels as small as these it is twice as fast as a convolution."""
+    shifted = x.unfold(axis, len(weights), 1).unbind(-1)
+    torch.add(shifted[0], shifted[-1], out=result)
+    for some, weight in zip(shifted[1:-1], weights[1:-1], strict=True):
+        result.add_(some, alpha=weight)
     return result
 
 

@@ -29,7 +29,7 @@ from .training import check_images
 Images = TypeVar("Images", np.ndarray, Tensor)
 Change = Callable[[Tensor, Strengths, Words], Tensor]
 
-CHUNK = 128  # images at a time: their numbers stay in the cache
+CHUNK = 256  # images at a time: their numbers stay in the cache
 
 
 @dataclass(frozen=True)
