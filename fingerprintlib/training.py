@@ -177,8 +177,9 @@ def fit(
         bar.update()
         if state.step % 20 == 0 or state.step == 1:  # reading the loss waits for a GPU, so not at each step
             now = require_finite("the loss", value.detach(), state.step, _existing(checkpoint))
-            rate = bar.format_dict["rate"] or 0.0
-            bar.set_postfix_str(f"{rate * batch_size:.0f} images/s, loss {now:.3f}", refresh=False)
+            rate = bar.format_dict["rate"]
+            speed = f"{rate * batch_size:.0f} images/s, " if rate else ""  # unknown at first
+            bar.set_postfix_str(f"{speed}loss {now:.3f}", refresh=False)
         if state.step % evaluate_every == 0 or state.step == steps:
             mean = float(loss_sum) / (state.step - state.evaluated)
             require_finite("the mean loss", mean, state.step, _existing(checkpoint))
