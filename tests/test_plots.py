@@ -272,8 +272,8 @@ CASES = {
     ),
     "persistence, one panel": (
         plots.persistence,
-        ({"patches": {"grey": CURVE}}, {}, "side", 0.5, True),
-        ["patches, grey: 91.0 at 1"],
+        ({"": {"grey": CURVE}}, {}, "side", 0.5, True),
+        ["against side. grey: 91.0 at 1"],
     ),
     "dendrograms": (
         plots.dendrograms,

@@ -46,7 +46,7 @@ def persistence(
             style = {"color": colour, "marker": marker_of(k), "ms": 4.5, "lw": 1.4, "capsize": 2}
             ax.errorbar(list(curve), values[:, 0], errors, **style, ls=("-", "-", "-", "-.")[k % 4], label=name)
             told = ", ".join(f"{accuracy:.1f} at {x}" for x, accuracy in zip(curve, values[:, 0], strict=True))
-            words.append(f"{panel}, {name}: {told}")
+            words.append(f"{panel}, {name}: {told}" if panel else f"{name}: {told}")
         ax.axhline(100 * chance, color="0.45", lw=1, ls=":")
         ax.set(xscale="log" if log else "linear", xlabel=what, title=panel, ylim=(0, 104))
     shown = [points for panel, lines in curves.items() for points in (*lines.values(), *paper.get(panel, {}).values())]
