@@ -1,15 +1,13 @@
 """How far apart sets of images, or of features, are: nearest ones, Frechet and kernel distances, the FD ratio."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 
 import numpy as np
 
 from .errors import UsageError
 from .metrics import Interval
-
-Moments = tuple[np.ndarray, np.ndarray]  # mean [D] and covariance [D, D], float64
-Root = tuple[np.ndarray, bool]
 
 
 def cosines(some: np.ndarray, others: np.ndarray) -> np.ndarray:
@@ -71,45 +69,57 @@ def frechet_distance(some: np.ndarray, others: np.ndarray) -> float:
     Raises:
         UsageError: fewer than two rows, or widths that differ.
     """
-    first, second = _moments(some, others)
-    return _frechet(first, second, _root(first[1]))
+    _check(some, others)
+    return _frechet(_Normal(some), _Normal(others))
 
 
-def _frechet(first: Moments, second: Moments, root: Root) -> float:
-    """The distance; `root` is a `_root` of the first covariance."""
-    from scipy.linalg.blas import dtrmm
+class _Normal:
+    """The normal distribution fitted to features ``[N, D]``."""
 
-    (mean1, cov1), (mean2, cov2) = first, second
-    # The root's trace without a root of a product: with C1 = F F' it has the eigenvalues of the symmetric F' C2 F.
-    factor, triangular = root
-    if triangular:  # half of the multiplications are with zeros
-        product = dtrmm(1.0, factor, dtrmm(1.0, factor, cov2, trans_a=1, lower=1), side=1, lower=1)
-    else:
-        product = factor.T @ cov2 @ factor
-    trace = np.sqrt(np.maximum(np.linalg.eigvalsh(product), 0)).sum()
-    return float(np.square(mean1 - mean2).sum() + np.trace(cov1) + np.trace(cov2) - 2 * trace)
+    def __init__(self, features: np.ndarray):
+        self.mean = features.mean(0, dtype=np.float64)
+        self.centred = features - self.mean
+        self.centred /= np.sqrt(len(features) - 1)  # the product with itself is the covariance
+
+    @cached_property
+    def covariance(self) -> np.ndarray:
+        """As `np.cov` gives it; but NumPy sees that this product is symmetric, and computes half of it."""
+        return self.centred.T @ self.centred
+
+    @cached_property
+    def factor(self) -> np.ndarray:
+        """F of ``F' F``, the covariance: ``[min(N, D), D]``."""
+        return np.asarray(np.linalg.qr(self.centred, mode="r"))
+
+    @property
+    def is_singular(self) -> bool:
+        """Whether it surely is: fewer images than features."""
+        images, features = self.centred.shape
+        return images <= features
 
 
-def _root(covariance: np.ndarray) -> Root:
-    """A matrix F with ``F F'`` the covariance, and whether it is lower triangular."""
-    try:
-        return np.linalg.cholesky(covariance), True
-    except np.linalg.LinAlgError:  # singular: fewer images than features, or features that repeat one another
-        values, vectors = np.linalg.eigh(covariance)
-        return vectors * np.sqrt(np.maximum(values, 0)), False
+def _frechet(first: _Normal, second: _Normal) -> float:
+    gap, traces = first.mean - second.mean, (np.vdot(each.centred, each.centred) for each in (first, second))
+    return float(gap @ gap + sum(traces) - 2 * _root_trace(first, second))
 
 
-def _moments(*sets: np.ndarray) -> list[Moments]:
+def _root_trace(first: _Normal, second: _Normal) -> float:
+    """The trace of the root of the covariances' product, without a root of a matrix."""
+    from scipy.linalg import eigvalsh, svdvals
+
+    if not first.is_singular:
+        try:
+            found = eigvalsh(second.covariance, first.covariance, type=2, driver="gv", check_finite=False)
+            return float(np.sqrt(np.maximum(found, 0)).sum())
+        except np.linalg.LinAlgError:  # singular all the same: features that repeat one another
+            pass
+    return float(svdvals(first.factor @ second.factor.T).sum())
+
+
+def _check(*sets: np.ndarray) -> None:
     for features in sets:
         if features.ndim != 2 or len(features) < 2 or features.shape[1] != sets[0].shape[1]:
             raise UsageError(f"Features must be [N, D], N at least 2, D equal; they are {[s.shape for s in sets]}.")
-    return [(f.mean(0, dtype=np.float64), _covariance(f)) for f in sets]
-
-
-def _covariance(features: np.ndarray) -> np.ndarray:
-    """As `np.cov`; but NumPy sees that this product is symmetric, and computes half of it."""
-    centred = features - features.mean(0, dtype=np.float64)
-    return centred.T @ centred / (len(features) - 1)
 
 
 @dataclass(frozen=True)
@@ -178,10 +188,9 @@ def frechet_ratio(
     between, within = [], []
     for _ in range(splits):
         members = [rng.permutation(np.flatnonzero(labels == k)) for k in classes]
-        first = _moments(*(features[m[:count]] for m in members))
-        second = _moments(*(features[m[count : 2 * count]] for m in members))
-        roots = [_root(covariance) for _, covariance in first]
-        found = {(j, k): _frechet(first[j], second[k], roots[j]) for j, k in product(range(len(classes)), repeat=2)}
+        first = [_Normal(features[m[:count]]) for m in members]
+        second = [_Normal(features[m[count : 2 * count]]) for m in members]
+        found = {(j, k): _frechet(first[j], second[k]) for j, k in product(range(len(classes)), repeat=2)}
         within.append(float(np.mean([d for (j, k), d in found.items() if j == k])))
         between.append(float(np.mean([d for (j, k), d in found.items() if j != k])))
     return FrechetRatio(count, tuple(between), tuple(within))
@@ -195,7 +204,7 @@ def kernel_distance(some: np.ndarray, others: np.ndarray) -> float:
     Raises:
         UsageError: fewer than two rows, or widths that differ.
     """
-    _moments(some, others)
+    _check(some, others)
 
     def between(x: np.ndarray, y: np.ndarray) -> np.ndarray:
         return (x @ y.T / x.shape[1] + 1) ** 3
