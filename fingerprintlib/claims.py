@@ -57,6 +57,12 @@ class Measurement:
             return HOLDS
         return FAILS if self.high < self.fails_below else OPEN
 
+    def told(self, decimals: int = 1) -> str:
+        """``69.5 (66.2–72.6)``: figure and interval, fractions as per cent."""
+        scale = 100 if self.unit == "%" else 1
+        value, low, high = (f"{scale * x:.{decimals}f}" for x in (self.value, self.low, self.high))
+        return f"{value} ({low}–{high})"
+
     def as_dict(self) -> dict[str, Any]:
         """JSON-able, verdict included."""
         return {**asdict(self), "verdict": self.verdict}
@@ -153,11 +159,7 @@ def as_table(entries: Iterable[Entry], decimals: int = 1) -> str:
     for entry in entries:
         claim, measured = entry.claim, entry.measurement
         paper = "" if claim.paper is None else f"{claim.paper:g}{' ✓' if claim.verified else ''}"
-        ours = ""
-        if measured:
-            scale = 100 if measured.unit == "%" else 1
-            value, low, high = (f"{scale * x:.{decimals}f}" for x in (measured.value, measured.low, measured.high))
-            ours = f"{value} ({low}–{high})"
+        ours = measured.told(decimals) if measured else ""
         chapter = entry.chapter or ""
         lines.append(f"| {claim.finding} | {claim.statement} | {paper} | {ours} | {chapter} | **{entry.verdict}** |")
     return "\n".join(lines)

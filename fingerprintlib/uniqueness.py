@@ -162,11 +162,6 @@ def source_distances(features: np.ndarray, labels: np.ndarray, seed: int = 0) ->
     return (between + between.T) / 2
 
 
-def mean_by_kind(matrix: np.ndarray, kinds: Mapping[str, Sequence[tuple[int, int]]]) -> dict[str, float]:
-    """Means of the entries of a matrix ``[K, K]`` at the pairs of each kind, kind by kind."""
-    return {kind: float(np.mean([matrix[pair] for pair in pairs])) for kind, pairs in kinds.items()}
-
-
 def pairs_by_difference(generators: Sequence[Generator]) -> dict[str, list[tuple[int, int]]]:
     """The pairs of generators, each by its two numbers, sorted by what they differ in: see `difference`."""
     found: dict[str, list[tuple[int, int]]] = {"one image": [], "seed": [], "architecture": []}

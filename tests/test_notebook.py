@@ -137,7 +137,9 @@ def test_a_metric_goes_to_the_file_and_to_the_prose(build, tmp_path, glued, valu
     assert glued == {"first.accuracy": (expected, False)}
 
 
-def test_a_claim_is_recorded_with_its_verdict(build, tmp_path):
+def test_a_claim_is_recorded_and_shown_with_its_verdict(build, tmp_path, monkeypatch):
+    shown = []
+    monkeypatch.setattr("IPython.display.display", lambda some: shown.append(some.data))
     page = Page("first", tmp_path)
     bounds = {"holds_above": 0.9, "fails_below": 0.4, "conditions": "here"}
     page.claim("existence", np.float32(0.5), (np.float64(0.25), 0.75), **bounds)
@@ -146,6 +148,7 @@ def test_a_claim_is_recorded_with_its_verdict(build, tmp_path):
     numbers = {"value": 0.5, "low": 0.25, "high": 0.75, "holds_above": 0.9, "fails_below": 0.4}
     words = {"claim": "existence", "conditions": "here", "unit": "%", "verdict": "not reproduced at this scale"}
     assert record == numbers | words
+    assert shown == ["Claim `existence`: 50.0 (25.0–75.0), **not reproduced at this scale**"]
     with pytest.raises(UsageError, match="finite"):
         page.claim("existence", float("nan"), (0, 1), holds_above=0.9, fails_below=0.4)
 

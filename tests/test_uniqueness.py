@@ -13,7 +13,6 @@ from fingerprintlib.uniqueness import (
     Siblings,
     accuracy_by_number,
     difference,
-    mean_by_kind,
     pairs_by_difference,
     report_among,
     source_distances,
@@ -165,11 +164,9 @@ def test_fewer_siblings_than_asked_for_are_refused_with_what_is_possible():
         Siblings.of([FIRST, *OTHERS], "progan", 0)
 
 
-def test_pairs_are_sorted_and_averaged_by_kind():
+def test_pairs_are_sorted_by_kind():
     pairs = pairs_by_difference([FIRST, OTHERS[1], OTHERS[0], OTHERS[5]])
     assert pairs == {"one image": [(0, 2)], "seed": [(0, 1), (1, 2)], "architecture": [(0, 3), (1, 3), (2, 3)]}
-    matrix = np.arange(16.0).reshape(4, 4)
-    assert mean_by_kind(matrix, pairs) == {"one image": 2, "seed": (1 + 6) / 2, "architecture": (3 + 7 + 11) / 3}
 
 
 # --- fewer sources ------------------------------------------------------------------------------

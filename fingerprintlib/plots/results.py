@@ -95,12 +95,15 @@ def scales(found: Mapping[str, Mapping[str, float]]) -> Plot:
 
 
 @styled
-def accuracies(rows: Sequence[tuple[str, str, float, tuple[float, float]]], chance: float) -> Plot:
+def accuracies(
+    rows: Sequence[tuple[str, str, float, tuple[float, float]]], chance: float, what: str = "attribution accuracy"
+) -> Plot:
     """Accuracies with their 95 % intervals, chance marked.
 
     Args:
         rows: method, condition, accuracy in [0, 1], interval; conditions become colours and markers.
         chance: accuracy of guessing, in [0, 1].
+        what: the share that is shown, for the axis.
     """
     methods = list(dict.fromkeys(row[0] for row in rows))
     conditions = list(dict.fromkeys(row[1] for row in rows))
@@ -117,11 +120,12 @@ def accuracies(rows: Sequence[tuple[str, str, float, tuple[float, float]]], chan
         ax.plot([], [], marker=marker_of(which), color=(PALETTE[1], PALETTE[2], PALETTE[0])[which % 3], label=condition)
     ax.axvline(100 * chance, color="0.45", lw=1, ls=":")
     ax.annotate("chance", (100 * chance, -0.45), (3, 0), textcoords="offset points", size=7.5, color="0.35")
-    ax.set(xlim=(0, 106), ylim=(len(methods) - 0.5, -0.6), xlabel="attribution accuracy on the test split, %")
+    ax.set(xlim=(0, 106), ylim=(len(methods) - 0.5, -0.6), xlabel=f"{what} on the test split, %")
     ax.set_yticks(range(len(methods)), methods)
-    legend_below(figure, *ax.get_legend_handles_labels())
+    if len(conditions) > 1:
+        legend_below(figure, *ax.get_legend_handles_labels())
     words = "; ".join(f"{method}, {condition}: {100 * accuracy:.1f} %" for method, condition, accuracy, _ in rows)
-    return Plot(figure, f"Accuracies with 95 % intervals. {words}. Chance: {100 * chance:.0f} %.")
+    return Plot(figure, f"{what.capitalize()}, with 95 % intervals. {words}. Chance: {100 * chance:.0f} %.")
 
 
 @styled
