@@ -57,10 +57,14 @@ class Measurement:
             return HOLDS
         return FAILS if self.high < self.fails_below else OPEN
 
+    @property
+    def scale(self) -> int:
+        """From its numbers to those that are printed."""
+        return 100 if self.unit == "%" else 1
+
     def told(self, decimals: int = 1) -> str:
         """``69.5 (66.2–72.6)``: figure and interval, fractions as per cent."""
-        scale = 100 if self.unit == "%" else 1
-        value, low, high = (f"{scale * x:.{decimals}f}" for x in (self.value, self.low, self.high))
+        value, low, high = (f"{self.scale * x:.{decimals}f}" for x in (self.value, self.low, self.high))
         return f"{value} ({low}–{high})"
 
     def as_dict(self) -> dict[str, Any]:
@@ -155,11 +159,15 @@ def ledger(claims: Iterable[Claim], metrics: Iterable[Mapping[str, Any]]) -> lis
 
 def as_table(entries: Iterable[Entry], decimals: int = 1) -> str:
     """The ledger as a Markdown table; a figure of the paper that a second source confirms has a tick."""
-    lines = ["| Finding | Claim | Paper (✓ confirmed) | Ours | Chapter | Verdict |", "|-|-|-:|-:|-|-|"]
+    head = "| Finding | Claim | Paper (✓ confirmed) | Ours | Holds from | Chapter | Verdict |"
+    lines = [head, "|-|-|-:|-:|-:|-|-|"]
     for entry in entries:
         claim, measured = entry.claim, entry.measurement
         paper = "" if claim.paper is None else f"{claim.paper:g}{' ✓' if claim.verified else ''}"
         ours = measured.told(decimals) if measured else ""
+        bound = f"{measured.scale * measured.holds_above:.4g}" if measured else ""
         chapter = entry.chapter or ""
-        lines.append(f"| {claim.finding} | {claim.statement} | {paper} | {ours} | {chapter} | **{entry.verdict}** |")
+        lines.append(
+            f"| {claim.finding} | {claim.statement} | {paper} | {ours} | {bound} | {chapter} | **{entry.verdict}** |"
+        )
     return "\n".join(lines)

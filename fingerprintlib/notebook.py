@@ -110,7 +110,7 @@ class Page:
         glue(f"{self.name}.{name}", value, display=False)
 
     def claim(self, claim: str, value: float, interval: tuple[float, float], **bounds: Any) -> None:
-        """Record our figure for a claim of ``data/paper.yml`` and show its verdict; see `Measurement` for the bounds."""
+        """Record our figure for a claim of ``data/paper.yml``, show its verdict; see `Measurement` for the bounds."""
         from IPython.display import Markdown, display
 
         measurement = Measurement(claim, float(value), float(interval[0]), float(interval[1]), **bounds)

@@ -155,9 +155,9 @@ def test_a_claim_that_the_paper_does_not_make_is_refused():
 def test_the_ledger_as_a_table():
     head, rule, *rows = as_table(ledger(CLAIMS, RECORDS), decimals=2).splitlines()
     assert rows == [
-        "| existence | First. | 99.43 ✓ | 95.67 (95.00–96.00) | a | **holds** |",
-        "| existence | Second. | 28 |  |  | **not measured yet** |",
-        "| uniqueness | Third. |  | 12.34 (11.00–13.00) | b | **fails** |",
+        "| existence | First. | 99.43 ✓ | 95.67 (95.00–96.00) | 90 | a | **holds** |",
+        "| existence | Second. | 28 |  |  |  | **not measured yet** |",
+        "| uniqueness | Third. |  | 12.34 (11.00–13.00) | 20 | b | **fails** |",
     ]
-    assert {line.count("|") for line in (head, rule, *rows)} == {7}
+    assert {line.count("|") for line in (head, rule, *rows)} == {8}
     assert "95.7 (95.0–96.0)" in as_table(ledger(CLAIMS, RECORDS))
