@@ -1,13 +1,17 @@
 """How far apart sets of images, or of features, are: nearest ones, Frechet and kernel distances, the FD ratio."""
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import product
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .errors import UsageError
 from .metrics import Interval
+
+if TYPE_CHECKING:
+    from threadpoolctl import ThreadpoolController
 
 
 def cosines(some: np.ndarray, others: np.ndarray) -> np.ndarray:
@@ -100,7 +104,17 @@ class _Normal:
 
 def _frechet(first: _Normal, second: _Normal) -> float:
     gap, traces = first.mean - second.mean, (np.vdot(each.centred, each.centred) for each in (first, second))
-    return float(gap @ gap + sum(traces) - 2 * _root_trace(first, second))
+    small = len(gap) <= 512  # more threads gain nothing then, and spin for minutes where the machine is busy
+    with _thread_pools().limit(limits=1 if small else None, user_api="blas"):
+        return float(gap @ gap + sum(traces) - 2 * _root_trace(first, second))
+
+
+@lru_cache
+def _thread_pools() -> "ThreadpoolController":
+    import scipy.linalg  # noqa: F401  # its BLAS has to be there to be found
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 def _root_trace(first: _Normal, second: _Normal) -> float:
