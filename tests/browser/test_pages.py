@@ -73,9 +73,10 @@ def test_chapters_keep_their_contract(visit):
 
 def test_the_keyboard_turns_the_knobs_of_the_gallery(visit):
     page, troubles = visit("gallery")
-    steps, colours = page.get_by_label("training steps"), page.get_by_label("colour conditions")
+    widget = page.locator(".fp-knobs").filter(has=page.get_by_label("colour conditions"))  # the example among others
+    steps, colours = widget.get_by_label("training steps"), widget.get_by_label("colour conditions")
     assert (steps.get_attribute("type"), colours.get_attribute("type")) == ("range", "range")
-    curve, picture, words = page.locator("img.fp-curve"), page.locator("img.fp-picture"), page.locator(".fp-words")
+    curve, picture, words = (widget.locator(f".fp-{part}") for part in ("curve", "picture", "words"))
 
     def state():
         return [image.get_attribute(name) for image in (curve, picture) for name in ("src", "alt")]
@@ -94,7 +95,7 @@ def test_the_keyboard_turns_the_knobs_of_the_gallery(visit):
     assert colours.get_attribute("aria-valuetext") == "colours = all"
     assert "60 (55 to 64) at 200" in curve.get_attribute("alt")
     assert "A square, number 3." in picture.get_attribute("alt")
-    assert page.locator(".fp-here").inner_text().split() == ["200", "all", "60", "(55", "to", "64)"]
+    assert widget.locator(".fp-here").inner_text().split() == ["200", "all", "60", "(55", "to", "64)"]
     page.keyboard.press("Home")
     assert state() == second
     assert all(image.evaluate("i => i.complete && i.naturalWidth > 0") for image in (curve, picture))
