@@ -97,7 +97,7 @@ class _Normal:
 
     @property
     def is_singular(self) -> bool:
-        """Whether it surely is: fewer images than features."""
+        """Whether it surely is: no more images than features."""
         images, features = self.centred.shape
         return images <= features
 

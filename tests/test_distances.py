@@ -1,3 +1,5 @@
+import contextlib
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -205,3 +207,17 @@ def test_frechet_ratio_refuses_what_is_not_a_number():
     features[3, 1] = np.nan
     with pytest.raises(UsageError, match="NaN"):
         frechet_ratio(features, np.arange(8) % 2)
+
+
+def test_small_frechet_distances_take_one_thread_and_large_ones_what_there_is(rng, monkeypatch):
+    seen = []
+
+    class Pools:
+        def limit(self, limits: int | None, user_api: str):
+            seen.append(limits)
+            return contextlib.nullcontext()
+
+    monkeypatch.setattr("fingerprintlib.distances._thread_pools", Pools)
+    for width in (8, 520):
+        frechet_distance(*rng.normal(size=(2, 4, width)))
+    assert seen == [1, None]

@@ -97,6 +97,11 @@ CASES = {
         ([("network", f"attack {n}", n / 10, (0.0, 1.0)) for n in range(8)], 0.2),
         ["attack 7: 70.0 %"],
     ),
+    "accuracies, of one condition": (
+        plots.accuracies,
+        ([("sngan", "all", 0.1, (0.05, 0.2))], 0.2, "taken for ProGAN"),
+        ["Taken for ProGAN, with 95 % intervals. sngan, all: 10.0 %"],
+    ),
     "confusions": (
         plots.confusions,
         ({"as they are": report((8, 2, 0), (5, 5, 0), (0, 1, 9)), "equalized": report((0, 4), (4, 0))},),

@@ -125,7 +125,7 @@ def accuracies(
     if len(conditions) > 1:
         legend_below(figure, *ax.get_legend_handles_labels())
     words = "; ".join(f"{method}, {condition}: {100 * accuracy:.1f} %" for method, condition, accuracy, _ in rows)
-    return Plot(figure, f"{what.capitalize()}, with 95 % intervals. {words}. Chance: {100 * chance:.0f} %.")
+    return Plot(figure, f"{what[0].upper()}{what[1:]}, with 95 % intervals. {words}. Chance: {100 * chance:.0f} %.")
 
 
 @styled
