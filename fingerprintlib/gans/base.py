@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ..errors import UsageError, unknown
 from ..runtime import step_generator
+from .layers import augmented
 
 RESOLUTIONS = (32, 64, 128)
 
@@ -25,6 +26,8 @@ class Settings:
     lr: float  # Adam's learning rate
     betas: tuple[float, float]  # Adam's moments
     ema: float = 0.0  # decay of the generator's moving average, per generator step; 0: none, sample with the last
+    decay: float = 0.0  # the last share of the budget, in which the learning rate falls linearly to 0
+    augment: bool = False  # let the discriminator see reals and fakes only shifted and recoloured at random
 
 
 class GAN(nn.Module, ABC):
@@ -38,6 +41,7 @@ class GAN(nn.Module, ABC):
     name: ClassVar[str]
     settings_type: ClassVar[type[Settings]]
     batch_multiple: ClassVar[int] = 1
+    departures: ClassVar[tuple[str, ...]] = ()  #: where this differs from the paper, beside settings; goes to the card
 
     def __init__(self, resolution: int, width: int, seed: int, **options: Any):
         super().__init__()
@@ -50,7 +54,7 @@ class GAN(nn.Module, ABC):
         self.settings = self._configure(options)
         with torch.random.fork_rng(devices=[]):
             # The name is in it: or the same seed would start CramerGAN and MMDGAN with the very same generator.
-            torch.default_generator.manual_seed(step_generator(seed, crc32(self.name.encode())).initial_seed())
+            torch.default_generator.set_state(step_generator(seed, crc32(self.name.encode())).get_state())
             self.generator, self.discriminator = self.networks()
         self.average = deepcopy(self.generator).requires_grad_(False) if self.settings.ema else None
 
@@ -59,21 +63,21 @@ class GAN(nn.Module, ABC):
         for option in options:
             if option not in names:
                 raise unknown(f"option of {self.name}", option, names)
-        if "betas" in options:
-            options = options | {"betas": tuple(options["betas"])}  # JSON and YAML have lists only
-        settings = self.settings_type(**options)
+        # JSON and YAML have lists only.
+        settings = self.settings_type(**{k: tuple(v) if isinstance(v, list) else v for k, v in options.items()})
         if settings.batch < 2 or settings.batch % self.batch_multiple:
             need = f"a multiple of {self.batch_multiple}" if self.batch_multiple > 1 else "at least 2"
             raise UsageError(f"{self.name}'s batch={settings.batch} is not possible. Make it {need}.")
-        if settings.d_steps < 1 or settings.lr <= 0 or not 0 <= settings.ema < 1:
-            raise UsageError(f"{self.name} needs d_steps >= 1, lr > 0 and 0 <= ema < 1. Mend the one that is not.")
+        if settings.d_steps < 1 or settings.lr <= 0 or not (0 <= settings.ema < 1 and 0 <= settings.decay <= 1):
+            raise UsageError(
+                f"{self.name} needs d_steps >= 1, lr > 0, 0 <= ema < 1 and 0 <= decay <= 1. Mend the one that is not."
+            )
         return settings
 
     @property
     def recipe(self) -> dict[str, Any]:
         """All that the untrained networks and their schedule depend on, but the seed; JSON-able."""
-        settings = asdict(self.settings)
-        settings["betas"] = list(settings["betas"])
+        settings = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self.settings).items()}
         return {"gan": self.name, "resolution": self.resolution, "width": self.width, "settings": settings}
 
     @property
@@ -165,8 +169,13 @@ class GAN(nn.Module, ABC):
         return self.settings.batch
 
     def learning_rate(self, progress: float) -> float:
-        """Adam's learning rate at `progress`."""
-        return self.settings.lr
+        """Adam's learning rate at `progress`: constant, then falling to 0 where there is a `decay`."""
+        decay = self.settings.decay
+        return self.settings.lr * (min(1.0, (1 - progress) / decay) if decay else 1.0)
+
+    def seen(self, images: Tensor, rng: torch.Generator) -> Tensor:
+        """What the discriminator is shown of images ``[N, 3, R, R]``, of reals and of fakes."""
+        return augmented(images, rng) if self.settings.augment else images
 
     def level(self, progress: float) -> int:
         """Changes when the optimizers must forget their moments; 0 throughout but for ProGAN."""

@@ -48,6 +48,7 @@ class CramerGAN(GAN):
         """Minus how much farther the reals score than the fakes, and the gradient penalty on that score."""
         with torch.no_grad():
             fakes = self.generator(self.draw(2 * len(real), rng)).to(real.dtype)
+        real, fakes = self.seen(real, rng), self.seen(fakes, rng)
         features = self.discriminator(torch.cat([real, fakes]))
         on_real, on_fake, other = features.chunk(3)  # [N, features] each
         surrogate = critic(on_real, other) - critic(on_fake, other)
@@ -58,7 +59,7 @@ class CramerGAN(GAN):
     def generator_loss(self, real: Tensor, progress: float, rng: torch.Generator) -> Tensor:
         """The energy distance between the reals and two independent batches of fakes."""
         fakes = self.generator(self.draw(2 * len(real), rng))
-        features = self.discriminator(torch.cat([real, fakes.to(real.dtype)]))
+        features = self.discriminator(self.seen(torch.cat([real, fakes.to(real.dtype)]), rng))
         return energy_distance(*features.chunk(3))
 
 

@@ -31,11 +31,15 @@ class MMDGAN(CramerGAN):
     name = "mmdgan"
     settings_type = MMDGANSettings
     settings: MMDGANSettings
+    departures = (
+        "The penalty on the critic's activations is on each layer's mean square; the authors' program adds squares up.",
+    )
 
     def discriminator_loss(self, real: Tensor, progress: float, rng: torch.Generator) -> Tensor:
         """Minus MMD**2, the gradient penalty on the witness, and the size of the critic's activations."""
         with torch.no_grad():
             fake = self.generator(self.draw(len(real), rng)).to(real.dtype)
+        real, fake = self.seen(real, rng), self.seen(fake, rng)
         layers = self.discriminator.activations(torch.cat([real, fake]))  # type: ignore[operator]
         on_real, on_fake = layers[-1].chunk(2)  # [N, features] each
         between = interpolate(real, fake, rng)
@@ -47,7 +51,7 @@ class MMDGAN(CramerGAN):
     def generator_loss(self, real: Tensor, progress: float, rng: torch.Generator) -> Tensor:
         """MMD**2 between the reals and as many fakes."""
         fake = self.generator(self.draw(len(real), rng)).to(real.dtype)
-        return mmd2(*self.discriminator(torch.cat([real, fake])).chunk(2))
+        return mmd2(*self.discriminator(self.seen(torch.cat([real, fake]), rng)).chunk(2))
 
 
 def kernel(x: Tensor, y: Tensor) -> Tensor:

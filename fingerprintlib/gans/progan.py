@@ -4,8 +4,7 @@ Both networks start at 4x4 and grow: a new resolution is faded in, then trained 
 normalization by batch statistics; instead weights scaled at run time, and in the generator each pixel's features
 normalized. The critic sees how varied a batch is, and is trained with the gradient penalty.
 
-As in the authors' program, and unlike their table, the critic averages 2x2 pixels before the rectifier, which lets the
-convolution and the average be one.
+Where the paper's table and the authors' program differ, this follows the program; see `ProGAN.departures`.
 """
 
 import math
@@ -17,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..errors import UsageError, unknown
 from ..layers import HE_GAIN, EqualizedConv2d, EqualizedLinear
 from .base import GAN, Settings
 from .layers import (
@@ -44,6 +44,8 @@ class ProGANSettings(Settings):
     betas: tuple[float, float] = (0.0, 0.99)
     ema: float = 0.999
     phase: float = 0.05  # share of the budget for a fade, and for the stable time after it (600k of 12M images)
+    channels: tuple[int, ...] = ()  # at 4, 8, ... pixels; none: by the width, see `paper_channels`
+    upsampling: str = "nearest"  # or bilinear: how the generator doubles its features' side
     penalty: float = 10.0
     drift: float = 1e-3
 
@@ -55,11 +57,25 @@ class ProGAN(GAN):
     settings_type = ProGANSettings
     settings: ProGANSettings
     batch_multiple: ClassVar[int] = 4  # the groups of the minibatch standard deviation
+    departures = (
+        "The critic averages 2x2 pixels before the rectifier, as the authors' program does; the paper's table, after.",
+    )
 
     def networks(self) -> tuple["Generator", "Discriminator"]:
         """Both with their blocks for all resolutions; `growth` says how many are in use."""
-        channels = [_channels(level, self.width) for level in range(int(math.log2(self.resolution)) - 1)]
-        return Generator(self.settings.latent, channels), Discriminator(channels)
+        settings, levels = self.settings, int(math.log2(self.resolution)) - 1
+        if not 0 < settings.phase <= 1 / (2 * (levels - 1)):
+            raise UsageError(
+                f"phase={settings.phase} is not possible: ProGAN would end before {self.resolution} pixels are faded "
+                f"in. Use more than 0 and at most {1 / (2 * (levels - 1)):.4g}."
+            )
+        channels = list(settings.channels) or paper_channels(levels, self.width)
+        if len(channels) != levels or min(channels) < 1:
+            raise UsageError(f"channels={channels}: give {levels} numbers, for each side from 4 to {self.resolution}.")
+        if settings.upsampling not in DOUBLING:
+            raise unknown("upsampling", settings.upsampling, list(DOUBLING))
+        double = DOUBLING[settings.upsampling]
+        return Generator(settings.latent, channels, double), Discriminator(channels)
 
     def latents(self, n: int, rng: torch.Generator) -> Tensor:
         """N(0, 1); the generator normalizes each vector."""
@@ -84,7 +100,7 @@ class ProGAN(GAN):
 
     def learning_rate(self, progress: float) -> float:
         """Half as much again at 128 pixels."""
-        return self.settings.lr * (1.5 if self.level(progress) == 5 else 1.0)
+        return super().learning_rate(progress) * (1.5 if self.level(progress) == 5 else 1.0)
 
     def discriminator_loss(self, real: Tensor, progress: float, rng: torch.Generator) -> Tensor:
         """Wasserstein loss, gradient penalty, and the drift that holds the scores near zero."""
@@ -92,6 +108,7 @@ class ProGAN(GAN):
         real = shrink(real, level, alpha)
         with torch.no_grad():
             fake = self.generator(self.draw(len(real), rng), level, alpha).to(real.dtype)
+        real, fake = self.seen(real, rng), self.seen(fake, rng)
         scores_real, scores_fake = self.discriminator(torch.cat([real, fake]), level, alpha).chunk(2)
         between = interpolate(real, fake, rng)
         penalty = gradient_penalty(self.discriminator(between, level, alpha), between)
@@ -101,7 +118,7 @@ class ProGAN(GAN):
         """Minus the mean score of the fakes."""
         level, alpha = self.growth(progress)
         fake = self.generator(self.draw(len(real), rng), level, alpha)
-        return -self.discriminator(fake, level, alpha).mean()
+        return -self.discriminator(self.seen(fake, rng), level, alpha).mean()
 
     def preview(self, latents: Tensor, progress: float) -> Tensor:
         """Images of the resolution in training, enlarged to the full one."""
@@ -131,6 +148,17 @@ class DoublingConv2d(EqualizedConv2d):
         return double_and_convolve(x, self.effective_weight, self.bias)
 
 
+class BilinearConv2d(EqualizedConv2d):
+    """A 3x3 convolution after bilinear enlargement."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[N, inputs, H, W]`` -> ``[N, outputs, 2H, 2W]``."""
+        return super().forward(F.interpolate(x, scale_factor=2, mode="bilinear"))
+
+
+DOUBLING: dict[str, type[EqualizedConv2d]] = {"nearest": DoublingConv2d, "bilinear": BilinearConv2d}
+
+
 class HalvingConv2d(EqualizedConv2d):
     """A 3x3 convolution before 2x2 averaging."""
 
@@ -142,12 +170,12 @@ class HalvingConv2d(EqualizedConv2d):
 class Generator(nn.Module):
     """Latents ``[N, latent]`` -> images ``[N, 3, R, R]`` in about [-1, 1]: nothing squashes them."""
 
-    def __init__(self, latent: int, channels: list[int]):
+    def __init__(self, latent: int, channels: list[int], double: type[EqualizedConv2d] = DoublingConv2d):
         super().__init__()
         self.dense = EqualizedLinear(latent, channels[0] * 16, gain=HE_GAIN / 4)
         self.first = EqualizedConv2d(channels[0], channels[0], 3)
         self.blocks = nn.ModuleList(
-            nn.ModuleList([DoublingConv2d(below, here, 3), EqualizedConv2d(here, here, 3)])
+            nn.ModuleList([double(below, here, 3), EqualizedConv2d(here, here, 3)])
             for below, here in pairwise(channels)
         )
         self.to_rgb = nn.ModuleList(EqualizedConv2d(here, 3, 1, gain=1.0) for here in channels)
@@ -198,9 +226,9 @@ class Discriminator(nn.Module):
         return in_float32(self.score, x)
 
 
-def _channels(level: int, width: int) -> int:
+def paper_channels(levels: int, width: int) -> list[int]:
     """The paper's ``min(8192 / 2**stage, 512)``, at other widths scaled by its square: 16 gives 32-32-32-32-16-8."""
-    return max(4, min(8192 // 2 ** (level + 1), 512) * width**2 // 64**2)
+    return [max(4, min(8192 // 2 ** (level + 1), 512) * width**2 // 64**2) for level in range(levels)]
 
 
 def _activate(x: Tensor) -> Tensor:

@@ -32,7 +32,7 @@ class SNGANSettings(Settings):
     d_steps: int = 5
     lr: float = 2e-4
     betas: tuple[float, float] = (0.0, 0.9)
-    decay: float = 0.2  # the last share of the budget, in which the learning rate falls linearly to 0
+    decay: float = 0.2
 
 
 class SNGAN(GAN):
@@ -51,20 +51,17 @@ class SNGAN(GAN):
         """N(0, 1)."""
         return torch.randn(n, self.settings.latent, generator=rng)
 
-    def learning_rate(self, progress: float) -> float:
-        """Constant, then falling to 0."""
-        return self.settings.lr * min(1.0, (1 - progress) / self.settings.decay if self.settings.decay else 1.0)
-
     def discriminator_loss(self, real: Tensor, progress: float, rng: torch.Generator) -> Tensor:
         """The hinge loss on dequantized reals."""
         with torch.no_grad():
             fake = self.generator(self.draw(len(real), rng)).to(real.dtype)
-        scores = self.discriminator(torch.cat([dequantize(real, rng), fake]))
+        scores = self.discriminator(self.seen(torch.cat([dequantize(real, rng), fake]), rng))
         return hinge_loss(*scores.chunk(2))
 
     def generator_loss(self, real: Tensor, progress: float, rng: torch.Generator) -> Tensor:
         """Minus the mean score of the fakes."""
-        return -self.discriminator(self.generator(self.draw(len(real), rng))).mean()
+        fake = self.generator(self.draw(len(real), rng))
+        return -self.discriminator(self.seen(fake, rng)).mean()
 
 
 def hinge_loss(real: Tensor, fake: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from .. import __version__
 from ..checkpoints import CheckpointError, load_checkpoint, pack, save_checkpoint, unpack
 from ..errors import UsageError
 from ..images import Pixels, quantize, to_tensor
-from ..provenance import content_hash
+from ..provenance import code_hash, content_hash, versions
 from ..runtime import (
     Fabric,
     average_gradients,
@@ -129,6 +129,8 @@ def train_gan(
         "data": data_hash or content_hash(np.ascontiguousarray(reals[:]).data.cast("B")),
         "precision": _precision(fabric),
         "processes": fabric.world_size,
+        "code": code_hash([__name__]),
+        "versions": versions(),
     }
     run = _Run(gan, reals, recipe, fabric, Path(folder) / "training.safetensors")
     run.watch = watch or run.watch
@@ -310,6 +312,7 @@ class _Run:
             "parted_at": self.parted_at,
             "steps": self.step,
             "seconds": round(self.seconds, 1),
+            "departures": list(self.gan.departures),
             "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
             "history": self.history,
             "fingerprintlib": __version__,
