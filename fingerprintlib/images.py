@@ -156,6 +156,14 @@ def encode_png(image: Pixels) -> bytes:
     return buffer.getvalue()
 
 
+def encode_webp(image: Pixels) -> bytes:
+    """uint8 ``[H, W, 3]`` as the bytes of a lossless WebP, about a fifth smaller than a PNG."""
+    _require_image(image)
+    buffer = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(image)).save(buffer, format="WEBP", lossless=True, quality=100, method=6)
+    return buffer.getvalue()
+
+
 def save_png(path: Path | str, image: Pixels) -> None:
     """Write uint8 ``[H, W, 3]`` as a PNG, atomically."""
     write_atomically(path, encode_png(image))
@@ -187,6 +195,27 @@ def resize(image: Pixels, size: int) -> Pixels:
     if image.shape[0] == size:
         return image.copy()
     return np.array(Image.fromarray(np.ascontiguousarray(image)).resize((size, size), Image.Resampling.BICUBIC))
+
+
+def reduce_by_area(image: Pixels, size: int) -> Pixels:
+    """A square uint8 ``[S, S, 3]`` to ``[size, size, 3]``: each pixel the mean of the area that it covers, exactly.
+
+    Pixels at the seam of two areas count for both, by their shares. In units of a `size`-th of a pixel all shares are
+    whole numbers, whose products and sums float64 holds exactly: the same pixels on every machine.
+
+    Raises:
+        UsageError: the image is not square, or smaller than `size`.
+    """
+    _require_image(image)
+    side = image.shape[0]
+    if side != image.shape[1] or not 1 <= size <= side:
+        raise UsageError(
+            f"Only squares are reduced; this is {side} x {image.shape[1]}, to {size}. Cut it, or ask for less."
+        )
+    pixels, areas = np.arange(side) * size, np.arange(size)[:, None] * side
+    shares = (np.minimum(pixels + size, areas + side) - np.maximum(pixels, areas)).clip(0).astype(float)  # [size, S]
+    sums = np.einsum("ih,hwc,jw->ijc", shares, image.astype(float), shares, optimize=True)
+    return ((sums + side**2 // 2) // side**2).astype(np.uint8)
 
 
 def coloured(images: Pixels, colour: str) -> Pixels:
