@@ -22,7 +22,7 @@ from torch import Tensor
 
 from .checkpoints import CheckpointError, load_checkpoint, pack, save_checkpoint, tensors_hash, unpack
 from .errors import FingerprintsError, UsageError, unknown
-from .gans import GAN, build
+from .gans import Model, build
 from .gans.training import Images, TrainedGAN, evaluating, train_gan
 from .images import Pixels, quantize
 from .provenance import code_hash, content_hash, recipe_hash, versions, write_atomically
@@ -44,7 +44,7 @@ class Generator:
     """A trained generator with its training card."""
 
     name: str
-    gan: GAN  #: for its generator; the discriminator is untrained
+    gan: Model  #: for its generator; what else learned with it is untrained
     card: dict[str, Any]
     moments: list[int] = field(default_factory=list)  #: images seen when each row of `previews` was made
     previews: Pixels | None = None  #: samples through training, uint8 ``[moments, 8, R, R, 3]``
@@ -85,11 +85,11 @@ class GeneratorSource:
         return recipe | {"recipe": card.get("recipe"), "images_seen": card.get("images_seen")}
 
 
-def sample(gan: GAN, n: int, seed: int, start: int = 0, stream: int = 0) -> Pixels:
+def sample(gan: Model, n: int, seed: int, start: int = 0, stream: int = 0) -> Pixels:
     """Images `start` to `start + n` of the endless row that `seed` and `stream` stand for, uint8 ``[n, R, R, 3]``.
 
     Image `i` depends on the weights, `seed`, `stream` and `i` alone: not on `n`, nor on how many threads there are.
-    Computed in float32, in evaluation mode, by the moving average where the GAN keeps one.
+    Computed in float32, in evaluation mode, by the moving average where the model keeps one.
     """
     if n < 0 or start < 0:
         raise UsageError(f"There are no images {start} to {start + n}. Give start >= 0 and n >= 0.")
@@ -108,7 +108,7 @@ def sample(gan: GAN, n: int, seed: int, start: int = 0, stream: int = 0) -> Pixe
     return images
 
 
-def _latents(gan: GAN, chunk: int, seed: int, stream: int) -> Tensor:
+def _latents(gan: Model, chunk: int, seed: int, stream: int) -> Tensor:
     rows = range(chunk * CHUNK, (chunk + 1) * CHUNK)
     return torch.cat([gan.latents(1, step_generator(seed, row, _SAMPLE_STREAM + stream)) for row in rows])
 
@@ -278,7 +278,7 @@ def _path_when_trained(**arguments: Any) -> Path:
     return path
 
 
-def _restored(recipe: dict[str, Any], tensors: dict[str, Tensor], plain: dict[str, Any]) -> GAN:
+def _restored(recipe: dict[str, Any], tensors: dict[str, Tensor], plain: dict[str, Any]) -> Model:
     """The GAN with the generator's weights from a file; its sampler is its generator, whichever was saved."""
     settings = recipe["settings"] | {"ema": 0.0}
     gan = build(recipe["gan"], recipe["resolution"], recipe["width"], 0, **settings)
@@ -287,7 +287,7 @@ def _restored(recipe: dict[str, Any], tensors: dict[str, Tensor], plain: dict[st
     return gan.eval()
 
 
-def _require_close(gan: GAN, other: GAN) -> None:
+def _require_close(gan: Model, other: Model) -> None:
     ours, theirs = sample(gan, CHUNK, 0).astype(int), sample(other, CHUNK, 0).astype(int)
     worst = int(np.abs(ours - theirs).max())
     if worst > 1:

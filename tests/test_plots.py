@@ -90,6 +90,11 @@ CASES = {
         ["progan: colour 1.1, 3 px 9.0", *NAMES[2:]],
     ),
     "losses": (plots.losses, (dict.fromkeys(NAMES[1:], HISTORY),), [*NAMES[1:], "1.23", "-0.79"]),
+    "losses, of one": (
+        plots.losses,
+        ({"vae": {key: HISTORY[key] for key in ("images", "generator")}, "sngan": HISTORY},),
+        ["vae ends at -0.79; sngan ends at 1.23 and -0.79"],
+    ),
     "losses, many": (plots.losses, ({f"gan {n}": HISTORY for n in range(6)},), ["gan 5 ends at 1.23"]),
     "accuracies": (plots.accuracies, (ROWS, 0.2), ["91.2 %", "63.4 %", "100.0 %", "Chance: 20 %", "equalized"]),
     "accuracies, many conditions": (

@@ -1,6 +1,7 @@
-"""What the four GANs have in common: how they are built, what training asks of them."""
+"""What the generative models have in common: how they are built, what training asks of them."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from copy import deepcopy
 from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar
@@ -18,20 +19,28 @@ RESOLUTIONS = (32, 64, 128)
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What can be set about a GAN; each GAN's file gives the paper's values."""
+    """What can be set about a model; each one's file gives the values."""
 
-    latent: int  # length of the latent vector
     batch: int  # real images a step (ProGAN: at most)
-    d_steps: int  # discriminator steps a generator step
     lr: float  # Adam's learning rate
     betas: tuple[float, float]  # Adam's moments
     ema: float = 0.0  # decay of the generator's moving average, per generator step; 0: none, sample with the last
     decay: float = 0.0  # the last share of the budget, in which the learning rate falls linearly to 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class GANSettings(Settings):
+    """What can be set about a GAN besides."""
+
+    latent: int  # length of the latent vector
+    d_steps: int  # discriminator steps a generator step
     augment: bool = False  # let the discriminator see reals and fakes only shifted and recoloured at random
 
 
-class GAN(nn.Module, ABC):
-    """A generator and its discriminator, with their losses and schedule.
+class Model(nn.Module, ABC):
+    """A generator, whatever else learns with it, their loss and schedule.
+
+    All that learns minimizes the one loss of `generator_loss`; a `GAN` has an opponent besides.
 
     Images are ``[N, 3, R, R]`` float in [-1, 1]. `progress` is the share of the training's real images already shown,
     in [0, 1]: schedules depend on it alone, so that a short budget is the long one in small. All randomness is drawn
@@ -40,6 +49,8 @@ class GAN(nn.Module, ABC):
 
     name: ClassVar[str]
     settings_type: ClassVar[type[Settings]]
+    settings: Any
+    generator: nn.Module
     batch_multiple: ClassVar[int] = 1
     departures: ClassVar[tuple[str, ...]] = ()  #: where this differs from the paper, beside settings; goes to the card
 
@@ -55,7 +66,7 @@ class GAN(nn.Module, ABC):
         with torch.random.fork_rng(devices=[]):
             # The name is in it: or the same seed would start CramerGAN and MMDGAN with the very same generator.
             torch.default_generator.set_state(step_generator(seed, crc32(self.name.encode())).get_state())
-            self.generator, self.discriminator = self.networks()
+            self.assemble()
         self.average = deepcopy(self.generator).requires_grad_(False) if self.settings.ema else None
 
     def _configure(self, options: dict[str, Any]) -> Any:
@@ -68,10 +79,8 @@ class GAN(nn.Module, ABC):
         if settings.batch < 2 or settings.batch % self.batch_multiple:
             need = f"a multiple of {self.batch_multiple}" if self.batch_multiple > 1 else "at least 2"
             raise UsageError(f"{self.name}'s batch={settings.batch} is not possible. Make it {need}.")
-        if settings.d_steps < 1 or settings.lr <= 0 or not (0 <= settings.ema < 1 and 0 <= settings.decay <= 1):
-            raise UsageError(
-                f"{self.name} needs d_steps >= 1, lr > 0, 0 <= ema < 1 and 0 <= decay <= 1. Mend the one that is not."
-            )
+        if settings.lr <= 0 or not (0 <= settings.ema < 1 and 0 <= settings.decay <= 1):
+            raise UsageError(f"{self.name} needs lr > 0, 0 <= ema < 1 and 0 <= decay <= 1. Mend the one that is not.")
         return settings
 
     @property
@@ -90,14 +99,13 @@ class GAN(nn.Module, ABC):
         """Where the networks are."""
         return next(self.generator.parameters()).device
 
-    def optimizers(self) -> tuple[torch.optim.Optimizer, torch.optim.Optimizer]:
-        """Adam for the generator and for the discriminator."""
-        lr, betas = self.settings.lr, self.settings.betas
+    def optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        """Adam for all that learns, by whose loss it minimizes: ``"generator"``."""
+        return {"generator": self._adam(parameter for parameter in self.parameters() if parameter.requires_grad)}
+
+    def _adam(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         # One fused kernel a step: slim networks have many small tensors, and looping over them costs more than Adam.
-        return tuple(  # type: ignore[return-value]
-            torch.optim.Adam(network.parameters(), lr=lr, betas=betas, fused=True)
-            for network in (self.generator, self.discriminator)
-        )
+        return torch.optim.Adam(parameters, lr=self.settings.lr, betas=self.settings.betas, fused=True)
 
     @torch.no_grad()
     def settle(self, rng: torch.Generator) -> None:
@@ -121,6 +129,62 @@ class GAN(nn.Module, ABC):
         for norm in norms:
             norm.momentum = usual
         self.average.train(training)
+
+    # What each model says for itself; the last four only where it is not the plain thing.
+
+    @abstractmethod
+    def assemble(self) -> None:
+        """Set `generator` (latents ``[N, latent]`` -> images) and what learns with it, freshly initialized."""
+
+    @abstractmethod
+    def latents(self, n: int, rng: torch.Generator) -> Tensor:
+        """`n` latent vectors, ``[n, latent]`` float32 on the CPU."""
+
+    @abstractmethod
+    def generator_loss(self, real: Tensor, progress: float, rng: torch.Generator) -> Tensor:
+        """What the generator minimizes on these reals, or with as many fresh fakes; a scalar."""
+
+    def batch_size(self, progress: float) -> int:
+        """Real images in the step that starts at `progress`."""
+        return self.settings.batch
+
+    def learning_rate(self, progress: float) -> float:
+        """Adam's learning rate at `progress`: constant, then falling to 0 where there is a `decay`."""
+        decay = self.settings.decay
+        return self.settings.lr * (min(1.0, (1 - progress) / decay) if decay else 1.0)
+
+    def level(self, progress: float) -> int:
+        """Changes when the optimizers must forget their moments; 0 throughout but for ProGAN."""
+        return 0
+
+    def preview(self, latents: Tensor, progress: float) -> Tensor:
+        """Images ``[N, 3, R, R]`` as they are at `progress`, for looking at."""
+        return self.sampler(latents)
+
+    def draw(self, n: int, rng: torch.Generator) -> Tensor:
+        """`latents` on the networks' device."""
+        return self.latents(n, rng).to(self.device)
+
+
+class GAN(Model):
+    """A generator and its opponent, the discriminator, which has a loss of its own."""
+
+    settings_type: ClassVar[type[GANSettings]]
+    discriminator: nn.Module
+
+    def _configure(self, options: dict[str, Any]) -> Any:
+        settings = super()._configure(options)
+        if settings.d_steps < 1:
+            raise UsageError(f"{self.name}'s d_steps={settings.d_steps} is not possible. Make it 1 or more.")
+        return settings
+
+    def assemble(self) -> None:
+        """Set both."""
+        self.generator, self.discriminator = self.networks()
+
+    def optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        """Adam for each of the two."""
+        return {name: self._adam(getattr(self, name).parameters()) for name in ("discriminator", "generator")}
 
     @torch.no_grad()
     def stages(self) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
@@ -146,45 +210,14 @@ class GAN(nn.Module, ABC):
             found.append([*seen.items(), (side, inputs.shape[1])])
         return found[0], found[1]
 
-    # What each GAN says for itself; the last three only where it is not the plain thing.
-
     @abstractmethod
     def networks(self) -> tuple[nn.Module, nn.Module]:
         """Generator (latents ``[N, latent]`` -> images) and discriminator, freshly initialized."""
 
     @abstractmethod
-    def latents(self, n: int, rng: torch.Generator) -> Tensor:
-        """`n` latent vectors, ``[n, latent]`` float32 on the CPU."""
-
-    @abstractmethod
     def discriminator_loss(self, real: Tensor, progress: float, rng: torch.Generator) -> Tensor:
         """What the discriminator minimizes on these reals and as many fresh fakes; a scalar."""
-
-    @abstractmethod
-    def generator_loss(self, real: Tensor, progress: float, rng: torch.Generator) -> Tensor:
-        """What the generator minimizes with ``len(real)`` fresh fakes; a scalar. The reals are only for some."""
-
-    def batch_size(self, progress: float) -> int:
-        """Real images in the step that starts at `progress`."""
-        return self.settings.batch
-
-    def learning_rate(self, progress: float) -> float:
-        """Adam's learning rate at `progress`: constant, then falling to 0 where there is a `decay`."""
-        decay = self.settings.decay
-        return self.settings.lr * (min(1.0, (1 - progress) / decay) if decay else 1.0)
 
     def seen(self, images: Tensor, rng: torch.Generator) -> Tensor:
         """What the discriminator is shown of images ``[N, 3, R, R]``, of reals and of fakes."""
         return augmented(images, rng) if self.settings.augment else images
-
-    def level(self, progress: float) -> int:
-        """Changes when the optimizers must forget their moments; 0 throughout but for ProGAN."""
-        return 0
-
-    def preview(self, latents: Tensor, progress: float) -> Tensor:
-        """Images ``[N, 3, R, R]`` as they are at `progress`, for looking at."""
-        return self.sampler(latents)
-
-    def draw(self, n: int, rng: torch.Generator) -> Tensor:
-        """`latents` on the networks' device."""
-        return self.latents(n, rng).to(self.device)

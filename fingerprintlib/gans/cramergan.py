@@ -11,12 +11,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .base import GAN, Settings
+from .base import GAN, GANSettings
 from .layers import ResidualGenerator, gradient_penalty, in_float32, interpolate, upsampling_channels
 
 
 @dataclass(frozen=True, kw_only=True)
-class CramerGANSettings(Settings):
+class CramerGANSettings(GANSettings):
     """The paper's values; upstream's batch is 64."""
 
     latent: int = 100

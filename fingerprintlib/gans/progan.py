@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from ..errors import UsageError, unknown
 from ..layers import HE_GAIN, EqualizedConv2d, EqualizedLinear
-from .base import GAN, Settings
+from .base import GAN, GANSettings
 from .layers import (
     convolve_and_halve,
     double_and_convolve,
@@ -34,7 +34,7 @@ BATCHES = {4: 512, 8: 256, 16: 128, 32: 64, 64: 32, 128: 32}
 
 
 @dataclass(frozen=True, kw_only=True)
-class ProGANSettings(Settings):
+class ProGANSettings(GANSettings):
     """The paper's values. `batch` caps those of `BATCHES` (512: none); 32 or less suits a short budget."""
 
     latent: int = 512
@@ -153,7 +153,7 @@ class BilinearConv2d(EqualizedConv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """``[N, inputs, H, W]`` -> ``[N, outputs, 2H, 2W]``."""
-        return super().forward(F.interpolate(x, scale_factor=2, mode="bilinear"))
+        return super().forward(F.interpolate(x, scale_factor=2, mode="bilinear").to(x.dtype))
 
 
 DOUBLING: dict[str, type[EqualizedConv2d]] = {"nearest": DoublingConv2d, "bilinear": BilinearConv2d}
@@ -236,4 +236,4 @@ def _activate(x: Tensor) -> Tensor:
 
 
 def _up(x: Tensor) -> Tensor:
-    return F.interpolate(x, scale_factor=2)
+    return F.interpolate(x, scale_factor=2).to(x.dtype)  # on a GPU, autocast would make it float32

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .base import GAN, Settings
+from .base import GAN, GANSettings
 from .layers import (
     Layer,
     ResidualGenerator,
@@ -24,7 +24,7 @@ from .layers import (
 
 
 @dataclass(frozen=True, kw_only=True)
-class SNGANSettings(Settings):
+class SNGANSettings(GANSettings):
     """The paper's values."""
 
     latent: int = 128

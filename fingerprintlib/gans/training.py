@@ -1,4 +1,4 @@
-"""The one loop that trains every GAN: any device and number of processes, resumed to the identical weights."""
+"""The one loop that trains every model: any device and number of processes, resumed to the identical weights."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -26,7 +26,7 @@ from ..runtime import (
     step_generator,
     update_ema,
 )
-from . import GAN, build
+from . import GAN, Model, build
 
 KIND = "gan-training"
 #: Shares of the budget after which samples of the same few latents are kept, to see them grow.
@@ -59,7 +59,7 @@ class Images(Protocol):
 class TrainedGAN:
     """What training leaves."""
 
-    gan: GAN
+    gan: Model
     card: dict[str, Any]  #: recipe, images seen, device, seconds, loss curve, versions; JSON-able
     moments: list[int]  #: images seen when each row of `previews` was made
     previews: Pixels  #: the same latents through training, uint8 ``[moments, 8, R, R, 3]``
@@ -67,7 +67,10 @@ class TrainedGAN:
 
     @property
     def history(self) -> dict[str, list[float]]:
-        """The loss curve: ``images``, and the mean ``discriminator`` and ``generator`` losses since the last point."""
+        """The loss curve: ``images``, and the mean ``discriminator`` and ``generator`` losses since the last point.
+
+        A model without an opponent has no curve ``discriminator``.
+        """
         return self.card["history"]
 
 
@@ -87,7 +90,7 @@ def train_gan(
     save_seconds: float = 60.0,
     **options: Any,
 ) -> TrainedGAN:
-    """Train a GAN until its discriminator has seen `images` reals, or go on where a run in `folder` was stopped.
+    """Train a GAN or another model until it was shown `images` reals, or go on where a run in `folder` was stopped.
 
     A run that was killed at any moment and started again ends with the weights of one that was not, bit for bit on
     the same machine with the same number of threads.
@@ -96,7 +99,7 @@ def train_gan(
         name: see `build`.
         reals: uint8 ``[N, R, R, 3]``, R the resolution; drawn at random with replacement and flipped half the time.
         resolution, width, options: see `build`.
-        images: the budget: real images shown, over all discriminator steps and processes.
+        images: the budget: real images shown, over all discriminator steps (of a GAN) and processes.
         seed: of the initialization and of every step's randomness.
         folder: for the checkpoint.
         data_hash: what identifies `reals` (None: they are hashed here).
@@ -146,20 +149,21 @@ def train_gan(
 class _Run:
     """The state of one training, all of which is in its checkpoint."""
 
-    def __init__(self, gan: GAN, reals: Images, recipe: dict[str, Any], fabric: Fabric, path: Path):
+    def __init__(self, gan: Model, reals: Images, recipe: dict[str, Any], fabric: Fabric, path: Path):
         self.gan = gan.to(fabric.device).train()
         self.reals = reals
         self.recipe = recipe
         self.fabric = fabric
         self.path = path
-        self.g_optimizer, self.d_optimizer = gan.optimizers()
+        self.optimizers = gan.optimizers()
         self.step = 0  # generator steps done
         self.seen = 0  # real images shown
         self.parted_at: int | None = None  # `seen` when the image left out was first due
         self.level = 0  # that the optimizers' moments belong to
         self.seconds = 0.0
-        self.history: dict[str, list[float]] = {"images": [], "discriminator": [], "generator": []}
-        self.losses = torch.zeros(3, device=fabric.device)  # sums of both since the last point of the curve; steps
+        self.history: dict[str, list[float]] = {"images": []} | {name: [] for name in self.optimizers}
+        # Sums since the last point of the curve, one for each optimizer; and the steps.
+        self.losses = torch.zeros(len(self.optimizers) + 1, device=fabric.device)
         self.moments: list[int] = []
         self.previews: list[Tensor] = []
         self.watch: Callable[[list[int], Pixels], None] = lambda moments, previews: None
@@ -194,34 +198,41 @@ class _Run:
                 saved = time.monotonic()
 
     def advance(self) -> None:
-        """One generator step with the discriminator steps before it."""
+        """One step of the generator, and of what learns with it; with a GAN's discriminator steps before it."""
         gan, fabric, share = self.gan, self.fabric, self.share
         rng = step_generator(self.recipe["seed"], self.step, fabric.global_rank)
         if gan.level(share) != self.level:
             self.level = gan.level(share)
-            self.g_optimizer.state.clear()
-            self.d_optimizer.state.clear()
-        for optimizer in (self.g_optimizer, self.d_optimizer):
+            for optimizer in self.optimizers.values():
+                optimizer.state.clear()
+        for optimizer in self.optimizers.values():
             for group in optimizer.param_groups:
                 group["lr"] = gan.learning_rate(share)
 
-        n = gan.batch_size(share)
-        for _ in range(gan.settings.d_steps):
-            real = self.draw_reals(n, rng)
+        n, rounds = gan.batch_size(share), 1
+        losses = {}
+        if isinstance(gan, GAN):
+            rounds = gan.settings.d_steps
+            for _ in range(rounds):
+                real = self.draw_reals(n, rng)
+                with fabric.autocast():
+                    losses["discriminator"] = gan.discriminator_loss(real, share, rng)
+                self.update(gan.discriminator, self.optimizers["discriminator"], losses["discriminator"])
+            with _frozen(gan.discriminator):
+                with fabric.autocast():
+                    losses["generator"] = gan.generator_loss(real, share, rng)
+                self.update(gan.generator, self.optimizers["generator"], losses["generator"])
+        else:
             with fabric.autocast():
-                d_loss = gan.discriminator_loss(real, share, rng)
-            self.update(gan.discriminator, self.d_optimizer, d_loss)
-        with _frozen(gan.discriminator):
-            with fabric.autocast():
-                g_loss = gan.generator_loss(real, share, rng)
-            self.update(gan.generator, self.g_optimizer, g_loss)
+                losses["generator"] = gan.generator_loss(self.draw_reals(n, rng), share, rng)
+            self.update(gan, self.optimizers["generator"], losses["generator"])
         _average_buffers(fabric, gan)
         if gan.average is not None:
             # While few steps are done the average is over fewer: it would otherwise still be the initialization.
             update_ema(gan.average, gan.generator, min(gan.settings.ema, (1 + self.step) / (10 + self.step)))
-        self.losses += torch.stack([d_loss.detach(), g_loss.detach(), torch.ones_like(d_loss)])
+        self.losses += torch.stack([*(loss.detach() for loss in losses.values()), self.losses.new_ones(())])
         self.step += 1
-        self.seen += n * gan.settings.d_steps * fabric.world_size
+        self.seen += n * rounds * fabric.world_size
 
     def draw_reals(self, n: int, rng: torch.Generator) -> Tensor:
         """Random reals on the device, ``[n, 3, R, R]`` in [-1, 1], half of them mirrored."""
@@ -242,12 +253,14 @@ class _Run:
 
     def look(self, bar: tqdm, curve_point: bool) -> None:
         """Stop if the losses are no longer finite; show them, and keep them if a point of the curve is due."""
-        d_loss, g_loss, steps = self.losses.tolist()
-        d_loss = require_finite("the discriminator's loss", d_loss / steps, self.step, self.kept())
-        g_loss = require_finite("the generator's loss", g_loss / steps, self.step, self.kept())
-        bar.set_postfix(D=f"{d_loss:.3f}", G=f"{g_loss:.3f}", refresh=False)
+        *sums, steps = self.losses.tolist()
+        means = {
+            name: require_finite(f"the {name}'s loss", total / steps, self.step, self.kept())
+            for name, total in zip(self.optimizers, sums, strict=True)
+        }
+        bar.set_postfix({name[0].upper(): f"{mean:.3f}" for name, mean in means.items()}, refresh=False)
         if curve_point:
-            for key, value in (("images", self.seen), ("discriminator", d_loss), ("generator", g_loss)):
+            for key, value in {"images": self.seen, **means}.items():
                 self.history[key].append(value)
             self.losses.zero_()
 
@@ -279,7 +292,7 @@ class _Run:
         return self.path if self.path.is_file() else None
 
     def parts(self) -> dict[str, Any]:
-        return {"gan": self.gan, "g_optimizer": self.g_optimizer, "d_optimizer": self.d_optimizer}
+        return {"gan": self.gan} | {f"{name}_optimizer": optimizer for name, optimizer in self.optimizers.items()}
 
     def save(self) -> None:
         """Write the state, unless it has ceased to be finite: that would spoil the last good checkpoint."""
@@ -368,7 +381,7 @@ def evaluating(network: nn.Module) -> Iterator[None]:
         network.train(training)
 
 
-def _average_buffers(fabric: Fabric, gan: GAN) -> None:
+def _average_buffers(fabric: Fabric, gan: Model) -> None:
     """Give all processes the same batch-norm statistics, so that any of them can be saved and resumed from."""
     if fabric.world_size > 1:
         for buffer in gan.buffers():

@@ -15,7 +15,10 @@ from .style import PALETTE, colour_of, heatmap, legend_below, marker_of, new_axe
 
 @styled
 def losses(histories: Mapping[str, Mapping[str, Sequence[float]]]) -> Plot:
-    """Discriminator and generator loss against real images seen, one panel a GAN, at most four side by side."""
+    """Discriminator and generator loss against real images seen, one panel a GAN, at most four side by side.
+
+    A history without ``discriminator``, of a model that has no opponent, is one line.
+    """
     columns = min(4, len(histories))
     rows = -(-len(histories) // columns)
     figure = new_figure(0.3 + 1.7 * rows)
@@ -24,17 +27,18 @@ def losses(histories: Mapping[str, Mapping[str, Sequence[float]]]) -> Plot:
         ax.axis("off")
     for ax, (name, history) in zip(axes, histories.items(), strict=False):
         seen = np.asarray(history["images"]) / 1000
-        ax.plot(seen, history["discriminator"], color=PALETTE[1], lw=1.2, label="discriminator")
-        ax.plot(seen, history["generator"], color=PALETTE[4], lw=1.2, ls="--", label="generator")
+        for network, color, line in (("discriminator", PALETTE[1], "-"), ("generator", PALETTE[4], "--")):
+            if network in history:
+                ax.plot(seen, history[network], color=color, lw=1.2, ls=line, label=network)
         ax.set_title(name)
     for ax in axes[max(0, len(histories) - columns) : len(histories)]:
         ax.set_xlabel("images (thousands)")
     for ax in axes[::columns]:
         ax.set_ylabel("loss")
-    handles, labels = axes[0].get_legend_handles_labels()
-    legend_below(figure, handles, labels)
+    shown = {line.get_label(): line for ax in axes for line in ax.get_lines()}
+    legend_below(figure, list(shown.values()), list(shown))
     ends = "; ".join(
-        f"{name} ends at {history['discriminator'][-1]:.2f} and {history['generator'][-1]:.2f}"
+        f"{name} ends at " + " and ".join(f"{history[network][-1]:.2f}" for network in shown if network in history)
         for name, history in histories.items()
     )
     return Plot(figure, f"Loss curves, discriminator solid and generator dashed: {ends}.")

@@ -43,10 +43,10 @@ def convolve_then_halve(x, weight, bias):
 
 def plain_optimizers(gan):
     lr, betas = gan.settings.lr, gan.settings.betas
-    return tuple(
-        torch.optim.Adam(network.parameters(), lr=lr, betas=betas, fused=False, foreach=False)
-        for network in (gan.generator, gan.discriminator)
-    )
+    return {
+        name: torch.optim.Adam(getattr(gan, name).parameters(), lr=lr, betas=betas, fused=False, foreach=False)
+        for name in ("discriminator", "generator")
+    }
 
 
 def make_plain(patch):

@@ -1,32 +1,34 @@
-"""Each GAN as a whole: shapes, ranges, initialization, schedules, what is refused."""
+"""Each model as a whole: shapes, ranges, initialization, schedules, what is refused."""
 
 import pytest
 import torch
 import torch.nn.functional as F
 
 from fingerprintlib.errors import UsageError
-from fingerprintlib.gans import GANS, SHORT, build
+from fingerprintlib.gans import GANS, MODELS, SHORT, build
 from fingerprintlib.gans.progan import shrink
 
 
-@pytest.mark.parametrize("name", GANS)
+@pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("resolution", [32, 64, 128])
 def test_shapes_and_ranges(name, resolution):
     gan = build(name, resolution, 4, seed=0)
     latents = gan.latents(4, torch.Generator().manual_seed(0))
     images = gan.generator(latents)
-    assert latents.shape == (4, {"progan": 512, "sngan": 128}.get(name, 100))
+    lengths = {"progan": 512, "sngan": 128, "vae": 128, "flow": 3 * resolution**2}
+    assert latents.shape == (4, lengths.get(name, 100))
     assert images.shape == (4, 3, resolution, resolution)
-    if name != "progan":  # whose images nothing squashes
+    if name not in ("progan", "flow"):  # whose images nothing squashes
         assert images.abs().max() < 1
-    outputs = {"progan": 1, "sngan": 1, "cramergan": 256, "mmdgan": 16}[name]
-    assert gan.discriminator(images).shape == (4, outputs)
+    if name in GANS:
+        outputs = {"progan": 1, "sngan": 1, "cramergan": 256, "mmdgan": 16}[name]
+        assert gan.discriminator(images).shape == (4, outputs)
 
 
-@pytest.mark.parametrize("name", GANS)
+@pytest.mark.parametrize("name", MODELS)
 def test_latents(name):
     latents = build(name, 32, 4, seed=0).latents(500, torch.Generator().manual_seed(0))
-    if name in ("progan", "sngan"):
+    if name not in ("cramergan", "mmdgan"):
         assert latents.mean().item() == pytest.approx(0, abs=0.02)
         assert latents.std().item() == pytest.approx(1, abs=0.02)
     else:
@@ -35,7 +37,7 @@ def test_latents(name):
         assert latents.std().item() == pytest.approx(1 / 3**0.5, abs=0.02)
 
 
-@pytest.mark.parametrize("name", GANS)
+@pytest.mark.parametrize("name", MODELS)
 def test_the_seed_alone_decides_the_weights(name):
     state = torch.get_rng_state()
     first = build(name, 32, 4, seed=7).state_dict()
@@ -80,8 +82,9 @@ def test_options_for_short_budgets_are_options():
         assert {key: settings[key] for key in options} == options
 
 
-def test_sngan_learning_rate_falls_over_the_last_fifth():
-    gan = build("sngan", 32, 4, seed=0)
+@pytest.mark.parametrize("name", ["sngan", "vae", "flow"])
+def test_the_learning_rate_falls_at_the_end(name):
+    gan = build(name, 32, 4, seed=0, decay=0.2, lr=2e-4)
     rates = [gan.learning_rate(p) for p in (0, 0.5, 0.8, 0.9, 1.0)]
     assert rates == pytest.approx([2e-4, 2e-4, 2e-4, 1e-4, 0])
 
@@ -128,7 +131,9 @@ def test_progan_shrinks_the_reals_alike():
         (("sngan", 32, 2), {}, "width=2"),
         (("sngan", 32, 4), {"btach": 8}, "Did you mean 'batch'"),
         (("progan", 32, 4), {"batch": 6}, "multiple of 4"),
-        (("sngan", 32, 4), {"d_steps": 0}, "d_steps"),
+        (("sngan", 32, 4), {"d_steps": 0}, "d_steps=0 is not possible. Make it 1 or more"),
+        (("vae", 32, 4), {"d_steps": 1}, "Unknown option of vae 'd_steps'"),  # it has no discriminator
+        (("flow", 32, 4), {"steps": 0}, "steps=0 is not possible. Make it 1 or more"),
     ],
 )
 def test_what_cannot_be_is_refused(arguments, options, says):

@@ -11,12 +11,19 @@ from safetensors.torch import load_file
 
 from fingerprintlib.checkpoints import CheckpointError, tensors_hash
 from fingerprintlib.errors import FingerprintsError, UsageError
-from fingerprintlib.gans import GANS, training
+from fingerprintlib.gans import GANS, MODELS, training
 from fingerprintlib.gans.training import train_gan
 from fingerprintlib.runtime import make_fabric
 
 #: Eleven steps or so; ProGAN's, which grow with the resolution, have room for every level.
-BUDGETS = {"progan": 8 * 22, "sngan": 8 * 2 * 11, "cramergan": 8 * 2 * 11, "mmdgan": 8 * 2 * 11}
+BUDGETS = {
+    "progan": 8 * 22,
+    "sngan": 8 * 2 * 11,
+    "cramergan": 8 * 2 * 11,
+    "mmdgan": 8 * 2 * 11,
+    "vae": 8 * 11,
+    "flow": 8 * 11,
+}
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +37,7 @@ def reals():
 
 
 def options(name, **more):
-    steps = {} if name == "progan" else {"d_steps": 2}
+    steps = {"d_steps": 2} if name in GANS and name != "progan" else {}
     return {"resolution": 32, "width": 4, "images": BUDGETS[name], "seed": 3, "batch": 8} | steps | more
 
 
@@ -48,7 +55,7 @@ def kill_at(monkeypatch, step, late=False):
         whole(run)
 
     def update(run, network, optimizer, loss):
-        if late and run.step == step and network is run.gan.generator:
+        if late and run.step == step and optimizer is run.optimizers["generator"]:
             raise Killed
         updates(run, network, optimizer, loss)
 
@@ -75,7 +82,7 @@ def contents(run):
     return tensors, run.history, run.moments
 
 
-@pytest.mark.parametrize("name", GANS)
+@pytest.mark.parametrize("name", MODELS)
 def test_killed_and_resumed_equals_uninterrupted(name, fabric, reals, tmp_path, monkeypatch):
     whole = train_gan(name, reals, folder=tmp_path / "whole", fabric=fabric, **options(name))
     for step, late in ((5, False), (8, True)):  # saved after 4 and after 6: neither is where it dies
@@ -95,16 +102,31 @@ def test_killed_and_resumed_equals_uninterrupted(name, fabric, reals, tmp_path, 
     assert [path.name for path in (tmp_path / "parts").iterdir()] == ["training.safetensors"]
 
 
-def test_training_changes_what_it_should(fabric, reals, tmp_path):
-    run = train_gan("progan", reals, folder=tmp_path, fabric=fabric, **options("progan"))
-    fresh = training.build("progan", 32, 4, 3, batch=8)
-    for network in ("generator", "discriminator", "average"):
-        for key, value in getattr(fresh, network).named_parameters():
-            assert not torch.equal(value, run.gan.get_parameter(f"{network}.{key}")), key
+@pytest.mark.parametrize("name", ["progan", "vae", "flow"])
+def test_training_changes_what_it_should(name, fabric, reals, tmp_path):
+    run = train_gan(name, reals, folder=tmp_path, fabric=fabric, **options(name))
+    networks = {"generator", "average"} | {"progan": {"discriminator"}, "vae": {"encoder"}, "flow": set()}[name]
+    assert {network for network, _ in run.gan.named_children()} == networks
+    for key, value in training.build(name, 32, 4, 3, batch=8).named_parameters():
+        assert not torch.equal(value, run.gan.get_parameter(key)), key
     assert run.previews.shape[1:] == (training.PREVIEWS, 32, 32, 3)
     assert len(run.previews) == len(run.moments) <= len(training.MOMENTS)
-    assert run.moments[-1] == run.card["images_seen"] == run.history["images"][-1] == BUDGETS["progan"]
+    assert run.moments[-1] == run.card["images_seen"] == run.history["images"][-1] == BUDGETS[name]
     assert run.card["recipe"]["precision"] == "bfloat16"
+    assert run.history.keys() == {"images", "generator"} | ({"discriminator"} if name in GANS else set())
+
+
+@pytest.mark.parametrize("name", ["vae", "flow"])
+def test_a_model_without_an_opponent_learns(name, fabric, tmp_path):
+    """Images of one colour each: the loss falls, and samples become as flat."""
+    colours = np.random.default_rng(0).integers(60, 196, (200, 1, 1, 3), dtype=np.uint8)
+    reals = np.broadcast_to(colours, (200, 32, 32, 3))
+    more = {"width": 8, "images": 16 * 150, "batch": 16, "ema": 0.9}
+    run = train_gan(name, reals, folder=tmp_path, fabric=fabric, **options(name, **more))
+    curve = run.history["generator"]
+    assert np.mean(curve[-20:]) < np.mean(curve[:20]) - 0.05
+    within = [images.astype(float).std(axis=(1, 2)).mean() for images in (run.previews[0], run.previews[-1])]
+    assert within[1] < 0.9 * within[0]
 
 
 def test_another_seed_is_another_gan(fabric, reals, tmp_path):
