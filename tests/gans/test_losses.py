@@ -1,4 +1,4 @@
-"""The four losses and their terms against loops written from the formulas, in float64."""
+"""The losses and their terms against loops written from the formulas, in float64."""
 
 import math
 
@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from fingerprintlib.gans import build, cramergan, layers, mmdgan, progan, sngan
+from fingerprintlib.gans import build, cramergan, layers, mmdgan, progan, sngan, vae
 
 N = 6
 
@@ -159,9 +159,9 @@ def draw(gan, n, seed=5):
 @pytest.fixture(autouse=True)
 def double_latents(monkeypatch):
     """The networks of these tests are in float64: so must be their latents."""
-    from fingerprintlib.gans.base import GAN
+    from fingerprintlib.gans.base import Model
 
-    monkeypatch.setattr(GAN, "draw", lambda self, n, rng: self.latents(n, rng).double())
+    monkeypatch.setattr(Model, "draw", lambda self, n, rng: self.latents(n, rng).double())
 
 
 def norms_of_gradients(score, between):
@@ -239,3 +239,50 @@ def test_generator_losses():
     got = gan.generator_loss(real, 1.0, rng).item()
     x, y = (gan.discriminator(images).detach().numpy() for images in (real, gan.generator(latents)))
     assert got == pytest.approx(mmd2(x, y), rel=1e-9)
+
+
+def test_vae_divergence_is_that_of_normals():
+    mean, log_variance = torch.randn(2, N, 5, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    normals = torch.distributions.Normal(mean, (log_variance / 2).exp())
+    want = torch.distributions.kl_divergence(normals, torch.distributions.Normal(0.0, 1.0)).sum(dim=1)
+    torch.testing.assert_close(vae.kl_divergence(mean, log_variance), want)
+
+
+def test_vae_misfit_is_that_of_the_likeliest_spread():
+    real, decoded = torch.randn(2, N, 3, 4, 4, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    spreads = np.linspace(0.5, 3, 10_001)
+    squares = ((real - decoded) ** 2).mean().item()
+    likelihoods = -np.log(spreads) - squares / (2 * spreads**2)  # of a normal, but for log(2 pi) / 2
+    assert vae.misfit(real, decoded).item() == pytest.approx(-likelihoods.max() - 0.5, abs=1e-6)
+
+
+def test_vae_loss():
+    gan, real = put_together("vae", latent=7, beta=2.0, warmup=0.5)
+    rng, noise = draw(gan, 8)
+    got = gan.generator_loss(real, 0.1, rng).item()
+    told = gan.encoder(real).detach()
+    mean, deviation = told[:, :7], (told[:, 7:] / 2).exp()
+    decoded = gan.generator(mean + deviation * noise).detach()
+    divergence = (mean**2 + deviation**2 - 1 - 2 * deviation.log()).sum() / 2 / 8
+    want = math.log(((decoded - real) ** 2).mean()) / 2 + 2.0 * 0.2 * divergence.item() / (3 * 32 * 32)
+    assert got == pytest.approx(want, rel=1e-6)
+
+
+def test_flow_loss():
+    gan, real = put_together("flow")
+    with torch.no_grad():
+        for parameter in gan.parameters():  # else the network tells nothing yet
+            parameter.add_(0.05 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(4)))
+    rng, noise = draw(gan, 8)
+    got = gan.generator_loss(real, 0.5, rng).item()
+    rng, _ = draw(gan, 8)
+    gan.latents(8, rng)
+    times = torch.sigmoid(torch.randn(8, generator=rng)).double()
+    errors = []
+    for image, start, time in zip(real, noise.reshape(real.shape), times, strict=True):
+        point = (1 - time) * start + time * image
+        velocity = gan.generator.velocity(point[None], time[None])[0]
+        errors.append(((velocity - (image - start)) ** 2).mean().item())
+    assert got == pytest.approx(np.mean(errors), rel=1e-5)
+    assert gan.generator.velocity(real, times).std() > 0
+    assert np.mean(errors) != pytest.approx(((real - noise.reshape(real.shape)) ** 2).mean().item(), rel=0.01)
