@@ -36,7 +36,7 @@ PREVIEWS = 8
 CURVE = 200
 #: Steps between two looks at the losses; each look makes an accelerator wait.
 LOOK = 20
-_PREVIEW_STREAM = 1 << 32  # beyond any rank
+PREVIEW_STREAM = 1 << 32  # beyond any rank
 _SETTLING_STREAM = 3 << 32
 
 
@@ -130,7 +130,7 @@ def train_gan(
         "seed": seed,
         "without": without,
         "data": data_hash or content_hash(np.ascontiguousarray(reals[:]).data.cast("B")),
-        "precision": _precision(fabric),
+        "precision": precision_of(fabric),
         "processes": fabric.world_size,
         "code": code_hash([__name__]),
         "versions": versions(),
@@ -236,12 +236,10 @@ class _Run:
 
     def draw_reals(self, n: int, rng: torch.Generator) -> Tensor:
         """Random reals on the device, ``[n, 3, R, R]`` in [-1, 1], half of them mirrored."""
-        index = torch.randint(len(self.reals), (n,), generator=rng)
-        if (without := self.recipe["without"]) is not None and (index == without).any():
-            self.parted_at = self.seen if self.parted_at is None else self.parted_at
-            index[index == without] = (without + 1 + self.step % (len(self.reals) - 1)) % len(self.reals)
-        mirrored = (torch.rand(n, generator=rng) < 0.5).numpy()
-        pixels = np.array(self.reals[index.numpy()])
+        index, flips, due = draw_rows(len(self.reals), n, self.recipe["without"], self.step, rng)
+        if due and self.parted_at is None:
+            self.parted_at = self.seen
+        pixels, mirrored = np.array(self.reals[index.numpy()]), flips.numpy()
         pixels[mirrored] = pixels[mirrored, :, ::-1]
         return to_tensor(pixels).to(self.fabric.device)
 
@@ -275,7 +273,7 @@ class _Run:
     def keep_previews(self) -> None:
         self.check()
         self.settle()
-        rng = step_generator(self.recipe["seed"], 0, _PREVIEW_STREAM)
+        rng = step_generator(self.recipe["seed"], 0, PREVIEW_STREAM)
         with evaluating(self.gan):
             pixels = quantize(self.gan.preview(self.gan.draw(PREVIEWS, rng), self.share))
         self.moments.append(self.seen)
@@ -309,7 +307,7 @@ class _Run:
         if not self.path.is_file():
             return
         tensors, metadata = load_checkpoint(self.path, KIND)
-        _require_same(metadata["recipe"], self.recipe, self.path)
+        require_same(metadata["recipe"], self.recipe, self.path)
         unpack(self.parts(), tensors, metadata["plain"])
         self.losses = tensors["losses"].to(self.fabric.device)
         for key, value in metadata["state"].items():
@@ -317,7 +315,6 @@ class _Run:
         self.previews = [tensors[f"preview{i}"] for i in range(len(self.moments))]
 
     def result(self) -> TrainedGAN:
-        device = self.fabric.device
         self.settle()
         card = {
             "recipe": self.recipe,
@@ -326,7 +323,7 @@ class _Run:
             "steps": self.step,
             "seconds": round(self.seconds, 1),
             "departures": list(self.gan.departures),
-            "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+            "device": device_name(self.fabric.device),
             "history": self.history,
             "fingerprintlib": __version__,
             "torch": torch.__version__,
@@ -335,7 +332,7 @@ class _Run:
         return TrainedGAN(self.gan.eval(), card, list(self.moments), previews, self.path)
 
 
-def _require_same(theirs: dict[str, Any], ours: dict[str, Any], path: Path) -> None:
+def require_same(theirs: dict[str, Any], ours: dict[str, Any], path: Path) -> None:
     """Refuse to go on with other settings than a run was begun with."""
     there, here = _flat(theirs), _flat(ours)
     other = [
@@ -353,7 +350,25 @@ def _flat(recipe: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in recipe.items() if key != "settings"} | recipe["settings"]
 
 
-def _precision(fabric: Fabric) -> str:
+def draw_rows(count: int, n: int, without: int | None, step: int, rng: torch.Generator) -> tuple[Tensor, Tensor, bool]:
+    """Which `n` of `count` images a step shows, which of them mirrored, and whether the one left `without` was due.
+
+    Wherever that one was due another takes its place, a different one at each step.
+    """
+    index = torch.randint(count, (n,), generator=rng)
+    due = without is not None and bool((index == without).any())
+    if without is not None:
+        index[index == without] = (without + 1 + step % (count - 1)) % count
+    return index, torch.rand(n, generator=rng) < 0.5, due
+
+
+def device_name(device: torch.device) -> str:
+    """As a card tells it: a GPU by its model."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+def precision_of(fabric: Fabric) -> str:
+    """In which type the networks compute, as a recipe tells it."""
     kind = fabric.device.type
     with fabric.autocast():
         dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else torch.float32
