@@ -1,0 +1,35 @@
+"""Where the project's own data lie: photographs, trained generators, the paper's figures."""
+
+import os
+from pathlib import Path
+
+from .errors import UsageError
+
+VARIABLE = "FINGERPRINTS_DATA"
+MARK = "paper.yml"  # a file that tells the project's ``data`` from any other folder of that name
+PACKAGE = Path(__file__).resolve().parent
+
+
+def data_folder() -> Path:
+    """The project's folder ``data``.
+
+    It is the folder that FINGERPRINTS_DATA names, if that is set; else the one in the checkout that this package lies
+    in; else, for a package that was copied elsewhere when it was installed, the one of the checkout that the working
+    folder lies in.
+
+    Raises:
+        UsageError: there is none of them.
+    """
+    if named := os.environ.get(VARIABLE):
+        folder = Path(named).expanduser()
+        if not folder.is_dir():
+            raise UsageError(f"{VARIABLE} names {folder}, which is no folder. Set it to the project's folder 'data'.")
+        return folder
+    here = Path.cwd()
+    for home in (PACKAGE.parent, here, *here.parents):
+        if (home / "data" / MARK).is_file():
+            return home / "data"
+    raise UsageError(
+        "The project's folder 'data' is not beside the package, and the working folder lies in no checkout. "
+        f"Go to a checkout of the project, or set {VARIABLE} to its folder 'data'."
+    )
