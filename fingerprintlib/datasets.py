@@ -85,7 +85,7 @@ def open_dataset(spec: str, resolution: int, expect: str | None = None) -> Datas
         UsageError: an unknown name, a resolution out of range, a folder that is missing, empty or too small, other
             images than expected.
         ImageError: a file that cannot be read.
-        DatasetError: the photographs are not installed.
+        DatasetError: a photograph is missing or altered.
     """
     if isinstance(resolution, bool) or not isinstance(resolution, int) or resolution not in RESOLUTIONS:
         raise UsageError(f"The resolution {resolution!r} is not a whole number of 32 to 128 pixels.")
