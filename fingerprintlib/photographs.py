@@ -206,7 +206,8 @@ def make_scenes(folder: Path, out: Path) -> None:
     """Make ``data/scenes`` from the originals: photographs shrunk to a short side of `SIDE` pixels, and their credits.
 
     Args:
-        folder: holds the unpacked packages that `Photo.origin` names (``dpkg-deb -x``), at any depth.
+        folder: holds the unpacked packages that `Photo.origin` names (``dpkg-deb -x``), at any depth; other files are
+            passed over.
         out: where the files go.
 
     Raises:
