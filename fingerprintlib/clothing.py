@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from .errors import UsageError
-from .images import Pixels, centre_square, decode, encode_webp, reduce_by_area
+from .images import Pixels, centre_square, decode, encode_webp, shrink
 from .project import data_folder
 from .provenance import content_hash, file_hash, write_atomically
 from .splits import SHARES, SPLITS, DatasetError, Split
@@ -107,7 +107,11 @@ class ClothingSplit(Split):
         self.rows = tuple(rows)
         self._folder = folder
         self.sources = tuple(row.name for row in rows)
-        self.distinct = len(rows)
+
+    @property
+    def distinct(self) -> int:
+        """How many photographs."""
+        return len(self.rows)
 
     def describe(self) -> dict[str, Any]:
         """Also the number of contributors."""
@@ -125,7 +129,7 @@ class ClothingSplit(Split):
         pixels = decode(path)
         if content_hash(pixels.tobytes()) != row.pixels.get(len(pixels)):
             raise DatasetError(f"{path} is not the photograph of its row in photographs.csv. Restore both from git.")
-        return pixels if len(pixels) == self.resolution else reduce_by_area(pixels, self.resolution)
+        return pixels if len(pixels) == self.resolution else shrink(pixels, self.resolution, self.resolution)
 
     def source_of(self, index: int) -> str:
         """The name of the original."""
@@ -179,7 +183,7 @@ def make_clothing(source: Path | str, resolution: int = SIDE) -> int:
 
 def square(original: Pixels, resolution: int) -> Pixels:
     """The square in the middle of a photograph, reduced by area: uint8 ``[H, W, 3]`` to ``[r, r, 3]``."""
-    return reduce_by_area(centre_square(original), resolution)
+    return shrink(centre_square(original), resolution, resolution)
 
 
 def deal_contributors(counts: Mapping[str, int]) -> dict[str, str]:

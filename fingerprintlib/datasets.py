@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .clothing import open_clothing
 from .errors import UsageError, unknown
 from .images import Pixels, centre_square, decode, resize, size_of
-from .photos import PHOTOS, Photo, Tile, Window, open_photos, overlap, photos_tiles
+from .photographs import PHOTOS, Photo
 from .provenance import file_hash, recipe_hash
+from .scenes import Tile, Window, open_scenes, overlap, scenes_tiles
 from .splits import SHARES, SPLITS, DatasetError, Split, split_of
 
 __all__ = [
@@ -28,10 +30,10 @@ __all__ = [
     "Window",
     "open_dataset",
     "overlap",
-    "photos_tiles",
+    "scenes_tiles",
 ]
 
-DATASETS = ("photos", "folder:PATH")
+DATASETS = ("clothing", "scenes", "folder:PATH")
 RESOLUTIONS = range(32, 129)
 ENOUGH = 40  # files with which a split is empty once in about seventy folders
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
@@ -68,7 +70,7 @@ class Dataset:
         return self.split(split).images(start, count)
 
     def describe(self) -> list[dict[str, Any]]:
-        """A row per split: how many sources it draws from, how many different images there are, and more (`photos`)."""
+        """A row per split: how many sources it draws from, how many different images there are, and more (`scenes`)."""
         return [split.describe() for split in self.splits.values()]
 
 
@@ -76,21 +78,23 @@ def open_dataset(spec: str, resolution: int, expect: str | None = None) -> Datas
     """Real images by name.
 
     Args:
-        spec: ``photos``, or ``folder:PATH`` (PNG, JPEG, WebP and BMP files, at any depth).
-        resolution: side of the images, 32 to 128.
+        spec: ``clothing``, ``scenes``, or ``folder:PATH`` (PNG, JPEG, WebP and BMP files, at any depth).
+        resolution: side of the images, 32 to 128; of ``clothing``, 32, 64 or 128.
         expect: the `Dataset.hash` that it must have.
 
     Raises:
         UsageError: an unknown name, a resolution out of range, a folder that is missing, empty or too small, other
             images than expected.
         ImageError: a file that cannot be read.
-        DatasetError: the photographs are not installed.
+        DatasetError: a photograph is missing or altered.
     """
     if isinstance(resolution, bool) or not isinstance(resolution, int) or resolution not in RESOLUTIONS:
         raise UsageError(f"The resolution {resolution!r} is not a whole number of 32 to 128 pixels.")
     kind, colon, path = spec.partition(":")
-    if spec == "photos":
-        provenance, splits = open_photos(resolution)
+    if spec == "clothing":
+        provenance, splits = open_clothing(resolution)
+    elif spec == "scenes":
+        provenance, splits = open_scenes(resolution)
     elif kind == "folder" and colon:
         provenance, splits = _open_folder(Path(os.path.expanduser(path)), resolution)
     else:
@@ -136,7 +140,11 @@ class _FolderSplit(Split):
         self._folder = folder
         self._paths = tuple(paths)
         self.sources = tuple(path.relative_to(folder).as_posix() for path in paths)
-        self.distinct = len(paths)
+
+    @property
+    def distinct(self) -> int:
+        """How many files there are."""
+        return len(self._paths)
 
     def images(self, start: int, count: int) -> Pixels:
         if start + count > self.distinct:

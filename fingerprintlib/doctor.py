@@ -86,7 +86,7 @@ def _kernel() -> Finding:
 def _photographs() -> Finding:
     from .datasets import open_dataset
 
-    sources = open_dataset("photos", 64).split("train").sources
+    sources = open_dataset("scenes", 64).split("train").sources
     return Finding("photographs", bool(sources), f"{len(sources)} of them can be read")
 
 

@@ -1,9 +1,8 @@
 """How good a generator's images are, measured without a download: a fixed feature space, and what is compared in it.
 
 The usual Frechet distance is taken between features of a network that was trained on ImageNet. Ours come from a fixed
-bank of filters instead: what textures, edges and colours there are, and in which quarter of the image. They know no
-objects, of which crops of eleven photographs show few. `inception_features` are the usual kind, for whoever has a
-network.
+bank of filters instead: what textures, edges and colours there are, and in which quarter of the image. They know
+nothing of objects. `inception_features` are the usual kind, for whoever has a network.
 """
 
 import math

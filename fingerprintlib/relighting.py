@@ -40,7 +40,9 @@ def relit(images: Tensor, shares: NDArray[np.float64], directions: NDArray[np.fl
     planes = images.permute(0, 3, 1, 2).contiguous().float()
     red, green, blue = (weight / 1000 * plane for weight, plane in zip(LUMA, planes.unbind(1), strict=True))
     smooth_down, smooth_across = (_smooth(size).to(images.device) for size in images.shape[1:3])
-    shading = smooth_down @ (red + green + blue).add_(1).log_() @ smooth_across.T  # [n, H, W]
+    logarithm = (red + green + blue).add_(1).log_()  # [n, H, W]
+    logarithm -= logarithm.mean((1, 2), keepdim=True)  # which changes nothing but rounding: faint slopes need it
+    shading = smooth_down @ logarithm @ smooth_across.T
     down, across = torch.gradient(shading, dim=(1, 2))
     slope = down.square().add_(across.square())
     steepness = slope.mean((1, 2), keepdim=True).sqrt_().clamp_(min=FLAT)

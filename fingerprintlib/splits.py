@@ -26,13 +26,16 @@ class Split(ABC):
     Attributes:
         name: one of `SPLITS`.
         sources: the photographs or files it draws from.
-        distinct: how many different images there are.
     """
 
     name: str
     resolution: int
     sources: tuple[str, ...]
-    distinct: int
+
+    @property
+    @abstractmethod
+    def distinct(self) -> int:
+        """How many different images there are."""
 
     @abstractmethod
     def image(self, index: int) -> Pixels:

@@ -14,7 +14,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from fingerprintlib import __version__, doctor, images, offline, photos
+from fingerprintlib import __version__, doctor, images, offline, photographs
 from fingerprintlib.cli import main
 from fingerprintlib.errors import FingerprintsError, UsageError, unknown
 
@@ -262,11 +262,10 @@ def test_a_missing_package(only, monkeypatch):
 
 def test_a_missing_photograph(only, monkeypatch):
     def gone(photo):
-        raise photos.DatasetError("The photograph x.png is not there. Install scikit-image.")
+        raise photographs.DatasetError("The photograph x.png is not there. Install scikit-image.")
 
-    monkeypatch.setattr(photos, "_path", gone)
-    for cached in (photos._pixels, photos.open_photos, photos.photos_tiles):
-        getattr(cached, "cache_clear", lambda: None)()
+    monkeypatch.setattr(photographs, "path_of", gone)
+    photographs.pixels.cache_clear()
     failed(only(doctor._photographs), "photographs: The photograph x.png is not there. Install scikit-image.")
 
 
@@ -310,13 +309,13 @@ def untrained(tmp_path_factory):
     from fingerprintlib.zoo import Zoo
 
     members = {"sngan": {"gan": "sngan", "seed": 0}, "progan-seed1": {"gan": "progan", "seed": 1}}
-    plan = {"dataset": "photos", "resolution": 64, "crops": 24, "width": 4, "images": 64, "settings": {}}
+    plan = {"dataset": "scenes", "resolution": 64, "crops": 24, "width": 4, "images": 64, "settings": {}}
     zoo = Zoo(tmp_path_factory.mktemp("untrained") / "data" / "zoo", plan | {"generators": members})
     quality = {"filter bank": {"frechet": 3.0, "floor": {"frechet": 2.0}}}
     for name, member in members.items():
         gan = build(member["gan"], 64, 4, member["seed"]).eval()
         recipe = gan.recipe | {"images": 64, "seed": member["seed"], "without": None}
-        origin = {"dataset": "photos", "hash": zoo.data.hash, "crops": 24}
+        origin = {"dataset": "scenes", "hash": zoo.data.hash, "crops": 24}
         card = {
             "recipe": recipe,
             "origin": origin,

@@ -132,11 +132,11 @@ def test_other_code_or_packages_make_another_corpus_coloured_or_not(copy, monkey
 def test_the_code_of_a_corpus_is_its_own_and_its_sources(tmp_path, monkeypatch):
     asked = []
     monkeypatch.setattr(module, "code_hash", lambda modules: asked.append(sorted(modules)) or "")
-    sources = {"real": open_dataset("photos", 32), "noise": Noise(1, side=32)}
+    sources = {"real": open_dataset("scenes", 32), "noise": Noise(1, side=32)}
     build(tmp_path / "c", sources, counts={"test": 1}, resolution=32).coloured("grey")
     corpus = "fingerprintlib.corpus"
     assert asked == [[corpus, "fingerprintlib.datasets"], [corpus, corpus]]  # the test's own class is nobody's
-    assert {"fingerprintlib.photos", "fingerprintlib.images"} <= set(imported_modules(asked[0]))
+    assert {"fingerprintlib.scenes", "fingerprintlib.images"} <= set(imported_modules(asked[0]))
     assert "fingerprintlib.gans.layers" in imported_modules([GeneratorSource.__module__])
 
 
@@ -394,7 +394,7 @@ def test_a_rebuilt_corpus_forgets_its_old_colour_control(copy):
 
 
 def test_real_photographs_are_a_source(tmp_path):
-    dataset = open_dataset("photos", 32)
+    dataset = open_dataset("scenes", 32)
     counts = {"train": 300, "validation": 20, "test": 40}
     corpus = build_corpus(tmp_path / "real", {"real": dataset}, counts, 32)
     assert np.array_equal(corpus.split("test")[0], dataset.images("test", 0, 40))

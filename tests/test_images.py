@@ -1,4 +1,5 @@
 import io
+import math
 import zlib
 from fractions import Fraction
 
@@ -18,11 +19,13 @@ from fingerprintlib.images import (
     coloured,
     decode,
     encode_png,
+    encode_webp,
     equalize,
     grid,
     quantize,
     resize,
     save_png,
+    shrink,
     size_of,
     to_tensor,
 )
@@ -297,6 +300,50 @@ def test_resize_keeps_a_ramp_in_place():
     assert np.abs(resize(ramp, 32)[2:-2, 5, 0].astype(float) - (np.arange(0, 256, 8) + 3)[2:-2]).max() <= 1
 
 
+@given(
+    arrays(np.uint8, st.tuples(st.integers(1, 9), st.integers(1, 9), st.just(3))),
+    st.integers(1, 9),
+    st.integers(1, 9),
+)
+@settings(max_examples=60, deadline=None)
+def test_shrink_is_the_mean_of_the_area_in_fractions(image, height, width):
+    height, width = min(height, image.shape[0]), min(width, image.shape[1])
+
+    def shares(old, new):
+        """How much of each old pixel lies in each new one, in lengths of a new one: rational numbers ``[new][old]``."""
+        size = Fraction(old, new)
+        return [[max(min((n + 1) * size, o + 1) - max(n * size, o), 0) / size for o in range(old)] for n in range(new)]
+
+    rows, columns = shares(image.shape[0], height), shares(image.shape[1], width)
+    found = shrink(image, height, width)
+    for (y, x, channel), value in np.ndenumerate(found):
+        mean = sum(
+            rows[y][i] * columns[x][j] * int(image[i, j, channel])
+            for i, j in np.ndindex(image.shape[:2])
+            if rows[y][i] and columns[x][j]
+        )
+        assert value == math.floor(mean + Fraction(1, 2))
+
+
+def test_shrink_by_a_whole_factor_is_the_mean_of_blocks_also_of_large_images():
+    image = RNG.integers(0, 256, (3000, 1500, 3), dtype=np.uint8)
+    means = image.reshape(3, 1000, 3, 500, 3).mean((1, 3))
+    assert np.array_equal(shrink(image, 3, 3), np.floor(means + 0.5))
+    assert shrink(image[:3, :3], 3, 3).base is not image
+    assert np.array_equal(shrink(image[:3, :3], 3, 3), image[:3, :3])
+
+
+@pytest.mark.parametrize("size", [(21, 30), (20, 31), (0, 30), (20, 0)])
+def test_shrink_refuses_to_enlarge(size):
+    with pytest.raises(UsageError, match=r"20 x 30 pixels cannot be shrunk to \d+ x \d+"):
+        shrink(PHOTO, *size)
+
+
+def test_webp_is_without_loss():
+    assert np.array_equal(decode(encode_webp(PHOTO)), PHOTO)
+    assert np.array_equal(decode(encode_webp(PHOTO[:, ::-1])), PHOTO[:, ::-1])
+
+
 def test_grid_places_images_and_gaps():
     images = np.stack([np.full((4, 5, 3), value, np.uint8) for value in (10, 20, 30)])
     sheet = grid(images, columns=2, gap=1, background=200)
@@ -329,7 +376,9 @@ def test_functions_of_batches_refuse_other_arrays(function, bad):
         function(bad)
 
 
-@pytest.mark.parametrize("function", [encode_png, centre_square, lambda image: resize(image, 4)])
+@pytest.mark.parametrize(
+    "function", [encode_png, encode_webp, centre_square, lambda i: resize(i, 4), lambda i: shrink(i, 2, 2)]
+)
 @pytest.mark.parametrize("bad", [np.zeros((4, 4, 3)), np.zeros((4, 4), np.uint8), np.zeros((0, 4, 3), np.uint8)])
 def test_functions_of_images_refuse_other_arrays(function, bad):
     with pytest.raises(UsageError, match="An image is uint8"):

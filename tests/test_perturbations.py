@@ -18,7 +18,7 @@ SIDE = 64
 
 @cache
 def photographs(count=40, side=SIDE):
-    images = np.array(open_dataset("photos", side).images("test", 0, count))
+    images = np.array(open_dataset("scenes", side).images("test", 0, count))
     images.flags.writeable = False
     return images
 

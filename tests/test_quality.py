@@ -35,18 +35,18 @@ PEAKED = np.array([scale[18] for scale in SCALES])
 
 
 @pytest.fixture(scope="module")
-def photos():
-    return open_dataset("photos", 64)
+def scenes():
+    return open_dataset("scenes", 64)
 
 
 @pytest.fixture(scope="module")
-def crops(photos):
-    return photos.images("gan", 0, COUNT)
+def crops(scenes):
+    return scenes.images("gan", 0, COUNT)
 
 
 @pytest.fixture(scope="module")
-def reference(photos, crops):
-    return Reference.of(photos, crops)
+def reference(scenes, crops):
+    return Reference.of(scenes, crops)
 
 
 # --- the filter bank ----------------------------------------------------------------------------
@@ -93,7 +93,7 @@ def second_implementation(image):
 
 @pytest.mark.parametrize("side", [32, 64, 128])
 def test_the_features_are_those_of_a_second_implementation(side):
-    images = open_dataset("photos", side).images("gan", 0, 3)
+    images = open_dataset("scenes", side).images("gan", 0, 3)
     found = filter_bank_features(images)
     assert found.shape == (3, 92)
     assert found.dtype == np.float64
@@ -229,24 +229,24 @@ def test_without_a_network_inception_says_what_to_do(crops, monkeypatch):
 # --- measuring ----------------------------------------------------------------------------------
 
 
-def test_a_reference_is_training_crops_and_held_out_ones(reference, photos, crops):
+def test_a_reference_is_training_crops_and_held_out_ones(reference, scenes, crops):
     assert reference.training is crops
-    np.testing.assert_array_equal(reference.held_out, photos.images("train", 0, COUNT))
-    assert reference.photographs == tuple(photos.split("gan").source_of(i) for i in range(COUNT))
+    np.testing.assert_array_equal(reference.held_out, scenes.images("train", 0, COUNT))
+    assert reference.photographs == tuple(scenes.split("gan").source_of(i) for i in range(COUNT))
     learned, unseen = (filter_bank_features(images) for images in (crops, reference.held_out))
     assert reference.floor["frechet"] == pytest.approx(frechet_distance(learned, unseen), rel=1e-6)
     assert reference.floor["kernel"] == pytest.approx(kernel_distance(learned, unseen), rel=1e-6)
 
 
-def test_a_reference_of_part_of_the_crops(photos, crops):
-    part = Reference.of(photos, crops, count=40)
+def test_a_reference_of_part_of_the_crops(scenes, crops):
+    part = Reference.of(scenes, crops, count=40)
     assert [len(features) for features in part.features] == [40, 40]
     assert (len(part.training), len(part.held_out), len(part.photographs)) == (COUNT, 40, 40)
 
 
 @pytest.fixture(scope="module")
-def other_reals(photos):
-    return photos.images("gan", COUNT, COUNT)
+def other_reals(scenes):
+    return scenes.images("gan", COUNT, COUNT)
 
 
 @pytest.fixture(scope="module")
@@ -254,13 +254,13 @@ def reals(reference, other_reals):
     return reference.measure(other_reals)
 
 
-def test_other_reals_score_about_the_floor(reference, reals, photos):
+def test_other_reals_score_about_the_floor(reference, reals, scenes):
     assert reals["images"] == COUNT
     assert reals["floor"] == reference.floor
     assert reals["frechet"] == pytest.approx(reals["floor"]["frechet"], rel=0.5)
     assert reals["diversity"] == pytest.approx(1, abs=0.15)
     assert reals["nearest"]["samples"] == pytest.approx(reals["nearest"]["held_out"], rel=0.3)
-    assert set(reals["photographs"]) == set(photos.split("gan").sources)
+    assert set(reals["photographs"]) == set(scenes.split("gan").sources)
     assert sum(reals["photographs"].values()) == pytest.approx(1)
 
 
@@ -273,11 +273,11 @@ def test_noise_scores_far_above_the_floor(reference, reals):
     assert found["nearest"]["samples"] > found["nearest"]["held_out"]
 
 
-def test_photographs_are_recognized(reference, photos):
-    split = photos.split("gan")
-    indices = [i for i in range(COUNT, 20 * COUNT) if split.source_of(i) == "hubble_deep_field.jpg"][:COUNT]
+def test_photographs_are_recognized(reference, scenes):
+    split = scenes.split("gan")
+    indices = [i for i in range(COUNT, 20 * COUNT) if split.source_of(i) == "life_by_Aitzol_Berasategi.webp"][:COUNT]
     shares = reference.measure(np.stack([split.image(i) for i in indices]))["photographs"]
-    assert shares["hubble_deep_field.jpg"] > 0.8
+    assert shares["life_by_Aitzol_Berasategi.webp"] > 0.8
 
 
 def test_one_image_over_and_over_has_no_diversity(reference):
@@ -297,8 +297,8 @@ def test_copies_of_training_crops_are_found_out(mirrored, reference, crops):
         assert found["frechet"] == pytest.approx(found["floor"]["frechet"], rel=1e-6)
 
 
-def test_nearest_is_looked_for_among_all_training_crops(photos, crops):
-    part = Reference.of(photos, crops, count=20)
+def test_nearest_is_looked_for_among_all_training_crops(scenes, crops):
+    part = Reference.of(scenes, crops, count=20)
     found = part.measure(crops[-20:])
     assert found["nearest"]["samples"] == pytest.approx(0, abs=0.01)
     by_hand = [
@@ -318,15 +318,15 @@ def test_another_number_of_samples_is_refused(reference, crops, count):
         reference.measure(crops[:count])
 
 
-def test_an_unknown_space_is_refused_with_the_nearest(photos, crops):
+def test_an_unknown_space_is_refused_with_the_nearest(scenes, crops):
     with pytest.raises(UsageError, match="Did you mean 'inception'"):
-        Reference.of(photos, crops, space="incepton")
+        Reference.of(scenes, crops, space="incepton")
 
 
-def test_another_space_is_measured_alike(photos, crops, monkeypatch):
+def test_another_space_is_measured_alike(scenes, crops, monkeypatch):
     monkeypatch.setitem(quality.SPACES, "inception", lambda images: images.mean((1, 2)).astype(np.float64))
-    found = Reference.of(photos, crops, space="inception").measure(crops)
-    features = [images.mean((1, 2)) for images in (crops, photos.images("train", 0, COUNT))]
+    found = Reference.of(scenes, crops, space="inception").measure(crops)
+    features = [images.mean((1, 2)) for images in (crops, scenes.images("train", 0, COUNT))]
     assert found["frechet"] == pytest.approx(frechet_distance(*features), rel=1e-9)
 
 
@@ -343,9 +343,9 @@ def test_the_groups_are_all_features_and_see_what_they_are_named_after():
         assert max(loudest, key=loudest.get) == f"{period} px"
 
 
-def test_the_distance_by_scales_says_where_images_were_spoilt(reference, reals, photos):
-    clean = reference.measure(photos.images("validation", 0, len(reference.held_out)))["scales"]
-    images = photos.images("validation", 0, len(reference.held_out)).astype(int)
+def test_the_distance_by_scales_says_where_images_were_spoilt(reference, reals, scenes):
+    clean = reference.measure(scenes.images("validation", 0, len(reference.held_out)))["scales"]
+    images = scenes.images("validation", 0, len(reference.held_out)).astype(int)
     ripple = 12 * (-1) ** np.indices(images.shape[1:3]).sum(0)[None, ..., None]
     found = reference.measure(np.clip(images + ripple, 0, 255).astype(np.uint8))["scales"]
     assert found.keys() == reference.floor["scales"].keys() == GROUPS.keys()

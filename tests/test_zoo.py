@@ -22,7 +22,7 @@ from fingerprintlib.zoo import MEASURED, Zoo, as_rows, load_or_train_siblings, o
 from .conftest import ROOT
 
 PLAN = """
-dataset: photos
+dataset: scenes
 resolution: 32
 crops: 24
 width: 4
@@ -97,7 +97,7 @@ def test_a_zoo_is_its_plan_and_two_files_a_generator(trained):
 def test_the_crops_are_the_first_of_the_split_that_generators_learn_from(trained, work):
     crops = trained.crops(work)
     assert isinstance(crops, np.memmap)
-    np.testing.assert_array_equal(crops, open_dataset("photos", 32).images("gan", 0, 24))
+    np.testing.assert_array_equal(crops, open_dataset("scenes", 32).images("gan", 0, 24))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -111,7 +111,7 @@ def test_a_generator_is_what_the_plan_says_and_tells_how_it_was_made(name, train
         **{"seed": member["seed"], "without": member.get("without")},
     }
     assert trained.plan["settings"][member["gan"]].items() <= recipe["settings"].items()
-    origin = {"dataset": "photos", "hash": open_dataset("photos", 32).hash, "split": "gan", "crops": 24}
+    origin = {"dataset": "scenes", "hash": open_dataset("scenes", 32).hash, "split": "gan", "crops": 24}
     if name == "sngan-without13":
         origin["left_out"] = {"crop": 13, "photograph": trained.data.split("gan").source_of(13)}
         drawn = [torch.randint(24, (4,), generator=step_generator(3, step)) for step in range(16)]
@@ -127,7 +127,7 @@ def test_a_generator_is_what_the_plan_says_and_tells_how_it_was_made(name, train
 def test_weights_are_those_of_a_plain_training_rounded_to_16_bits(trained, work, tmp_path):
     plain = training.train_gan(
         "sngan",
-        open_dataset("photos", 32).images("gan", 0, 24),
+        open_dataset("scenes", 32).images("gan", 0, 24),
         **{"resolution": 32, "width": 4, "images": 64, "seed": 3, "folder": tmp_path},
         **{"batch": 4, "d_steps": 1, "ema": 0.9},
     )
@@ -374,9 +374,9 @@ def test_a_generator_whose_card_tells_nothing_is_refused(zoo):
 
 
 def test_other_real_images_than_it_learned_from_are_refused(trained):
-    trained.load("sngan", open_dataset("photos", 32))
-    with pytest.raises(UsageError, match=r"sngan learned from other real images than 'photos' at 64"):
-        trained.load("sngan", open_dataset("photos", 64))
+    trained.load("sngan", open_dataset("scenes", 32))
+    with pytest.raises(UsageError, match=r"sngan learned from other real images than 'scenes' at 64"):
+        trained.load("sngan", open_dataset("scenes", 64))
 
 
 def test_photographs_are_not_needed_to_load_and_sample(trained, monkeypatch):
