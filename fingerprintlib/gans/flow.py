@@ -48,6 +48,7 @@ class Flow(Model):
     name = "flow"
     settings_type = FlowSettings
     settings: FlowSettings
+    generator: "Generator"
 
     def _configure(self, options: dict[str, Any]) -> Any:
         settings = super()._configure(options)
@@ -68,7 +69,7 @@ class Flow(Model):
         noise = self.draw(len(real), rng).reshape(real.shape)
         time = torch.sigmoid(torch.randn(len(real), generator=rng)).to(real)  # arXiv 2403.03206, section 3.1
         point = torch.lerp(noise, real, time[:, None, None, None])
-        return F.mse_loss(self.generator.velocity(point, time), real - noise)  # type: ignore[operator]
+        return F.mse_loss(self.generator.velocity(point, time), real - noise)
 
 
 class Generator(nn.Module):

@@ -161,7 +161,7 @@ class _Run:
         self.parted_at: int | None = None  # `seen` when the image left out was first due
         self.level = 0  # that the optimizers' moments belong to
         self.seconds = 0.0
-        self.history: dict[str, list[float]] = {"images": []} | {name: [] for name in self.optimizers}
+        self.history: dict[str, list[float]] = {key: [] for key in ("images", *self.optimizers)}
         # Sums since the last point of the curve, one for each optimizer; and the steps.
         self.losses = torch.zeros(len(self.optimizers) + 1, device=fabric.device)
         self.moments: list[int] = []
