@@ -67,6 +67,15 @@ class Dataset:
         """uint8 ``[count, r, r, 3]``; this makes a dataset a source of a corpus (see `corpus.Source`)."""
         return self.split(split).images(start, count)
 
+    def groups_of(self, split: str, start: int, count: int) -> list[str]:
+        """The group of each of these images (see `splits.Split.group_of`)."""
+        mine = self.split(split)
+        return [mine.group_of(index) for index in range(start, start + count)]
+
+    def available(self, split: str) -> int | None:
+        """How many images the split can give; None where there is no end of them."""
+        return self.split(split).available
+
     def describe(self) -> list[dict[str, Any]]:
         """A row per split: how many sources it draws from, how many different images there are, and more (`photos`)."""
         return [split.describe() for split in self.splits.values()]
@@ -136,7 +145,7 @@ class _FolderSplit(Split):
         self._folder = folder
         self._paths = tuple(paths)
         self.sources = tuple(path.relative_to(folder).as_posix() for path in paths)
-        self.distinct = len(paths)
+        self.distinct = self.available = len(paths)
 
     def images(self, start: int, count: int) -> Pixels:
         if start + count > self.distinct:

@@ -27,12 +27,14 @@ class Split(ABC):
         name: one of `SPLITS`.
         sources: the photographs or files it draws from.
         distinct: how many different images there are.
+        available: how many images it can give; None where there is no end of them.
     """
 
     name: str
     resolution: int
     sources: tuple[str, ...]
     distinct: int
+    available: int | None = None
 
     @abstractmethod
     def image(self, index: int) -> Pixels:
@@ -41,6 +43,14 @@ class Split(ABC):
     @abstractmethod
     def source_of(self, index: int) -> str:
         """Which of `sources` the image was taken from."""
+
+    def group_of(self, index: int) -> str:
+        """What the image shares its camera, place and light with: images of one group are not independent.
+
+        That is its source, unless a kind of split knows better: whoever took several photographs took all of them
+        with one camera.
+        """
+        return self.source_of(index)
 
     def images(self, start: int, count: int) -> Pixels:
         """Images ``start .. start + count - 1``, uint8 ``[count, r, r, 3]``."""
