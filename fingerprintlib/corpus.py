@@ -296,10 +296,12 @@ def _groups(sources: Mapping[str, Source], recipe: Mapping[str, Any]) -> NDArray
     for split, count in _in_order(recipe["counts"]).items():
         for name in recipe["classes"]:
             source = sources[name]
-            grouped = isinstance(source, Grouped)
-            mine = source.groups_of(split, 0, count) if grouped else [f"{split} {index}" for index in range(count)]
+            if isinstance(source, Grouped):
+                mine = source.groups_of(split, 0, count)
+            else:
+                mine = [f"{split} {index}" for index in range(count)]
             if len(mine) != count:
-                raise CorpusError(f"The source {name!r} told the groups of {len(mine)} images, not of {count}. Mend it.")
+                raise CorpusError(f"The source {name!r} told the groups of {len(mine)} images, not of {count}.")
             found += [numbers.setdefault((name, one), len(numbers)) for one in mine]
     return np.array(found, np.int64)
 
