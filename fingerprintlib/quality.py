@@ -203,7 +203,7 @@ class Reference:
         Args:
             data: the real images.
             training: what the generators learned from: images 0, 1, ... of the split ``gan``.
-            count: images of each kind that distances are taken between.
+            count: images of each kind that distances are taken between; less where there are fewer of one.
             space: of `SPACES`.
 
         Raises:
@@ -213,7 +213,8 @@ class Reference:
         if space not in SPACES:
             raise unknown("feature space", space, list(SPACES))
         extract = SPACES[space]
-        count = min(count, len(training))
+        available = data.available("train")
+        count = min(count, len(training), *([] if available is None else [available]))
         held_out = data.images("train", 0, count)
         photographs = tuple(data.split("gan").source_of(index) for index in range(count))
         return cls(training, held_out, photographs, space, extract, (extract(training[:count]), extract(held_out)))

@@ -244,6 +244,11 @@ def test_a_reference_of_part_of_the_crops(photos, crops):
     assert (len(part.training), len(part.held_out), len(part.photographs)) == (COUNT, 40, 40)
 
 
+def test_a_reference_has_as_many_images_as_there_are_of_either_kind(photos, crops, monkeypatch):
+    monkeypatch.setattr(photos.split("train"), "available", 30)
+    assert [len(features) for features in Reference.of(photos, crops).features] == [30, 30]
+
+
 @pytest.fixture(scope="module")
 def other_reals(photos):
     return photos.images("gan", COUNT, COUNT)
