@@ -121,6 +121,45 @@ def mean_interval(
     return float(values.mean()), (least + (most - least) * low, least + (most - least) * high)
 
 
+def group_mean(values: np.ndarray, groups: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray, float]:
+    """The mean of unbounded values, its variance where images of one group go together, and degrees of freedom.
+
+    The variance is the sum of the groups' squared deviations, each over one minus the group's part of all images, as
+    a group pulls the mean towards itself (Bell and McCaffrey 2002; without groups the usual variance of a mean). The
+    degrees of freedom are those of as many groups of one size as Kish's formula counts.
+
+    Args:
+        values: float ``[N, ...]``.
+        groups: int ``[N]``, see `corpus.Corpus.groups`; by default each image is one of its own.
+
+    Returns:
+        Mean and variance of the mean, float64 ``[...]``; degrees of freedom.
+
+    Raises:
+        UsageError: lengths differ, or fewer than two groups.
+    """
+    values = np.asarray(values, np.float64)
+    groups = np.arange(len(values)) if groups is None else np.asarray(groups)
+    if groups.shape != values.shape[:1] or len(np.unique(groups)) < 2:
+        raise UsageError(f"groups must be [{len(values)}], two of them at least, not {list(groups.shape)}.")
+    mean = values.mean(0)
+    order = np.argsort(groups, kind="stable")
+    _, starts, sizes = np.unique(groups[order], return_index=True, return_counts=True)
+    parts = sizes / len(values)
+    sums = np.add.reduceat(values[order] - mean, starts, axis=0) / len(values)  # [G, ...]
+    variance = np.tensordot(1 / (1 - parts), sums**2, axes=1)
+    return mean, variance, float(1 / np.square(parts).sum()) - 1
+
+
+def unbounded_mean(values: np.ndarray, groups: np.ndarray | None = None) -> tuple[float, Interval]:
+    """The mean of unbounded values, float ``[N]``, and its 95 % interval (Student's t); groups and errors as above."""
+    from scipy.stats import t
+
+    mean, variance, freedom = group_mean(values, groups)
+    half = float(t.ppf(0.975, max(freedom, 1)) * np.sqrt(variance))
+    return float(mean), (float(mean) - half, float(mean) + half)
+
+
 def paired_difference(
     correct: np.ndarray,
     others_correct: np.ndarray,
