@@ -17,6 +17,7 @@ from fingerprintlib.errors import FingerprintsError, UsageError
 from fingerprintlib.networks import AttributionNetwork
 from fingerprintlib.quality import (
     GROUPS,
+    SPACES,
     Reference,
     filter_bank_features,
     inception_features,
@@ -224,6 +225,12 @@ def test_without_a_network_inception_says_what_to_do(crops, monkeypatch):
     monkeypatch.setattr(torchvision.models, "inception_v3", offline)
     with pytest.raises(FingerprintsError, match=r"Name or service not known.*Connect.*'filter bank' needs none\."):
         inception_features(crops[:2])
+
+
+@pytest.mark.parametrize("extract", SPACES.values())
+def test_features_of_nothing_are_refused(extract):
+    with pytest.raises(UsageError, match="images is empty"):
+        extract(np.zeros((0, 64, 64, 3), np.uint8))
 
 
 # --- measuring ----------------------------------------------------------------------------------
