@@ -304,24 +304,26 @@ class SourceClassifier(Generic[Network]):
         """
         return self._apply(self.network, images).softmax(1).numpy()
 
-    def evaluate(self, images: np.ndarray, labels: np.ndarray) -> Report:
+    def evaluate(self, images: np.ndarray, labels: np.ndarray, groups: np.ndarray | None = None) -> Report:
         """Compare predictions on uint8 images ``[N, H, W, 3]`` with labels, int ``[N]``.
+
+        `groups`, int ``[N]``, tells which images are not independent of each other: see `metrics.Report.of`.
 
         Raises:
             UsageError: images of another kind or size, or labels that are no indices of `class_names`.
         """
         check_images(images)
         check_labels(labels, len(images), class_count=len(self.class_names))
-        return Report.of(labels, self.predict(images), self.class_names)
+        return Report.of(labels, self.predict(images), self.class_names, groups)
 
     def evaluate_corpus(self, corpus: LabelledImages, split: str = "test") -> Report:
-        """`evaluate` on a split of a corpus, having made sure that both speak of the same thing.
+        """`evaluate` on a split of a corpus with its groups, having made sure that both speak of the same thing.
 
         Raises:
             UsageError: class names, resolution or colour differ.
         """
         self.check_fits(corpus, "class_names", "resolution", "colour")
-        return self.evaluate(*corpus.split(split))
+        return self.evaluate(*corpus.split(split), corpus.groups(split))
 
     def check_fits(self, corpus: LabelledImages, *attributes: str) -> None:
         """Refuse a corpus that differs in one of these attributes.

@@ -20,6 +20,9 @@ from .training import check_images, check_labels
 Labelled = tuple[np.ndarray, np.ndarray]
 Candidate = tuple[dict[str, Any], Any, np.ndarray]  # settings, fitted estimator, its answers to the validation images
 CHUNK = 256
+# A feature whose spread is this part of the largest one's, or less, is constant but for rounding: the mean brightness
+# is, under a colour control. Scaled to unit spread it would drown all others as soon as an image is touched.
+ROUNDING = 1e-5
 
 
 class Baseline(ABC):
@@ -209,17 +212,20 @@ class Eigenface(Searched):
         # Two iterations do: the variances of photographs' components fall off steeply.
         self._pca = PCA(count, whiten=True, svd_solver="randomized", iterated_power=2, random_state=self.seed)
         self._pca.fit(pixels)
+        variances = self._pca.explained_variance_
+        self._kept = int(np.sum(variances > ROUNDING**2 * variances[0]))  # they fall off
         return self._features(images), labels
 
     def _features(self, images: np.ndarray) -> np.ndarray:
-        return np.concatenate([self._pca.transform(_pixels(some, self._grey)) for some in _chunks(images)])
+        found = [self._pca.transform(_pixels(some, self._grey))[:, : self._kept] for some in _chunks(images)]
+        return np.concatenate(found)
 
     def _candidates(self, features: np.ndarray, labels: np.ndarray, seen: np.ndarray) -> Iterator[Candidate]:
         from sklearn.linear_model import LogisticRegression
         from sklearn.pipeline import make_pipeline
         from sklearn.preprocessing import FunctionTransformer
 
-        held = np.cumsum(self._pca.explained_variance_ratio_, dtype=np.float64)
+        held = np.cumsum(self._pca.explained_variance_ratio_[: self._kept], dtype=np.float64)
         counts = [min(int(np.searchsorted(held, variance)) + 1, len(held)) for variance in self.variances]
         for count in dict.fromkeys(counts):  # where components run out, two parts of the variance are one
             for cost in self.costs:
@@ -299,6 +305,7 @@ class LogDCT(Searched):
         features = log_dct(images).reshape(len(images), -1)
         for some in _chunks(features):  # at once it would compute on a float64 copy
             self._scaler.partial_fit(some)
+        _leave_constants(self._scaler)
         return self._scaler.transform(features), labels
 
     def _features(self, images: np.ndarray) -> np.ndarray:
@@ -332,6 +339,7 @@ class RadialSpectrum(Searched):
         drawn = _drawn(labels, self.images, self.seed)
         features = np.concatenate([radial_spectra(images[some]) for some in _chunks(drawn)])
         self._scaler = StandardScaler().fit(features)
+        _leave_constants(self._scaler)
         return self._scaler.transform(features), labels[drawn]
 
     def _features(self, images: np.ndarray) -> np.ndarray:
@@ -343,6 +351,11 @@ class RadialSpectrum(Searched):
         for cost in self.costs:
             model = SVC(C=cost).fit(features, labels)
             yield {"C": cost}, model, model.predict(seen)
+
+
+def _leave_constants(scaler: Any) -> None:
+    """Have a fitted StandardScaler shift what is constant but for `ROUNDING`, and not scale it."""
+    scaler.scale_[scaler.scale_ <= ROUNDING * scaler.scale_.max()] = 1
 
 
 def _check_positive(values: Sequence[float], name: str) -> None:

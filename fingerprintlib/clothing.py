@@ -107,6 +107,7 @@ class ClothingSplit(Split):
         self.rows = tuple(rows)
         self._folder = folder
         self.sources = tuple(row.name for row in rows)
+        self.available = len(self.rows)
 
     @property
     def distinct(self) -> int:

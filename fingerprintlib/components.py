@@ -112,3 +112,7 @@ class Middle:
         start = (self.corpus.resolution - self.resolution) // 2
         inside = slice(start, start + self.resolution)
         return coloured(np.ascontiguousarray(images[:, inside, inside]), self.colour), labels
+
+    def groups(self, name: str) -> np.ndarray:
+        """The corpus's, int64 ``[N]``."""
+        return self.corpus.groups(name)

@@ -108,14 +108,25 @@ class Handled:
     def split(self, name: str) -> tuple[Pixels, np.ndarray]:
         """uint8 ``[N, H, W, 3]`` and int64 ``[N]``, as of a corpus; computed anew each time."""
         images, labels = self.corpus.split(name)
+        treatments = [treatment for _, treatment in self.classes.values()]
+        pairs = zip(treatments, self._rows(labels), strict=True)
+        found = [coloured(TREATMENTS[treatment](images[rows]), self.colour) for treatment, rows in pairs]
+        return np.concatenate(found), np.repeat(np.arange(len(found)), [len(some) for some in found])
+
+    def groups(self, name: str) -> np.ndarray:
+        """The corpus's of these images, int64 ``[N]``; two names of one source may have some in common."""
+        return self.corpus.groups(name)[np.concatenate(self._rows(self.corpus.split(name)[1]))]
+
+    def _rows(self, labels: np.ndarray) -> list[np.ndarray]:
+        """Where each name's images lie in the corpus: names of one source take turns."""
         sharers = Counter(source for source, _ in self.classes.values())
         served: Counter[str] = Counter()
         found = []
-        for source, treatment in self.classes.values():
-            mine = images[labels == self.corpus.class_names.index(source)][served[source] :: sharers[source]]
+        for source, _ in self.classes.values():
+            mine = np.flatnonzero(labels == self.corpus.class_names.index(source))
+            found.append(mine[served[source] :: sharers[source]])
             served[source] += 1
-            found.append(coloured(TREATMENTS[treatment](mine), self.colour))
-        return np.concatenate(found), np.repeat(np.arange(len(found)), [len(some) for some in found])
+        return found
 
 
 @cache

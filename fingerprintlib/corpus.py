@@ -1,9 +1,10 @@
 """A corpus: labelled images of several sources, memory-mapped, never all in memory.
 
-On disk it is a folder of two plain NumPy files and a card::
+On disk it is a folder of three plain NumPy files and a card::
 
     images.npy   uint8 [N, H, W, 3]     split by split, class by class
     labels.npy   int64 [N]              positions in the card's class names
+    groups.npy   int64 [N]              images of one number are not independent: one camera took them
     card.json    classes, counts, provenance of each source, hashes
     equalized/   the same corpus under a colour control (made on first use; so is grey/)
 
@@ -17,11 +18,11 @@ import json
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,6 +60,22 @@ class Source(Protocol):
         """Images ``start .. start + count - 1`` of a split, uint8 ``[count, r, r, 3]``; the same whenever asked."""
 
 
+@runtime_checkable
+class Grouped(Protocol):
+    """A source whose images are not all independent of each other."""
+
+    def groups_of(self, split: str, start: int, count: int, /) -> Sequence[str]:
+        """The group of each of these images: the camera, the photograph, ... that it has in common with others."""
+
+
+@runtime_checkable
+class Finite(Protocol):
+    """A source that may run out of images."""
+
+    def available(self, split: str, /) -> int | None:
+        """How many images of a split there are; None where there is no end of them."""
+
+
 @dataclass(frozen=True)
 class Corpus:
     """An open corpus.
@@ -72,6 +89,7 @@ class Corpus:
     card: dict[str, Any]
     _images: Pixels
     _labels: NDArray[np.int64]
+    _groups: NDArray[np.int64]
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -90,7 +108,7 @@ class Corpus:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Images per class of each split."""
+        """Images per class of each split: as many as there are, at most what was asked for."""
         return _in_order(self.card["recipe"]["counts"])
 
     @property
@@ -107,6 +125,28 @@ class Corpus:
         if name not in here:
             raise unknown("split", name, list(here))
         return self._images[here[name]], self._labels[here[name]]
+
+    def groups(self, name: str) -> NDArray[np.int64]:
+        """For each image of a split a number, int64 ``[n]``: images of one number are not independent of each other.
+
+        They share a camera and a place (see `splits.Split.group_of`), so that an interval has to count groups. An
+        image that a generator made is a group of its own. No two classes share a number; two splits only where a
+        group has images in both.
+        """
+        here = _slices(self.counts, len(self.class_names))
+        if name not in here:
+            raise unknown("split", name, list(here))
+        return self._groups[here[name]]
+
+    def told(self, asked: Mapping[str, int]) -> str:
+        """A sentence that says how many images of each source there are, and of which fewer than were asked for."""
+        there = ", ".join(f"{count:,} for {split}" for split, count in self.counts.items())
+        text = f"Images of each source: {there}."
+        for split, count in self.counts.items():
+            if count < asked.get(split, 0):
+                of = min(self.card["recipe"]["available"][split].items(), key=lambda item: item[1])[0]
+                text += f" {asked[split]:,} for {split} were asked for; {of} has no more, so no source has."
+        return text
 
     def coloured(self, colour: str) -> "Corpus":
         """This corpus under a colour control (`images.coloured`), which is built on first use.
@@ -137,8 +177,14 @@ class _Coloured:
         return {self.colour: self.corpus.hash, "class": self.corpus.class_names[self.label]}
 
     def images(self, split: str, start: int, count: int, /) -> Pixels:
+        return coloured(self.corpus.split(split)[0][self._rows(split, start, count)], self.colour)
+
+    def groups_of(self, split: str, start: int, count: int, /) -> list[str]:
+        return [str(group) for group in self.corpus.groups(split)[self._rows(split, start, count)]]
+
+    def _rows(self, split: str, start: int, count: int) -> slice:
         first = self.label * self.corpus.counts[split] + start
-        return coloured(self.corpus.split(split)[0][first : first + count], self.colour)
+        return slice(first, first + count)
 
 
 def build_corpus(
@@ -158,14 +204,17 @@ def build_corpus(
 
     Args:
         path: the folder to make.
-        sources: class name to source; their order is the order of the labels.
-        counts: images per class, for any of the splits.
+        sources: class name to source; their order is the order of the labels. One whose images are not independent
+            is `Grouped` too, one that may run out of images `Finite`.
+        counts: images per class, for any of the splits. Where a source has fewer, all classes get as many as that one
+            has: `Corpus.counts` has what there is, and `Corpus.told` says so.
         resolution: side of the images.
         provenance: anything else to be recorded; JSON-able.
         colour: what the sources were subjected to; leave it and see `Corpus.coloured`.
 
     Raises:
-        UsageError: no sources, bad counts, or a folder at `path` that is something else.
+        UsageError: no sources, bad counts, a source without a single image, or a folder at `path` that is something
+            else.
         CorpusError: a source gives other images than asked for, or the disk fails. What is done is kept.
     """
     path = Path(path)
@@ -199,7 +248,7 @@ def load_or_build(
 
 
 def open_corpus(path: Path | str, verify: bool = True) -> Corpus:
-    """Open a corpus; only its labels are read into memory.
+    """Open a corpus; only its labels and groups are read into memory.
 
     Args:
         path: its folder.
@@ -213,11 +262,13 @@ def open_corpus(path: Path | str, verify: bool = True) -> Corpus:
     recipe = card["recipe"]
     total, side = sum(recipe["counts"].values()) * len(recipe["classes"]), recipe["resolution"]
     images = _mapped(path / "images.npy", np.dtype(np.uint8), (total, side, side, 3))
-    labels = np.array(_mapped(path / "labels.npy", np.dtype(np.int64), (total,)))
-    for name in ("labels.npy", "images.npy") if verify else ("labels.npy",):
+    labels, groups = (
+        np.array(_mapped(path / name, np.dtype(np.int64), (total,))) for name in ("labels.npy", "groups.npy")
+    )
+    for name in ("labels.npy", "groups.npy", *(["images.npy"] if verify else [])):
         if file_hash(path / name) != card["files"][name]:
             raise CorpusError(f"{path / name} was altered after it was written. Delete the folder and build it again.")
-    return Corpus(path, card, images, labels)
+    return Corpus(path, card, images, labels, groups)
 
 
 def shared_images(corpus: Corpus) -> int:
@@ -236,6 +287,23 @@ def _slices(counts: Mapping[str, int], classes: int) -> dict[str, slice]:
 def _labels(recipe: Mapping[str, Any]) -> NDArray[np.int64]:
     classes = np.arange(len(recipe["classes"]), dtype=np.int64)
     return np.concatenate([np.repeat(classes, count) for count in _in_order(recipe["counts"]).values()])
+
+
+def _groups(sources: Mapping[str, Source], recipe: Mapping[str, Any]) -> NDArray[np.int64]:
+    """A number for each image, the same for those of one group; counted up in the order in which they lie on disk."""
+    numbers: dict[tuple[str, str], int] = {}
+    found: list[int] = []
+    for split, count in _in_order(recipe["counts"]).items():
+        for name in recipe["classes"]:
+            source = sources[name]
+            if isinstance(source, Grouped):
+                mine = source.groups_of(split, 0, count)
+            else:
+                mine = [f"{split} {index}" for index in range(count)]
+            if len(mine) != count:
+                raise CorpusError(f"The source {name!r} told the groups of {len(mine)} images, not of {count}.")
+            found += [numbers.setdefault((name, one), len(numbers)) for one in mine]
+    return np.array(found, np.int64)
 
 
 def _in_order(counts: Mapping[str, int]) -> dict[str, int]:
@@ -271,9 +339,11 @@ def _recipe(
         raise UsageError(f"The resolution {resolution!r} is not a whole number of 1 or more.")
     if colour not in COLOURS:
         raise unknown("colour", colour, COLOURS)
+    available = {split: _available(sources, split) for split in counts}
     recipe = {
         "classes": list(sources),
-        "counts": dict(counts),
+        "counts": {split: min([count, *available[split].values()]) for split, count in counts.items()},
+        "available": available,
         "resolution": resolution,
         "colour": colour,
         "sources": {name: dict(source.provenance) for name, source in sources.items()},
@@ -286,6 +356,15 @@ def _recipe(
     except (TypeError, ValueError) as error:
         raise UsageError(f"The provenance of a corpus must be JSON ({error}). Give plain values.") from error
     return plain
+
+
+def _available(sources: Mapping[str, Source], split: str) -> dict[str, int]:
+    """How many images of a split each source has that may run out of them."""
+    found = {name: source.available(split) for name, source in sources.items() if isinstance(source, Finite)}
+    for name, count in found.items():
+        if count == 0:
+            raise UsageError(f"The source {name!r} has no images in the split {split!r}. Leave the split out.")
+    return {name: count for name, count in found.items() if count is not None}
 
 
 def _modules(sources: Mapping[str, Source]) -> set[str]:
@@ -344,10 +423,12 @@ def _write(folder: Path, sources: Mapping[str, Source], recipe: Mapping[str, Any
                 bar.update(count)
         os.fsync(images.fileno())
 
-    labels = io.BytesIO()
-    np.save(labels, _labels(recipe))
-    write_atomically(folder / "labels.npy", labels.getvalue())
-    files = {"images.npy": whole.hexdigest(), "labels.npy": content_hash(labels.getvalue())}
+    files = {"images.npy": whole.hexdigest()}
+    for name, values in (("labels.npy", _labels(recipe)), ("groups.npy", _groups(sources, recipe))):
+        written = io.BytesIO()
+        np.save(written, values)
+        write_atomically(folder / name, written.getvalue())
+        files[name] = content_hash(written.getvalue())
     card = {"format": FORMAT, "recipe": recipe, "files": files}
     write_json(folder / "card.json", card | {"hash": recipe_hash(card)})
 

@@ -69,6 +69,15 @@ class Dataset:
         """uint8 ``[count, r, r, 3]``; this makes a dataset a source of a corpus (see `corpus.Source`)."""
         return self.split(split).images(start, count)
 
+    def groups_of(self, split: str, start: int, count: int) -> list[str]:
+        """The group of each of these images (see `splits.Split.group_of`)."""
+        mine = self.split(split)
+        return [mine.group_of(index) for index in range(start, start + count)]
+
+    def available(self, split: str) -> int | None:
+        """How many images the split can give; None where there is no end of them."""
+        return self.split(split).available
+
     def describe(self) -> list[dict[str, Any]]:
         """A row per split: how many sources it draws from, how many different images there are, and more (`scenes`)."""
         return [split.describe() for split in self.splits.values()]
@@ -140,6 +149,7 @@ class _FolderSplit(Split):
         self._folder = folder
         self._paths = tuple(paths)
         self.sources = tuple(path.relative_to(folder).as_posix() for path in paths)
+        self.available = len(paths)
 
     @property
     def distinct(self) -> int:

@@ -27,9 +27,14 @@ def nearest(images: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndar
     Returns:
         The root-mean-square difference in their unit, float64 ``[N]``, near 0 where an image is a copy; and the number
         of the nearest, int64 ``[N]``.
+
+    Raises:
+        UsageError: there are no others.
     """
     from sklearn.metrics import pairwise_distances_argmin_min
 
+    if not len(others):
+        raise UsageError("others is empty: there is nothing to be nearest. Give one image or more.")
     flat = np.asarray(images, np.float32).reshape(len(images), -1)
     best, which = np.full(len(flat), np.inf), np.zeros(len(flat), np.int64)
     for start in range(0, len(others), 4000):  # in float32 all of them may be gigabytes

@@ -8,27 +8,18 @@ from typing import Any
 import numpy as np
 
 from .errors import UsageError
+from .intervals import Counts, Interval, by_group, mean_interval, paired_difference, share_interval, wilson_interval
 
-Interval = tuple[float, float]
-
-
-def wilson_interval(correct: int, total: int, confidence: float = 0.95) -> Interval:
-    """Wilson's score interval for a proportion: ``(low, high)`` within [0, 1].
-
-    Wilson (1927), J. Am. Stat. Assoc. 22, 209-212. Unlike the normal approximation it is honest near 0 and 1, where
-    most accuracies of the book lie.
-
-    Raises:
-        UsageError: not ``0 <= correct <= total`` with `total` at least 1, or `confidence` outside (0, 1).
-    """
-    from scipy.stats import binomtest
-
-    if not 0 <= correct <= total or total < 1:
-        raise UsageError(f"correct must be from 0 to total, and total at least 1, not {correct} and {total}.")
-    if not 0 < confidence < 1:
-        raise UsageError(f"confidence must be between 0 and 1, not {confidence}.")
-    interval = binomtest(int(correct), int(total)).proportion_ci(confidence, method="wilson")
-    return float(interval.low), float(interval.high)
+__all__ = [
+    "Interval",
+    "Report",
+    "confusion_matrix",
+    "independent_difference",
+    "mean_interval",
+    "over_runs",
+    "paired_difference",
+    "wilson_interval",
+]
 
 
 def confusion_matrix(labels: np.ndarray, predictions: np.ndarray, class_count: int) -> np.ndarray:
@@ -61,29 +52,49 @@ def confusion_matrix(labels: np.ndarray, predictions: np.ndarray, class_count: i
 
 @dataclass(frozen=True)
 class Report:
-    """The outcome of an evaluation, all of it derived from the confusion matrix.
+    """The outcome of an evaluation, all of it derived from the confusion matrix and from how the images hang together.
 
     Attributes:
         class_names: the K sources, in the order of the matrix.
         confusion: counts, a tuple of K rows; row the true class, column the predicted one.
         confidence: of the intervals.
         probes: what was measured beside it to explain it away, by name: histogram classifiers, meaningless labels.
+        groups: for each class of which several images share a group (see `corpus.Corpus.groups`), by name: how many
+            images of each group are right, and how many there are. The intervals count groups there.
     """
 
     class_names: tuple[str, ...]
     confusion: tuple[tuple[int, ...], ...]
     confidence: float = 0.95
     probes: Mapping[str, "Report"] = field(default_factory=dict)
+    groups: Mapping[str, tuple[tuple[int, int], ...]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, labels: np.ndarray, predictions: np.ndarray, class_names: Sequence[str]) -> "Report":
+    def of(
+        cls,
+        labels: np.ndarray,
+        predictions: np.ndarray,
+        class_names: Sequence[str],
+        groups: np.ndarray | None = None,
+    ) -> "Report":
         """Compare predictions with labels, int ``[N]`` each.
+
+        Args:
+            groups: int ``[N]``, the same for images that are not independent of each other (see
+                `corpus.Corpus.groups`); by default all are.
 
         Raises:
             UsageError: lengths differ, nothing is given, or a value is out of range.
         """
         matrix = confusion_matrix(labels, predictions, len(class_names))
-        return cls(tuple(class_names), tuple(tuple(row) for row in matrix.tolist()))
+        together = {}
+        if groups is not None:
+            found = by_group(np.equal(labels, predictions), groups, labels)
+            for k, (right, total) in zip(np.unique(labels), found, strict=True):
+                if total.max() > 1:
+                    pairs = zip(right.astype(int).tolist(), total.astype(int).tolist(), strict=True)
+                    together[class_names[k]] = tuple(pairs)
+        return cls(tuple(class_names), tuple(tuple(row) for row in matrix.tolist()), groups=together)
 
     def beside(self, probes: Mapping[str, "Report"]) -> "Report":
         """The same report, from now on told together with these."""
@@ -106,8 +117,10 @@ class Report:
 
     @property
     def interval(self) -> Interval:
-        """Wilson's interval of the accuracy."""
-        return wilson_interval(self.correct, self.count, self.confidence)
+        """Of the accuracy: Wilson's; where images share a group, as many times wider as their counts demand."""
+        if not self.groups:
+            return wilson_interval(self.correct, self.count, self.confidence)
+        return share_interval([self._counts(*one) for one in self._per_class()], self.confidence)
 
     @property
     def recall(self) -> dict[str, float]:
@@ -116,8 +129,25 @@ class Report:
 
     @property
     def recall_intervals(self) -> dict[str, Interval]:
-        """For each class that occurs, Wilson's interval of its recall."""
-        return {name: wilson_interval(correct, total, self.confidence) for name, correct, total in self._per_class()}
+        """For each class that occurs, the interval of its recall, as `interval`."""
+        return {
+            name: share_interval([self._counts(name, correct, total)], self.confidence)
+            if name in self.groups
+            else wilson_interval(correct, total, self.confidence)
+            for name, correct, total in self._per_class()
+        }
+
+    @property
+    def group_counts(self) -> dict[str, int]:
+        """For each class that occurs, how many groups its images make; as many as images where none is shared."""
+        return {name: len(self.groups.get(name, ())) or total for name, _, total in self._per_class()}
+
+    def _counts(self, name: str, correct: int, total: int) -> Counts:
+        """What of each group of a class is right, and how many images it has."""
+        if name in self.groups:
+            right, size = np.array(self.groups[name], np.float64).T
+            return right, size
+        return np.repeat([1.0, 0.0], [correct, total - correct]), np.ones(total)
 
     def _per_class(self) -> list[tuple[str, int, int]]:
         rows = zip(self.class_names, self.confusion, strict=True)
@@ -134,6 +164,7 @@ class Report:
             "interval": list(self.interval),
             "recall": self.recall,
             "recall_intervals": {name: list(interval) for name, interval in self.recall_intervals.items()},
+            "groups": {name: [list(pair) for pair in pairs] for name, pairs in self.groups.items()},
             "probes": {name: probe.to_dict() for name, probe in self.probes.items()},
         }
 
@@ -142,14 +173,16 @@ class Report:
         """What `to_dict` gave, back; the derived numbers are derived again."""
         confusion = tuple(tuple(row) for row in values["confusion"])
         probes = {name: cls.from_dict(probe) for name, probe in values["probes"].items()}
-        return cls(tuple(values["class_names"]), confusion, values["confidence"], probes)
+        groups = {name: tuple((right, size) for right, size in pairs) for name, pairs in values["groups"].items()}
+        return cls(tuple(values["class_names"]), confusion, values["confidence"], probes, groups)
 
     def __str__(self) -> str:
         low, high = self.interval
+        groups = "".join(f"; {name} in {len(pairs)} groups" for name, pairs in self.groups.items())
         probes = "".join(f"; {name} {probe.accuracy:.1%}" for name, probe in self.probes.items())
         return (
             f"accuracy {self.accuracy:.1%} ({self.confidence:.0%} interval {low:.1%} to {high:.1%}) "
-            f"on {self.count} images of {len(self.class_names)} sources{probes}"
+            f"on {self.count} images of {len(self.class_names)} sources{groups}{probes}"
         )
 
 
@@ -168,69 +201,9 @@ def over_runs(reports: Sequence[Report]) -> tuple[float, Interval]:
 def independent_difference(one: Report, other: Report) -> tuple[float, Interval]:
     """The difference of two accuracies on different images, with Newcombe's 95 % interval (1998, method 10).
 
-    Built from the two Wilson intervals. For the same images see `paired_difference`.
+    Built from the two intervals, so groups count in it too. For the same images see `paired_difference`.
     """
     p, (low_p, high_p) = one.accuracy, one.interval
     q, (low_q, high_q) = other.accuracy, other.interval
     below, above = math.hypot(p - low_p, high_q - q), math.hypot(high_p - p, q - low_q)
     return p - q, (p - q - below, p - q + above)
-
-
-def mean_interval(values: np.ndarray, seed: int = 0) -> tuple[float, Interval]:
-    """The mean of one value an image, and its 95 % interval by a percentile bootstrap over the images (SciPy's).
-
-    For shares within images, which no binomial interval fits: patches of one image are not independent.
-
-    Args:
-        values: ``[N]``, N at least 2.
-        seed: of the resampling.
-
-    Raises:
-        UsageError: fewer than two values.
-    """
-    from scipy.stats import bootstrap
-
-    values = np.asarray(values, np.float64)
-    if values.ndim != 1 or len(values) < 2:
-        raise UsageError(f"values must be [N], N at least 2, not {list(values.shape)}.")
-    mean = float(values.mean())
-    if not np.ptp(values):
-        return mean, (mean, mean)
-    options = {"n_resamples": 1000, "method": "percentile", "vectorized": True, "batch": 100}
-    found = bootstrap((values,), np.mean, rng=np.random.default_rng(seed), **options).confidence_interval
-    return mean, (float(found.low), float(found.high))
-
-
-def paired_difference(
-    correct: np.ndarray, others_correct: np.ndarray, confidence: float = 0.95
-) -> tuple[float, Interval]:
-    """How much more often one classifier is right than another on the same images: a difference of two accuracies.
-
-    Only the images that one gets right and the other wrong decide. The interval is Agresti and Min's (2005), Stat. Med.
-    24, 729-740: Wald's, after half an image is added to each of the four cells of right and wrong, so that it does not
-    collapse where the two agree.
-
-    Args:
-        correct: bool ``[N]``, whether the one is right.
-        others_correct: bool ``[N]``, whether the other is, image by image.
-        confidence: of the interval.
-
-    Returns:
-        The difference in [-1, 1], positive where the first is better, and its interval.
-
-    Raises:
-        UsageError: lengths differ, nothing is given, or `confidence` is outside (0, 1).
-    """
-    from scipy.stats import norm
-
-    one, other = np.asarray(correct, bool), np.asarray(others_correct, bool)
-    if one.ndim != 1 or one.shape != other.shape or not len(one):
-        raise UsageError(f"correct and others_correct must be [N] alike, N at least 1, not {one.shape}, {other.shape}.")
-    if not 0 < confidence < 1:
-        raise UsageError(f"confidence must be between 0 and 1, not {confidence}.")
-    better, worse, total = np.sum(one & ~other), np.sum(other & ~one), len(one)
-    middle = (better - worse) / (total + 2)
-    spread = np.sqrt((better + worse + 1) / (total + 2) - middle**2) / np.sqrt(total + 2)
-    half = norm.ppf((1 + confidence) / 2) * spread
-    low, high = max(-1.0, float(middle - half)), min(1.0, float(middle + half))
-    return float(better - worse) / total, (low, high)

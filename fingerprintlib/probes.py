@@ -27,7 +27,7 @@ def channel_histograms(images: np.ndarray, bins: int = 32) -> np.ndarray:
     histograms = np.empty((count, 3 * bins), np.float32)
     offsets = np.arange(3) * bins
     for index, image in enumerate(images):  # an image at a time: a corpus may not fit in memory
-        codes = image // (256 // bins) + offsets
+        codes = image.astype(np.int64) // (256 // bins) + offsets
         histograms[index] = np.bincount(codes.ravel(), minlength=3 * bins) / pixels
     return histograms
 

@@ -23,6 +23,7 @@ from .errors import FingerprintsError, UsageError, unknown
 from .images import Pixels, to_tensor
 from .networks import AttributionNetwork
 from .runtime import progress
+from .training import check_images
 
 SCALES = 4
 ORIENTATIONS = 4
@@ -60,7 +61,11 @@ def filter_bank_features(images: Pixels) -> Features:
 
     They stand in the order of `GROUPS`. At the border the last pixel is repeated. Amplitudes are in decades (log10) and
     means in [-1, 1], so all numbers are of like size, and nothing is fitted.
+
+    Raises:
+        UsageError: images of another kind, or none.
     """
+    check_images(images)
     return np.concatenate(
         [_features(to_tensor(images[i : i + CHUNK])).double().numpy() for i in range(0, len(images), CHUNK)]
     )
@@ -121,10 +126,12 @@ def inception_features(images: Pixels) -> Features:
     compare with distances from here only. Some ten images a second on a processor core.
 
     Raises:
+        UsageError: images of another kind, or none.
         FingerprintsError: the weights cannot be had.
     """
     from torchvision.models import Inception_V3_Weights, inception_v3
 
+    check_images(images)
     weights = Inception_V3_Weights.IMAGENET1K_V1
     try:
         network = inception_v3(weights=weights).eval()
@@ -152,7 +159,11 @@ def random_network_features(images: Pixels, seed: int = 0) -> Features:
 
     The generic features to compare learned ones with when there is no network trained on something else: the same
     architecture, at a quarter of the paper's width, and nothing learned. The side must be a power of two.
+
+    Raises:
+        UsageError: images of another kind, or none.
     """
+    check_images(images)
     network = AttributionNetwork(2, images.shape[1], 0.25, seed).eval()
     return np.concatenate(
         [network.features(to_tensor(images[i : i + CHUNK])).double().numpy() for i in range(0, len(images), CHUNK)]
@@ -202,7 +213,7 @@ class Reference:
         Args:
             data: the real images.
             training: what the generators learned from: images 0, 1, ... of the split ``gan``.
-            count: images of each kind that distances are taken between.
+            count: images of each kind that distances are taken between; less where there are fewer of one.
             space: of `SPACES`.
 
         Raises:
@@ -212,7 +223,8 @@ class Reference:
         if space not in SPACES:
             raise unknown("feature space", space, list(SPACES))
         extract = SPACES[space]
-        count = min(count, len(training))
+        available = data.available("train")
+        count = min(count, len(training), *([] if available is None else [available]))
         held_out = data.images("train", 0, count)
         photographs = tuple(data.split("gan").source_of(index) for index in range(count))
         return cls(training, held_out, photographs, space, extract, (extract(training[:count]), extract(held_out)))

@@ -9,12 +9,15 @@ import numpy as np
 
 from .errors import UsageError
 from .images import LUMA
+from .intervals import group_mean
 from .training import check_images
 
 CHUNK = 256
-# Added before each logarithm, on the scale 0..255. Quantization alone puts some 0.3 into a coefficient, 0.1 into its
-# power: nothing but zeros is moved by it.
+# Added to images' coefficients and powers before each logarithm, on the scale 0..255. Quantization alone puts some 0.3
+# into a coefficient, 0.1 into its power: nothing but zeros is moved by it. Patterns are fainter, on any scale: to their
+# power this part of its own mean is added.
 FLOOR = 1e-3
+RELATIVE_FLOOR = 1e-9
 AROUND = 2  # frequencies to each side of a peak that are its neighbourhood
 
 
@@ -40,8 +43,8 @@ def log_dct(images: np.ndarray) -> np.ndarray:
     )
 
 
-def log_power(planes: np.ndarray) -> np.ndarray:
-    """Decimal logarithm of the power spectrum, frequency 0 in the middle, ``[H // 2, W // 2]``.
+def power(planes: np.ndarray) -> np.ndarray:
+    """The power spectrum, frequency 0 in the middle, ``[H // 2, W // 2]``.
 
     Args:
         planes: real ``[..., H, W]``, the luma of images or a pattern.
@@ -51,8 +54,29 @@ def log_power(planes: np.ndarray) -> np.ndarray:
     """
     from scipy.fft import fft2, fftshift
 
-    power = np.square(np.abs(fft2(planes, norm="ortho")))
-    return np.log10(fftshift(power, axes=(-2, -1)) + power.dtype.type(FLOOR))
+    return fftshift(np.square(np.abs(fft2(planes, norm="ortho"))), axes=(-2, -1))
+
+
+def log_power(planes: np.ndarray) -> np.ndarray:
+    """Decimal logarithm of the `power` spectrum of patterns of any scale; of nothing but zeros it is very low.
+
+    No frequency is shown lower than 90 dB below the plane's mean power: that is rounding.
+
+    Args:
+        planes: real ``[..., H, W]``.
+
+    Returns:
+        Real ``[..., H, W]``. A plane multiplied by 10 has 2 more at every frequency.
+    """
+    found = power(planes)
+    floor = RELATIVE_FLOOR * found.mean((-2, -1), keepdims=True)
+    return np.log10(np.maximum(found + floor, np.finfo(found.dtype).tiny))
+
+
+def _log_power(luma: np.ndarray) -> np.ndarray:
+    """Decimal logarithm of the `power` spectrum of images, whose scale is known: ``[n, H, W]`` on 0..255."""
+    found = power(luma)
+    return np.log10(found + found.dtype.type(FLOOR))
 
 
 def rings(height: int, width: int) -> np.ndarray:
@@ -67,7 +91,11 @@ def rings(height: int, width: int) -> np.ndarray:
 
 
 def radial_mean(planes: np.ndarray) -> np.ndarray:
-    """The mean over each of the `rings` of ``[..., H, W]``: ``[..., R]``, the lowest frequency first."""
+    """The mean over each of the `rings` of ``[..., H, W]``: ``[..., R]``, the lowest frequency first.
+
+    A mean of logarithms is what a frequency typically has, in a typical image; the mean power may be far above it, as
+    few strong frequencies or images decide it.
+    """
     ring = rings(*planes.shape[-2:]).ravel()
     sizes = np.bincount(ring)
     weights = (ring[:, None] == np.arange(len(sizes))) / np.maximum(sizes, 1)  # [H W, R]
@@ -75,57 +103,76 @@ def radial_mean(planes: np.ndarray) -> np.ndarray:
 
 
 def radial_spectra(images: np.ndarray) -> np.ndarray:
-    """The azimuthally averaged `log_power` of each image's luma (Durall et al., arXiv 2003.01826).
+    """The mean over all directions of the logarithm of each image's power spectrum (Durall et al., arXiv 2003.01826).
 
     Args:
         images: uint8 ``[N, H, W, 3]``.
 
     Returns:
-        float32 ``[N, R]``, one value a ring.
+        float32 ``[N, R]``, one decimal logarithm a ring; the mean is of logarithms, see `radial_mean`.
 
     Raises:
         UsageError: images of another kind.
     """
     check_images(images)
-    return np.concatenate([radial_mean(log_power(some)) for some in _luma(images)])
+    return np.concatenate([radial_mean(_log_power(some)) for some in _luma(images)])
 
 
 def mean_log_power(images: np.ndarray) -> np.ndarray:
-    """The mean `log_power` of the images' luma, float64 ``[H, W]``.
+    """The mean decimal logarithm of the power spectra of the images' luma, float64 ``[H, W]``.
 
     Raises:
         UsageError: images of another kind.
     """
     check_images(images)
-    return np.sum([log_power(some).sum(0, dtype=np.float64) for some in _luma(images)], axis=0) / len(images)
+    return np.sum([_log_power(some).sum(0, dtype=np.float64) for some in _luma(images)], axis=0) / len(images)
 
 
-def difference_in_decibels(some: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """How far the mean of some spectra lies above that of others, with its 95 % interval over images.
+def difference_in_decibels(
+    some: np.ndarray,
+    others: np.ndarray,
+    some_groups: np.ndarray | None = None,
+    others_groups: np.ndarray | None = None,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """How far the mean of some spectra lies above that of others, with its 95 % interval.
 
-    The interval is that of a difference of two means (normal approximation, variances not taken for equal), at each
-    frequency on its own.
+    A mean of logarithms is what a typical image has: its difference is no ratio of mean powers. The interval is that of
+    a difference of two means (Welch's), at each frequency on its own, over groups of images (see
+    `intervals.group_mean`): photographs of one contributor differ less than those of two.
 
     Args:
         some, others: decimal logarithms, float ``[N, ...]`` and ``[M, ...]``, as `radial_spectra` gives.
+        some_groups, others_groups: int ``[N]`` and ``[M]``, see `corpus.Corpus.groups`; by default each image is one of
+            its own.
 
     Returns:
         Difference, lower and upper end, each float64 ``[...]`` in decibels.
 
     Raises:
-        UsageError: fewer than two spectra on a side, or shapes that differ.
+        UsageError: fewer than two spectra or groups on a side, or shapes that differ.
     """
+    from scipy.stats import t
+
     one, other = np.asarray(some, np.float64), np.asarray(others, np.float64)
     if one.shape[1:] != other.shape[1:] or min(len(one), len(other)) < 2:
         raise UsageError(f"Give two spectra or more on each side, alike in shape, not {one.shape} and {other.shape}.")
-    difference = 10 * (one.mean(0) - other.mean(0))
-    half = 19.6 * np.sqrt(one.var(0, ddof=1) / len(one) + other.var(0, ddof=1) / len(other))
+    (mean, variance, freedom), (base, more, other_freedom) = (
+        group_mean(values, groups) for values, groups in ((one, some_groups), (other, others_groups))
+    )
+    both = variance + more
+    least = np.finfo(np.float64).tiny  # where no spectrum differs from any other
+    freedom = np.maximum(both, least) ** 2 / np.maximum(variance**2 / freedom + more**2 / other_freedom, least)
+    half = 10 * t.ppf(0.975, np.maximum(freedom, 1)) * np.sqrt(both)
+    difference = 10 * (mean - base)
     return difference, difference - half, difference + half
 
 
 def grid_periods(side: int) -> list[int]:
-    """The periods in pixels, 2, 4, 8, ..., whose frequencies are far enough apart to have their own neighbourhoods."""
-    return [2**n for n in range(1, side.bit_length()) if side // 2**n >= 2 * AROUND]
+    """The periods in pixels, 2, 4, 8, ..., whose frequencies are far enough apart to have their own neighbourhoods.
+
+    They divide the side: any other has its power between the frequencies of the spectrum.
+    """
+    return [2**n for n in range(1, side.bit_length()) if not side % 2**n and side // 2**n >= 2 * AROUND]
 
 
 def grid_frequencies(side: int, period: int) -> np.ndarray:
@@ -168,9 +215,9 @@ def grid_peaks(images: np.ndarray, period: int) -> np.ndarray:
     size, real = 2 * AROUND + 1, 10 * np.log10(2) if period == 2 else 0.0
     found = []
     for some in _luma(images):
-        power = log_power(some).astype(np.float64)
-        blocks = uniform_filter(power, size, mode="wrap", axes=(1, 2))[:, rows, columns] * size**2
-        peaks = power[:, rows, columns]
+        logs = _log_power(some).astype(np.float64)
+        blocks = uniform_filter(logs, size, mode="wrap", axes=(1, 2))[:, rows, columns] * size**2
+        peaks = logs[:, rows, columns]
         found.append(10 * (peaks - (blocks - peaks) / (size**2 - 1)).mean(1) + real)
     return np.concatenate(found)
 

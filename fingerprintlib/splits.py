@@ -26,11 +26,13 @@ class Split(ABC):
     Attributes:
         name: one of `SPLITS`.
         sources: the photographs or files it draws from.
+        available: how many images it can give; None where there is no end of them.
     """
 
     name: str
     resolution: int
     sources: tuple[str, ...]
+    available: int | None = None
 
     @property
     @abstractmethod
@@ -44,6 +46,14 @@ class Split(ABC):
     @abstractmethod
     def source_of(self, index: int) -> str:
         """Which of `sources` the image was taken from."""
+
+    def group_of(self, index: int) -> str:
+        """What the image shares its camera, place and light with: images of one group are not independent.
+
+        That is its source, unless a kind of split knows better: whoever took several photographs took all of them
+        with one camera.
+        """
+        return self.source_of(index)
 
     def images(self, start: int, count: int) -> Pixels:
         """Images ``start .. start + count - 1``, uint8 ``[count, r, r, 3]``."""

@@ -89,7 +89,13 @@ class Siblings:
         return (*self.family, *self.others)
 
 
-def report_among(scores: np.ndarray, labels: np.ndarray, class_names: Sequence[str], members: Sequence[int]) -> Report:
+def report_among(
+    scores: np.ndarray,
+    labels: np.ndarray,
+    class_names: Sequence[str],
+    members: Sequence[int],
+    groups: np.ndarray | None = None,
+) -> Report:
     """Attribution among some of the sources without further training: what if there were these alone?
 
     Their images are attributed to the one of them with the highest score.
@@ -99,6 +105,7 @@ def report_among(scores: np.ndarray, labels: np.ndarray, class_names: Sequence[s
         labels: int ``[N]``.
         class_names: of the K sources.
         members: the sources to choose from, each a column of the scores, two at least.
+        groups: int ``[N]``, see `metrics.Report.of`.
 
     Raises:
         UsageError: fewer than two members, one given twice, or one that is no column of the scores; no image of theirs.
@@ -108,7 +115,8 @@ def report_among(scores: np.ndarray, labels: np.ndarray, class_names: Sequence[s
         raise UsageError(f"members must be two columns of the {scores.shape[1]} scores at least, not {list(members)}.")
     mine = np.isin(labels, columns)
     truth = (labels[mine][:, None] == columns).argmax(1)
-    return Report.of(truth, scores[mine][:, columns].argmax(1), [class_names[k] for k in members])
+    together = None if groups is None else np.asarray(groups)[mine]
+    return Report.of(truth, scores[mine][:, columns].argmax(1), [class_names[k] for k in members], together)
 
 
 def accuracy_by_number(

@@ -31,6 +31,9 @@ class LabelledImages(Protocol):
     def split(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         """uint8 ``[N, H, W, 3]`` and int64 ``[N]`` of ``"train"``, ``"validation"`` or ``"test"``."""
 
+    def groups(self, name: str) -> np.ndarray:
+        """int64 ``[N]``: images of one number are not independent of each other, see `corpus.Corpus.groups`."""
+
 
 @dataclass(frozen=True)
 class View:
@@ -52,6 +55,10 @@ class View:
     def colour(self) -> str:
         """One of `images.COLOURS`."""
         return self.corpus.colour
+
+    def groups(self, name: str) -> np.ndarray:
+        """The corpus's, int64 ``[N]``."""
+        return self.corpus.groups(name)
 
 
 @dataclass(frozen=True)
@@ -116,10 +123,17 @@ class SomeSources(View):
         memory, but no image of any other source is.
         """
         images, labels = self.corpus.split(name)
-        wanted = [self.corpus.class_names.index(one) for one in self.names]
-        rows = [np.flatnonzero(labels == label) for label in wanted]
+        rows = self._rows(labels)
         every = np.concatenate(rows)
         new_labels = np.repeat(np.arange(len(rows)), [len(some) for some in rows])
         if len(every) and (np.diff(every) == 1).all():
             return images[every[0] : every[-1] + 1], new_labels
         return images[every], new_labels
+
+    def groups(self, name: str) -> np.ndarray:
+        """The corpus's of these sources' images, int64 ``[N]``."""
+        return self.corpus.groups(name)[np.concatenate(self._rows(self.corpus.split(name)[1]))]
+
+    def _rows(self, labels: np.ndarray) -> list[np.ndarray]:
+        """Where each source's images lie in the corpus."""
+        return [np.flatnonzero(labels == self.corpus.class_names.index(one)) for one in self.names]

@@ -40,8 +40,16 @@ def normalized_correlation(images: Tensor, models: Tensor) -> Tensor:
     Returns:
         ``[N, K]`` in [-1, 1]; 0 where one of the two is constant.
     """
-    images, models = (F.layer_norm(some, some.shape[1:], eps=1e-8).flatten(1) for some in (images, models))
+    images, models = (_normalized(some.flatten(1)) for some in (images, models))
     return images @ models.T / images.shape[1]
+
+
+def _normalized(rows: Tensor) -> Tensor:
+    """Rows of zero mean and unit variance, however faint they were; constant ones become zeros."""
+    centred = rows - rows.mean(1, keepdim=True)
+    largest = centred.detach().abs().amax(1, keepdim=True)
+    scaled = centred / torch.where(largest > 1e-20, largest, 1)  # so that `eps` means the same for all
+    return F.layer_norm(scaled, rows.shape[1:], eps=1e-12)
 
 
 def inner_product(images: Tensor, models: Tensor) -> Tensor:

@@ -1,11 +1,13 @@
+import io
 import warnings
 
 import numpy as np
 import pytest
+from PIL import Image
 from scipy.spatial.distance import cdist
 from sklearn.decomposition import PCA
 
-from fingerprintlib import prnu
+from fingerprintlib import baselines, prnu
 from fingerprintlib.baselines import (
     PRNU,
     Eigenface,
@@ -14,7 +16,9 @@ from fingerprintlib.baselines import (
     RadialSpectrum,
 )
 from fingerprintlib.errors import UsageError
+from fingerprintlib.images import coloured
 from fingerprintlib.probes import HistogramProbe
+from fingerprintlib.spectra import log_dct
 
 SEARCHED = [NearestNeighbours, Eigenface, LogDCT, RadialSpectrum]
 ALL = [*SEARCHED, PRNU, HistogramProbe]
@@ -133,6 +137,49 @@ def test_eigenface_cuts_one_decomposition_by_variance():
         assert entry["variance"] == pytest.approx(held[entry["components"] - 1], abs=0.01)
     few = Eigenface(components=3, costs=(0.1,)).fit(*TRAIN, VALIDATION)
     assert max(entry["components"] for entry in few.tried_) == 3
+
+
+def touched(images):
+    """Equalized images, in four ways that hardly change them; their mean brightness is no longer the same."""
+    one_pixel = images.copy()
+    one_pixel[:, 3, 5] = np.minimum(one_pixel[:, 3, 5].astype(int) + 40, 255)
+    noise = np.random.default_rng(0).normal(0, np.sqrt(5), (*images.shape[:3], 1))
+    jpeg = np.stack([np.asarray(Image.open(as_jpeg(image))) for image in images])
+    noisy = np.clip(images + noise, 0, 255).round().astype(np.uint8)
+    return {"pixel": one_pixel, "one more": np.minimum(images, 254) + np.uint8(1), "noise": noisy, "JPEG": jpeg}
+
+
+def as_jpeg(image):
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, format="JPEG", quality=95)
+    return file
+
+
+@pytest.mark.parametrize("method", [LogDCT, RadialSpectrum])
+def test_a_mean_brightness_that_never_varied_decides_nothing(method, monkeypatch):
+    """Under a colour control it is constant but for rounding: scaled by that, one pixel would drown the rest."""
+
+    def rounded_otherwise(images):
+        found = log_dct(images)
+        found[::7, 0, 0] = np.nextafter(found[::7, 0, 0], np.float32(np.inf))  # as it happens to some of thousands
+        return found
+
+    monkeypatch.setattr(baselines, "log_dct", rounded_otherwise)
+    sets = [marked(count, seed, side=32) for seed, count in enumerate((240, 60, 60))]
+    (train, known), (validation, right), (test, truth) = [(coloured(x, "equalized"), y) for x, y in sets]
+    fitted = method().fit(train, known, (validation, right))
+    whole = fitted.score(test, truth)
+    assert whole > 0.8
+    for how, images in touched(test).items():
+        assert fitted.score(images, truth) > whole - 0.1, how
+
+
+def test_eigenface_leaves_out_components_that_are_rounding():
+    """Of 60 images there are 59 components, and one that is nothing but rounding."""
+    few, labels = marked(60, 3, strength=20)
+    fitted = Eigenface(variances=(0.9, 1.0), costs=(0.1,)).fit(few, labels, VALIDATION)
+    assert max(entry["components"] for entry in fitted.tried_) == 59
+    assert fitted.score(few + np.uint8(1), labels) == fitted.score(few, labels) == 1
 
 
 def test_prnu_by_hand_with_each_postprocessing():

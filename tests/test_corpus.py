@@ -8,12 +8,17 @@ import numpy as np
 import pytest
 
 from fingerprintlib import corpus as module
+from fingerprintlib.components import Middle
+from fingerprintlib.confounds import Handled
 from fingerprintlib.corpus import CHUNK, CorpusError, build_corpus, open_corpus, shared_images
 from fingerprintlib.datasets import open_dataset
 from fingerprintlib.errors import UsageError
 from fingerprintlib.generators import GeneratorSource
 from fingerprintlib.images import equalize
+from fingerprintlib.immunization import Attacked
+from fingerprintlib.perturbations import NOTHING
 from fingerprintlib.provenance import imported_modules
+from fingerprintlib.views import ShuffledLabels, SomeSources
 
 COUNTS = {"train": 2 * CHUNK + 10, "validation": 20, "test": 30}
 SIDE = 8
@@ -98,7 +103,7 @@ def test_a_corpus_knows_itself_and_is_mapped_read_only(built):
     assert isinstance(images, np.memmap)
     with pytest.raises(ValueError, match="read-only"):
         images[0] = 0
-    assert sorted(contents(built)) == ["card.json", "images.npy", "labels.npy"]
+    assert sorted(contents(built)) == ["card.json", "groups.npy", "images.npy", "labels.npy"]
     assert np.load(built / "images.npy").shape == (2 * sum(COUNTS.values()), SIDE, SIDE, 3)  # NumPy alone can read it
 
 
@@ -251,7 +256,7 @@ def test_what_is_no_corpus_is_never_replaced(tmp_path):
 
 
 def test_an_altered_pixel_or_label_is_found_and_the_file_named(copy):
-    for name in ("images.npy", "labels.npy"):
+    for name in ("images.npy", "labels.npy", "groups.npy"):
         whole = (copy / name).read_bytes()
         (copy / name).write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
         with pytest.raises(CorpusError, match=f"{name} was altered"):
@@ -260,7 +265,7 @@ def test_an_altered_pixel_or_label_is_found_and_the_file_named(copy):
     assert open_corpus(copy).counts == COUNTS
 
 
-@pytest.mark.parametrize("name", ["images.npy", "labels.npy"])
+@pytest.mark.parametrize("name", ["images.npy", "labels.npy", "groups.npy"])
 @pytest.mark.parametrize("spoil", [lambda data: data[:-8], lambda data: data + b"12345678", lambda data: data[:5]])
 def test_a_cut_or_grown_file_is_found_without_reading_it_through(copy, name, spoil):
     (copy / name).write_bytes(spoil((copy / name).read_bytes()))
@@ -300,6 +305,76 @@ def test_an_altered_or_foreign_card_is_found(copy):
     (copy / "card.json").unlink()
     with pytest.raises(CorpusError, match="Build it first"):
         open_corpus(copy)
+
+
+# --- groups, and sources that run out
+
+
+@dataclass
+class Photographs(Noise):
+    """Three photographs by each photographer, of whom no split shares one; 7 for training and 100 for all else."""
+
+    def groups_of(self, split: str, start: int, count: int) -> list[str]:
+        return [f"{split} {index // 3}" for index in range(start, start + count)]
+
+    def available(self, split: str) -> int | None:
+        return {"train": 7, "validation": 100, "test": 100, "gan": 0}[split]
+
+
+def test_a_corpus_knows_which_images_share_a_group(tmp_path):
+    corpus = build(tmp_path / "a", {"gan": Noise(2), "real": Photographs(1)}, counts={"validation": 4, "test": 5})
+    assert corpus.groups("validation").tolist() == [0, 1, 2, 3, 4, 4, 4, 5]  # an image of a generator stands alone
+    assert corpus.groups("test").tolist() == [6, 7, 8, 9, 10, 11, 11, 11, 12, 12]
+    assert open_corpus(tmp_path / "a").groups("test").dtype == np.int64
+    assert corpus.coloured("grey").groups("test").tolist() == corpus.groups("test").tolist()
+    with pytest.raises(UsageError, match="'test'"):
+        corpus.groups("tset")
+
+
+def test_views_have_the_groups_of_their_images(tmp_path):
+    counts = {"test": 5}
+    corpus = build(tmp_path / "a", {"gan": Noise(2), "real": Photographs(1)}, counts=counts)
+    both = corpus.groups("test")  # 0 1 2 3 4, 5 5 5 6 6
+    swapped = SomeSources(corpus, ("real", "gan"))
+    assert swapped.groups("test").tolist() == [*both[5:], *both[:5]]
+    halves = Handled.twins(corpus, "real", "none", "min-max")
+    assert halves.groups("test").tolist() == [5, 5, 6, 5, 6]  # photographs 0, 2, 4 and then 1, 3
+    for view in (ShuffledLabels(corpus), Attacked(corpus, NOTHING)):
+        assert view.groups("test").tolist() == both.tolist()
+    sources = {"real": Photographs(1, side=32), "gan": Noise(2, side=32)}
+    wide = build(tmp_path / "b", sources, counts=counts, resolution=32)
+    assert Middle(wide, 2).groups("test").tolist() == wide.groups("test").tolist()
+
+
+def test_groups_of_another_number_of_images_are_refused(tmp_path):
+    class Short(Photographs):
+        def groups_of(self, split, start, count):
+            return super().groups_of(split, start, count)[:-1]
+
+    with pytest.raises(CorpusError, match="'real' told the groups of 4 images, not of 5"):
+        build(tmp_path / "a", {"real": Short(1)}, counts={"test": 5})
+
+
+def test_all_classes_are_cut_to_what_the_smallest_has(tmp_path):
+    asked = {"train": 20, "test": 30}
+    corpus = build(tmp_path / "a", {"real": Photographs(1), "gan": Noise(2)}, counts=asked)
+    assert corpus.counts == {"train": 7, "test": 30}
+    assert np.bincount(corpus.split("train")[1]).tolist() == [7, 7]
+    assert corpus.card["recipe"]["available"] == {"train": {"real": 7}, "test": {"real": 100}}
+    assert corpus.told(asked) == (
+        "Images of each source: 7 for train, 30 for test. "
+        "20 for train were asked for; real has no more, so no source has."
+    )
+    assert corpus.told(corpus.counts) == "Images of each source: 7 for train, 30 for test."
+    # Whoever asks for still more gets the same corpus, and what was trained on it is found again.
+    more = build(tmp_path / "a", {"real": Photographs(1), "gan": Noise(2)}, counts=asked | {"train": 9999})
+    assert more.hash == corpus.hash
+    assert corpus.coloured("grey").counts == corpus.counts
+
+
+def test_a_source_without_an_image_is_refused_by_name(tmp_path):
+    with pytest.raises(UsageError, match="'real' has no images in the split 'gan'"):
+        build(tmp_path / "a", {"real": Photographs(1), "other": Noise(2)}, counts={"gan": 5})
 
 
 # --- bad requests

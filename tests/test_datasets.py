@@ -86,6 +86,17 @@ def test_asking_past_the_end_says_how_many_there_are(folder):
         split.source_of(999)
 
 
+def test_crops_share_their_photograph_and_never_end_files_stand_alone_and_do(folder):
+    crops, files = open_dataset("photos", 32), open_dataset(f"folder:{folder}", 32)
+    assert crops.available("test") is None
+    groups = crops.groups_of("test", 5, 200)
+    assert groups == [crops.split("test").source_of(index) for index in range(5, 205)]
+    assert len(set(groups)) <= len(PHOTOS)
+    count = files.available("gan")
+    assert count == files.split("gan").distinct
+    assert len(set(files.groups_of("gan", 0, count))) == count
+
+
 def test_a_small_image_is_named(folder):
     save_png(folder / "tiny.png", noise(0, 31, 400))
     with pytest.raises(UsageError, match=r"tiny\.png is 31 x 400"):

@@ -42,6 +42,11 @@ def test_nearest_is_that_of_all_wherever_it_lies(rng, count):
     assert distances.dtype == np.float64
 
 
+def test_nothing_is_nearest_where_there_is_nothing(rng):
+    with pytest.raises(UsageError, match="others is empty"):
+        nearest(rng.normal(size=(3, 5)), np.zeros((0, 5)))
+
+
 def test_nearest_of_features_too(rng):
     some, others = rng.normal(size=(5, 92)), rng.normal(size=(60, 92))
     every = np.sqrt(np.square(some[:, None] - others).mean(-1))

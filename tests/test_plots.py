@@ -1,5 +1,6 @@
 import inspect
 import itertools
+import re
 import warnings
 
 import matplotlib as mpl
@@ -223,9 +224,9 @@ CASES = {
     "radial_spectra": (
         plots.radial_spectra,
         ({name: 5 - np.arange(46.0) / 10 + k * np.log10(2) for k, name in enumerate(NAMES)}, 64),
-        [*NAMES, "multiple of real: progan 2.00, sngan 4.00"],
+        [*NAMES, "multiple of real's: progan 2.00, sngan 4.00"],
     ),
-    "radial_spectra, one": (plots.radial_spectra, ({"real": np.arange(24.0)}, 32), ["spectra of real"]),
+    "radial_spectra, one": (plots.radial_spectra, ({"real": np.arange(24.0)}, 32), ["power of real"]),
     "choices": (
         plots.choices,
         (
@@ -335,6 +336,11 @@ CASES = {
         plots.spectral_differences,
         ({name: tuple(k * np.linspace(0, 1, 46) + n for n in (0, -1, 1)) for k, name in enumerate(NAMES)}, 64, "real"),
         ["less that of real", "mmdgan +4.0 dB at 0.7"],
+    ),
+    "spectral_differences, with a floor": (
+        plots.spectral_differences,
+        ({"progan": (np.full(24, 3.0),) * 3}, 32, "real", (np.full(24, 0.2), np.zeros(24), np.ones(24))),
+        ["other images of real +0.2 dB; progan +3.0 dB"],
     ),
     "spectral_differences, one": (
         plots.spectral_differences,
@@ -596,3 +602,16 @@ def test_accuracies_by_strength_stand_where_they_are_and_the_range_is_shaded():
     assert [label.get_text() for label in ax.get_xticklabels()] == ["50", "10", "0"]
     (span,) = ax.patches
     np.testing.assert_allclose([span.get_x(), span.get_x() + span.get_width()], [0.25 - 0.06, 1 + 0.06])
+
+
+@pytest.mark.parametrize("scale", [1e-6, 0.04, 60.0])
+def test_the_share_of_fine_power_does_not_depend_on_the_scale(scale):
+    """White noise has as much in the upper half as it has frequencies, a coarse pattern nothing, at any size."""
+    noise = np.random.default_rng(0).normal(size=(2, 64, 64, 1)).repeat(3, -1)
+    coarse = np.fft.fftshift(np.hypot(*np.meshgrid(*[np.fft.fftfreq(64)] * 2))) < 0.2
+    spectrum = np.fft.fftshift(np.fft.fft2(noise[1, ..., 0])) * coarse
+    noise[1] = np.fft.ifft2(np.fft.ifftshift(spectrum)).real[..., None]
+    alt = plots.model_fingerprints({"x": scale * noise}, ["white", "coarse"]).alt
+    white, smooth = (int(re.search(rf"{name} (\d+) %", alt)[1]) for name in ("white", "coarse"))
+    assert white == pytest.approx(100 - 100 * np.pi / 16, abs=2)
+    assert smooth == 0

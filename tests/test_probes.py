@@ -23,6 +23,11 @@ def test_histograms_against_numpy():
     np.testing.assert_allclose(channel_histograms(images), expected, rtol=1e-6)
 
 
+def test_one_bin_holds_everything():
+    images = np.random.default_rng(3).integers(0, 256, (2, 5, 4, 3), dtype=np.uint8)
+    np.testing.assert_array_equal(channel_histograms(images, bins=1), np.ones((2, 3)))
+
+
 def test_probe_finds_colours_and_only_colours():
     (images, labels), (unseen, answers) = tinted(200, 0), tinted(200, 1)
     assert HistogramProbe().fit(images, labels).score(unseen, answers) > 0.95

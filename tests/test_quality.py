@@ -17,6 +17,7 @@ from fingerprintlib.errors import FingerprintsError, UsageError
 from fingerprintlib.networks import AttributionNetwork
 from fingerprintlib.quality import (
     GROUPS,
+    SPACES,
     Reference,
     filter_bank_features,
     inception_features,
@@ -226,6 +227,12 @@ def test_without_a_network_inception_says_what_to_do(crops, monkeypatch):
         inception_features(crops[:2])
 
 
+@pytest.mark.parametrize("extract", SPACES.values())
+def test_features_of_nothing_are_refused(extract):
+    with pytest.raises(UsageError, match="images is empty"):
+        extract(np.zeros((0, 64, 64, 3), np.uint8))
+
+
 # --- measuring ----------------------------------------------------------------------------------
 
 
@@ -242,6 +249,11 @@ def test_a_reference_of_part_of_the_crops(scenes, crops):
     part = Reference.of(scenes, crops, count=40)
     assert [len(features) for features in part.features] == [40, 40]
     assert (len(part.training), len(part.held_out), len(part.photographs)) == (COUNT, 40, 40)
+
+
+def test_a_reference_has_as_many_images_as_there_are_of_either_kind(photos, crops, monkeypatch):
+    monkeypatch.setattr(photos.split("train"), "available", 30)
+    assert [len(features) for features in Reference.of(photos, crops).features] == [30, 30]
 
 
 @pytest.fixture(scope="module")

@@ -35,14 +35,31 @@ def test_log_dct_against_the_formula(monkeypatch):
     np.testing.assert_allclose(np.exp(found), np.abs(expected) + 1e-3, rtol=1e-3, atol=2e-4)
 
 
-def test_log_power_against_the_formula():
-    found = spectra.log_power(LUMA)
-    np.testing.assert_allclose(10**found, [powers(plane) + 1e-3 for plane in LUMA], rtol=1e-6)
+def test_power_against_the_formula():
+    expected = np.array([powers(plane) for plane in LUMA])
+    np.testing.assert_allclose(spectra.power(LUMA), expected, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(10 ** spectra.log_power(LUMA), expected, rtol=1e-4, atol=1e-4)
 
 
 def test_white_noise_has_its_variance_at_every_frequency():
     noise = np.random.default_rng(1).normal(0, 5, (400, 8, 8))
-    np.testing.assert_allclose((10 ** spectra.log_power(noise)).mean(0), 25, rtol=0.3)
+    np.testing.assert_allclose(spectra.power(noise).mean(0), 25, rtol=0.3)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_logarithm_of_a_pattern_does_not_depend_on_its_scale(dtype):
+    """Five grey levels on 0..255 are 0.04 in [-1, 1]; their spectrum rises by 1.72 decades on either scale."""
+    frequency = np.hypot(*np.meshgrid(*[np.fft.fftfreq(64)] * 2))
+    rising = 10 ** (1.72 * np.clip((frequency - 1 / 64) / (0.35 - 1 / 64), 0, 1) / 2)
+    noise = np.random.default_rng(0).normal(size=(200, 64, 64))
+    planes = np.fft.ifft2(np.fft.fft2(noise) * rising).real
+    planes *= 5 / planes.std()
+    grey = spectra.log_power(planes.astype(dtype)).mean(0)
+    faint = spectra.log_power((planes / 127.5).astype(dtype)).mean(0)
+    np.testing.assert_allclose(grey - faint, 2 * np.log10(127.5), atol=1e-3)
+    ring = spectra.radial_mean(faint)
+    assert ring[len(ring) // 2] - ring[1] == pytest.approx(1.72, abs=0.12)
+    assert np.isfinite(spectra.log_power(np.zeros((8, 8), dtype))).all()
 
 
 def test_rings_hold_all_frequencies_at_one_distance():
@@ -90,11 +107,31 @@ def test_differences_in_decibels_against_welch():
     np.testing.assert_allclose(difference, 10 * (some.mean(0) - others.mean(0)))
     expected = ttest_ind(some, others, equal_var=False).confidence_interval(0.95)
     np.testing.assert_allclose([low, high], [10 * expected.low, 10 * expected.high], rtol=1e-3)
+    few = spectra.difference_in_decibels(some[:5], others[:7])
+    expected = ttest_ind(some[:5], others[:7], equal_var=False).confidence_interval(0.95)
+    np.testing.assert_allclose(few[1:], [10 * expected.low, 10 * expected.high], rtol=1e-9)
     twice = spectra.difference_in_decibels(np.log10([[2.0]] * 5), np.log10([[1.0]] * 5))
     np.testing.assert_allclose(twice, 3.0103, atol=1e-4)
     for one, other in ((some[:1], others), (some, others[:, :2])):
         with pytest.raises(UsageError, match="two spectra or more on each side, alike in shape"):
             spectra.difference_in_decibels(one, other)
+
+
+def test_photographs_of_one_contributor_do_not_differ_from_those_of_another_by_chance():
+    """Real against real: every contributor's spectra have something in common, and nothing tells two sets apart."""
+    rng = np.random.default_rng(0)
+    plain, clustered = [], []
+    for _ in range(60):
+        sets = []
+        for _ in range(2):
+            groups = np.repeat(np.arange(25), rng.geometric(1 / 20, 25))
+            sets += [(rng.normal(0, 0.2, (25, 30))[groups] + rng.normal(0, 0.3, (len(groups), 30)), groups)]
+        (some, mine), (others, theirs) = sets
+        for found, more in ((plain, ()), (clustered, (mine, theirs))):
+            _, low, high = spectra.difference_in_decibels(some, others, *more)
+            found.append(np.mean((low > 0) | (high < 0)))
+    assert np.mean(plain) > 0.3
+    assert 0.03 < np.mean(clustered) < 0.07
 
 
 def test_the_frequencies_of_a_grid_by_counting():
@@ -105,12 +142,26 @@ def test_the_frequencies_of_a_grid_by_counting():
     # A pattern that repeats every so many pixels has power at these and those of the shorter periods, and nowhere else.
     for period in (2, 4, 8):
         tile = np.random.default_rng(0).normal(size=(period, period))
-        power = spectra.log_power(np.tile(tile, (64 // period, 64 // period)))
+        power = spectra.power(np.tile(tile, (64 // period, 64 // period)))
         expected = set().union(*(found[p] for p in found if p <= period))
-        assert set(map(tuple, np.argwhere(power > -2))) - {(32, 32)} == expected
+        assert set(map(tuple, np.argwhere(power > 1e-2))) - {(32, 32)} == expected
     for side, period in ((64, 32), (64, 3), (64, 1), (32, 16)):
         with pytest.raises(UsageError, match=r"period must be one of \[2, 4, 8"):
             spectra.grid_frequencies(side, period)
+
+
+@pytest.mark.parametrize("side", [50, 96, 100, 110])
+def test_a_grid_that_does_not_fit_into_the_side_is_refused(side):
+    inside = []
+    for period in spectra.grid_periods(side):
+        inside += map(tuple, spectra.grid_frequencies(side, period))
+        tile = np.random.default_rng(0).normal(size=(period, period))
+        power = spectra.power(np.tile(tile, (side // period, side // period)))
+        power[side // 2, side // 2] = 0
+        assert sum(power[place] for place in inside) == pytest.approx(power.sum())
+    refused = next(2**n for n in range(1, 8) if side % 2**n)
+    with pytest.raises(UsageError, match=f"At {side} pixels period must be one of"):
+        spectra.grid_frequencies(side, refused)
 
 
 @pytest.mark.parametrize("period", [2, 4, 8])

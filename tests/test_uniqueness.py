@@ -39,6 +39,9 @@ class Toy:
         assert name in ("train", "validation", "test")
         return IMAGES, np.repeat(np.arange(4), 10)
 
+    def groups(self, name):
+        return np.arange(40)
+
 
 # --- some sources -------------------------------------------------------------------------------
 
@@ -191,6 +194,9 @@ def test_a_report_among_some_is_what_counting_finds(members):
     assert report.accuracy == pytest.approx(by_hand(members))
     assert report.class_names == tuple("abcde"[k] for k in members)
     assert [sum(row) for row in report.confusion] == [[12, 9, 15, 7, 10][k] for k in members]
+    one_group_each = report_among(SCORES, LABELS, "abcde", members, groups=LABELS)
+    assert one_group_each.confusion == report.confusion
+    assert one_group_each.group_counts == {"abcde"[k]: 1 for k in members}
 
 
 def test_accuracy_by_number_is_the_mean_over_all_subsets():

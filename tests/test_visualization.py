@@ -43,6 +43,26 @@ def test_normalized_correlation_is_pearsons(rng):
     assert normalized_correlation(torch.ones(1, 3, 6, 5), models.float()).abs().max() < 1e-6
 
 
+@pytest.mark.parametrize("spread", [1e-12, 2e-4, 1e6])
+def test_an_image_however_faint_correlates_with_itself(rng, spread):
+    images = spread * torch.randn(2, 3, 8, 8, generator=rng)
+    np.testing.assert_allclose(normalized_correlation(images, images).diagonal().numpy(), 1, rtol=1e-5)
+    one_pixel = torch.zeros(1, 3, 64, 64)
+    one_pixel[0, 0, 0, 0] = spread
+    np.testing.assert_allclose(normalized_correlation(one_pixel, one_pixel).numpy(), 1, rtol=1e-4)
+
+
+def test_the_correlation_of_faint_images_has_a_gradient(rng):
+    images = (1e-6 * torch.randn(2, 3, 8, 8, generator=rng)).requires_grad_()
+    normalized_correlation(images, torch.randn(3, 3, 8, 8, generator=rng)).sum().backward()
+    assert torch.isfinite(images.grad).all()
+    constant = torch.full((1, 3, 8, 8), 0.3, requires_grad=True)
+    found = normalized_correlation(constant, torch.randn(3, 3, 8, 8, generator=rng))
+    assert found.abs().max() < 1e-5
+    found.sum().backward()
+    assert torch.isfinite(constant.grad).all()
+
+
 def test_inner_product_is_the_plain_sum(rng):
     images, models = (torch.randn(n, 3, 6, 5, generator=rng, dtype=torch.float64) + 1 for n in (4, 3))
     expected = np.einsum("nchw,kchw->nk", images.numpy(), models.numpy())

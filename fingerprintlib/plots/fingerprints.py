@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..images import Pixels, grid
 from ..notebook import Plot
-from ..spectra import log_power, radial_mean
+from ..spectra import power, radial_mean
 from .style import WIDTH, heatmap, new_axes, new_figure, styled
 
 Floats = NDArray[np.floating]
@@ -67,10 +67,10 @@ def _table(rows: Mapping[str, Floats], names: Sequence[str]) -> tuple[Figure, ND
 def _fine(pattern: Floats) -> float:
     """Share of a pattern's power, its mean left out, in the upper half of the rings."""
     plane = pattern.mean(-1, dtype=np.float64)
-    power = 10 ** log_power(plane - plane.mean())
+    found = power(plane - plane.mean())
     height, width = plane.shape
     down, across = np.fft.fftshift(np.fft.fftfreq(height)), np.fft.fftshift(np.fft.fftfreq(width))
-    return float(power[np.hypot(down[:, None], across) >= 0.25].sum() / power.sum())
+    return float(found[np.hypot(down[:, None], across) >= 0.25].sum() / (found.sum() or 1))
 
 
 @styled

@@ -50,19 +50,30 @@ def bands(shown: Mapping[str, Mapping[str, Sequence[Pixels]]]) -> Plot:
 
 
 @styled
-def spectral_differences(found: Mapping[str, tuple[Floats, Floats, Floats]], side: int, reference: str) -> Plot:
+def spectral_differences(
+    found: Mapping[str, tuple[Floats, Floats, Floats]],
+    side: int,
+    reference: str,
+    floor: tuple[Floats, Floats, Floats] | None = None,
+) -> Plot:
     """How far each source's mean spectrum lies above the reference's, an octave as wide as another, intervals shaded.
 
     Args:
         found: source to difference, low and high in decibels, each ``[R]``, as `spectra.difference_in_decibels` gives.
         side: of the images, in pixels.
         reference: what the spectra are compared with.
+        floor: the same of other images of the reference: what is no difference.
     """
     figure = new_figure(2.9)
     ax = new_axes(figure)[0, 0]
     words = []
+    frequency = np.arange(1, len(next(iter(found.values()))[0])) / side
+    if floor:
+        difference, low, high = floor
+        ax.plot(frequency, difference[1:], color="0.35", lw=1.3, ls=LINES[1], label=f"{reference}, others")
+        ax.fill_between(frequency, low[1:], high[1:], color="0.35", alpha=0.25, lw=0)
+        words.append(f"other images of {reference} {difference[1 + np.abs(difference[1:]).argmax()]:+.1f} dB")
     for k, (name, (difference, low, high)) in enumerate(found.items(), 1):
-        frequency = np.arange(1, len(difference)) / side
         style = {"color": colour_of(k), "ls": LINES[k % len(LINES)], "lw": 1.3}
         every = {"marker": marker_of(k), "ms": 4, "markevery": (k, 6)}
         ax.plot(frequency, difference[1:], label=name, **style, **every)
@@ -84,7 +95,9 @@ def spectral_differences(found: Mapping[str, tuple[Floats, Floats, Floats]], sid
         ax.text(place, 1.0, f"residual {2**n}", transform=ax.get_xaxis_transform(), ha="center", va="bottom", size=7.5)
     legend_below(figure, *ax.get_legend_handles_labels())
     return Plot(
-        figure, f"Mean spectra less that of {reference}. Farthest from it, at cycles a pixel: {'; '.join(words)}."
+        figure,
+        f"Mean logarithms of power spectra less that of {reference}. Farthest from it, at cycles a pixel: "
+        f"{'; '.join(words)}.",
     )
 
 
@@ -124,7 +137,8 @@ def spectrum_maps(found: Mapping[str, Floats], reference: str, periods: Sequence
     legend_below(figure, handles, [f"expected of period {period}" for period in periods])
     return Plot(
         figure,
-        f"Spectra less that of {reference}. Farthest from it, at cycles a pixel down and across: {'; '.join(words)}.",
+        f"Mean logarithms of power spectra less that of {reference}. Farthest from it, at cycles a pixel down and "
+        f"across: {'; '.join(words)}.",
     )
 
 

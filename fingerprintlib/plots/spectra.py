@@ -59,7 +59,7 @@ def patterns(found: Mapping[str, NDArray[np.floating]]) -> Plot:
 
 @styled
 def radial_spectra(spectra: Mapping[str, NDArray[np.floating]], side: int) -> Plot:
-    """Mean power by frequency, a line a source: as it is, and as a multiple of the first source's.
+    """Mean logarithm of the power by frequency, a line a source: as it is, and less that of the first source.
 
     Args:
         spectra: source to the mean of `spectra.radial_spectra`, ``[R]``, decimal logarithms.
@@ -76,14 +76,14 @@ def radial_spectra(spectra: Mapping[str, NDArray[np.floating]], side: int) -> Pl
         right.plot(frequency, spectrum[1:] - base[1:], **style)
         if k:
             words.append(f"{name} {10 ** (spectrum[-1] - base[-1]):.2f}")
-    left.set(ylabel="power, log10", title="mean spectrum")
+    left.set(ylabel="mean of log10 of power", title="mean spectrum")
     right.set(title=f"less that of {reference}")
     for ax in (left, right):
         ax.axvline(0.5, color="0.6", lw=0.8, ls=":")
         ax.set_xlabel("frequency, cycles a pixel")
     legend_below(figure, *left.get_legend_handles_labels())
-    told = f" At the highest frequencies, as a multiple of {reference}: {', '.join(words)}." if words else ""
-    return Plot(figure, f"Mean power spectra of {', '.join(spectra)} against frequency.{told}")
+    told = f" At the highest, typical power as a multiple of {reference}'s: {', '.join(words)}." if words else ""
+    return Plot(figure, f"Mean logarithms of the power of {', '.join(spectra)} against frequency.{told}")
 
 
 @styled
