@@ -1,9 +1,11 @@
 import copy
+import itertools
 import json
 import multiprocessing
 import os
 import socket
 import sys
+import time
 
 import pytest
 import torch
@@ -191,13 +193,21 @@ def test_in_parallel_stays_in_this_process_without_joblib_and_with_any_accelerat
         torch.set_num_threads(1)
 
 
-def gpu_of(value):
-    return value, os.environ.get("FINGERPRINTS_GPU")
+def on_gpu(seconds):
+    start = time.monotonic()
+    time.sleep(seconds)
+    return seconds, os.environ["FINGERPRINTS_GPU"], start, time.monotonic()
 
 
-def test_in_parallel_gives_each_gpu_its_share(monkeypatch):
+def test_in_parallel_takes_the_gpu_that_is_free(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    assert in_parallel(gpu_of, [{"value": k} for k in range(4)]) == [(0, "0"), (1, "1"), (2, "0"), (3, "1")]
+    seconds = [0.8, 0.2, 0.8, 0.2, 0.2]  # turn and turn about, both long ones would be on one GPU
+    calls = in_parallel(on_gpu, [{"seconds": some} for some in seconds])
+    assert [call[0] for call in calls] == seconds
+    for gpu in "01":
+        mine = sorted((start, end) for _, one, start, end in calls if one == gpu)
+        assert mine
+        assert all(end <= start for (_, end), (start, _) in itertools.pairwise(mine))  # one at a time
 
 
 def test_a_process_with_a_gpu_of_its_own_takes_that_one(monkeypatch):
