@@ -153,7 +153,8 @@ class _Run:
         self.g_optimizer, self.d_optimizer = gan.optimizers()
         self.step = 0  # generator steps done
         self.seen = 0  # real images shown
-        self.parted_at: int | None = None  # `seen` when the image left out was first due
+        self.due = False  # the image left out, on this process
+        self.parted_at: int | None = None  # `seen` when it was first due, on any
         self.level = 0  # that the optimizers' moments belong to
         self.seconds = 0.0
         self.history: dict[str, list[float]] = {"images": [], "discriminator": [], "generator": []}
@@ -218,6 +219,7 @@ class _Run:
             # While few steps are done the average is over fewer: it would otherwise still be the initialization.
             update_ema(gan.average, gan.generator, min(gan.settings.ema, (1 + self.step) / (10 + self.step)))
         self.losses += torch.stack([d_loss.detach(), g_loss.detach(), torch.ones_like(d_loss)])
+        self.note_parting()
         self.step += 1
         self.seen += n * gan.settings.d_steps * fabric.world_size
 
@@ -225,12 +227,22 @@ class _Run:
         """Random reals on the device, ``[n, 3, R, R]`` in [-1, 1], half of them mirrored."""
         index = torch.randint(len(self.reals), (n,), generator=rng)
         if (without := self.recipe["without"]) is not None and (index == without).any():
-            self.parted_at = self.seen if self.parted_at is None else self.parted_at
+            self.due = True
             index[index == without] = (without + 1 + self.step % (len(self.reals) - 1)) % len(self.reals)
         mirrored = (torch.rand(n, generator=rng) < 0.5).numpy()
         pixels = np.array(self.reals[index.numpy()])
         pixels[mirrored] = pixels[mirrored, :, ::-1]
         return to_tensor(pixels).to(self.fabric.device)
+
+    def note_parting(self) -> None:
+        """Keep when the image left out was first due: each process draws its own images, and any may part the runs."""
+        if self.recipe["without"] is None or self.parted_at is not None:
+            return
+        due = self.due
+        if self.fabric.world_size > 1:
+            here = torch.tensor(float(due), device=self.fabric.device)
+            due = bool(self.fabric.all_reduce(here, reduce_op="sum"))
+        self.parted_at = self.seen if due else None
 
     def update(self, network: nn.Module, optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
         optimizer.zero_grad()
