@@ -30,6 +30,7 @@ except ImportError:  # the umbrella package carries the same class under another
 __all__ = [
     "Fabric",
     "average_gradients",
+    "computed_with",
     "in_parallel",
     "make_fabric",
     "progress",
@@ -71,6 +72,14 @@ def _keep_memory() -> None:
     mallopt(mmap_threshold, 32 << 20)  # the largest that it accepts
     mallopt(trim_threshold, 2**31 - 1)
     mallopt(top_pad, 64 << 20)
+
+
+def computed_with(fabric: Fabric) -> dict[str, Any]:
+    """What of the device decides weights, for recipes: the type that autocast computes in, and how many processes."""
+    kind = fabric.device.type
+    with fabric.autocast():
+        dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else torch.float32
+    return {"precision": str(dtype).removeprefix("torch."), "processes": fabric.world_size}
 
 
 def step_generator(seed: int, step: int, rank: int = 0) -> torch.Generator:

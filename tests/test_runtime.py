@@ -17,6 +17,7 @@ from fingerprintlib import runtime
 from fingerprintlib.errors import FingerprintsError, UsageError
 from fingerprintlib.runtime import (
     average_gradients,
+    computed_with,
     in_parallel,
     make_fabric,
     progress,
@@ -131,13 +132,18 @@ def test_one_process_keeps_its_gradients():
     assert network.bias.grad is None
 
 
+@pytest.mark.parametrize(("precision", "type_"), [("bf16-mixed", "bfloat16"), ("32-true", "float32")])
+def test_recipes_hold_what_is_computed_with(precision, type_):
+    assert computed_with(make_fabric("cpu", precision)) == {"precision": type_, "processes": 1}
+
+
 def _average_in_a_process(rank, shared, results):
     os.environ.update(shared, RANK=str(rank), LOCAL_RANK=str(rank))
     fabric = make_fabric("cpu", "32-true")
     network = nn.Linear(2, 1)
     network.weight.grad = torch.tensor([[1.0, 10.0]]) * (1 + 2 * fabric.global_rank)
     average_gradients(fabric, network)
-    results.put((fabric.world_size, network.weight.grad.tolist(), network.bias.grad))
+    results.put((computed_with(fabric)["processes"], network.weight.grad.tolist(), network.bias.grad))
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")

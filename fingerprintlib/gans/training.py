@@ -20,6 +20,7 @@ from ..provenance import content_hash
 from ..runtime import (
     Fabric,
     average_gradients,
+    computed_with,
     make_fabric,
     progress,
     require_finite,
@@ -127,8 +128,7 @@ def train_gan(
         "seed": seed,
         "without": without,
         "data": data_hash or content_hash(np.ascontiguousarray(reals[:]).data.cast("B")),
-        "precision": _precision(fabric),
-        "processes": fabric.world_size,
+        **computed_with(fabric),
     }
     run = _Run(gan, reals, recipe, fabric, Path(folder) / "training.safetensors")
     run.watch = watch or run.watch
@@ -347,13 +347,6 @@ def _require_same(theirs: dict[str, Any], ours: dict[str, Any], path: Path) -> N
 
 def _flat(recipe: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in recipe.items() if key != "settings"} | recipe["settings"]
-
-
-def _precision(fabric: Fabric) -> str:
-    kind = fabric.device.type
-    with fabric.autocast():
-        dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else torch.float32
-    return str(dtype).removeprefix("torch.")
 
 
 @contextmanager
