@@ -144,22 +144,29 @@ class SourceClassifier(Generic[Network]):
         fabric = fabric or make_fabric()
         complete = cls._complete(corpus, **settings)
         path = Path(folder) / cls._file_name(cls._recipe(corpus, complete, fabric))
+        return get_or_make(
+            path,
+            path.exists,
+            lambda: cls._reuse(path, fabric),
+            lambda: cls._train_and_save(corpus, complete, path, fabric),
+            fabric,
+        )
 
-        def get() -> Self:
-            found = cls.load(path, fabric=fabric)
-            report_reuse(cls.kind, found.seconds)
-            return found
+    @classmethod
+    def _reuse(cls, path: Path, fabric: Fabric) -> Self:
+        found = cls.load(path, fabric=fabric)
+        report_reuse(cls.kind, found.seconds)
+        return found
 
-        def make() -> Self:
-            unfinished = path.with_suffix(".training")
-            trained = cls._train(corpus, complete, unfinished, fabric)
-            if fabric.is_global_zero:
-                trained.save(path)
-                unfinished.unlink()
-            fabric.barrier()
-            return trained
-
-        return get_or_make(path, path.exists, get, make, fabric)
+    @classmethod
+    def _train_and_save(cls, corpus: LabelledImages, settings: dict[str, Any], path: Path, fabric: Fabric) -> Self:
+        unfinished = path.with_suffix(".training")
+        trained = cls._train(corpus, settings, unfinished, fabric)
+        if fabric.is_global_zero:
+            trained.save(path)
+            unfinished.unlink()
+        fabric.barrier()
+        return trained
 
     @classmethod
     def load_or_train_all(cls, calls: Sequence[Mapping[str, Any]]) -> list[Self]:

@@ -131,6 +131,15 @@ def test_what_a_job_left_is_kept_by_content_whatever_the_dates(job, tmp_path, sp
         assert not (tmp_path / "t.json").exists()
 
 
+def test_what_is_made_is_never_older_than_what_it_was_made_from(job, tmp_path):
+    """Snakemake takes it for a failure otherwise: as where an input comes from a host whose clock is ahead."""
+    later = time.time() + 3600
+    os.utime(tmp_path / "in.json", (later, later))
+    engine.run_job(None, job, "smoke", tmp_path)  # taken over from memory
+    for path in job.outputs.values():
+        assert (tmp_path / path).stat().st_mtime_ns >= (tmp_path / "in.json").stat().st_mtime_ns
+
+
 @pytest.mark.parametrize("lost", [None, "html", "page", "record", "content"])
 def test_pages_are_kept_by_content(job, tmp_path, lost):
     (tmp_path / "html").mkdir()
