@@ -250,14 +250,14 @@ def _run(
             _forget_removed_chapters(book, build)
             targets = _outputs_for(plan, wanted)
             jobs = [*plan, *(job for job in wanted if job.folder)]
-            _forget_stale([job for job in jobs if not wanted or set(targets) & set(job.outputs.values())], build)
+            _forget_stale([job for job in jobs if not wanted or job.outputs["notebook"] in targets], build)
             if not wanted:
                 _forget_stale_pages(plan, build)
             config = {"root": str(book.root), "profile": profile, "threads": cores}
             config["overrides"] = {name: dict(values) for name, values in overrides.items()}
             config["sweep"] = grid.as_dict() if grid else None
             write_json(build / "config.json", config)
-            _run_snakemake(book, build, [*options, *targets], cores)
+            _run_snakemake(book, build, [*options, *sorted(targets)], cores)
     except filelock.Timeout as error:
         raise BookError(f"Another build is running in {build.parent}: wait for it, or stop it.") from error
     return build
@@ -327,13 +327,13 @@ def _forget_stale_pages(plan: Sequence[Job], build: Path) -> None:
     record.unlink(missing_ok=True)
 
 
-def _outputs_for(plan: Sequence[Job], jobs: Sequence[Job]) -> list[str]:
+def _outputs_for(plan: Sequence[Job], jobs: Sequence[Job]) -> set[str]:
     """Everything that jobs make and need: Snakemake would not miss an input of something that is there."""
     wanted = {path for job in jobs for path in [*job.outputs.values(), *job.inputs]}
     for job in reversed(plan):
         if wanted & set(job.outputs.values()):
             wanted |= {*job.outputs.values(), *job.inputs}
-    return sorted(wanted)
+    return wanted
 
 
 def _forget_removed_chapters(book: Book, build: Path) -> None:
