@@ -3,19 +3,21 @@
 # and for `fingerprints sweep` alike, whose points are jobs of one rule, `sweep`.
 # Paths are relative to the profile's build folder. What a rule depends on besides files is a plain value under `params`:
 # Snakemake compares it with the last run's, so a changed cell, parameter or library module runs exactly its chapters again.
+# Whether files have changed is not left to their dates: outputs that are out of date are removed before this is called.
 import os
 import shlex
 import sys
 
-from fingerprintlib.engine import snakemake_plan
+from fingerprintlib.engine import PAGES_MADE_OF, snakemake_plan
 
 jobs, points, pages = snakemake_plan(config)
-fingerprints = f"{shlex.quote(sys.executable)} -m fingerprintlib.cli"
+python = shlex.quote(sys.executable).replace("{", "{{").replace("}", "}}")  # Snakemake fills in what stands in braces
+fingerprints = f"{python} -m fingerprintlib.cli"
 
 
 rule all:
     input:
-        "html/index.html",
+        PAGES_MADE_OF,
         [path for job in jobs for path in job.outputs.values()],
 
 
@@ -65,7 +67,7 @@ rule pages:
     input:
         [path for job in jobs for path in job.outputs.values()],
     output:
-        "html/index.html",
+        PAGES_MADE_OF,
     params:
         pages=pages,
     shell:

@@ -23,7 +23,8 @@ from .images import COLOURS, coloured
 from .metrics import Report
 from .networks import AttributionNetwork
 from .provenance import code_hash, recipe_hash, versions
-from .runtime import Fabric, in_parallel, make_fabric, report_reuse
+from .runtime import Fabric, computed_with, in_parallel, make_fabric, report_reuse
+from .store import get_or_make
 from .training import Objective, apply, check_images, check_labels, fit
 from .views import LabelledImages
 
@@ -137,18 +138,30 @@ class SourceClassifier(Generic[Network]):
     ) -> Self:
         """What `train` would give: loaded if `folder` has it, else trained (or resumed) and saved there.
 
-        The file's name holds the hash of corpus, settings, training code and package versions, so one that is
-        found is never stale.
+        The file's name holds the hash of corpus, settings, precision, number of processes, training code and package
+        versions, so one that is found is never stale. While another process trains the same, this one waits.
         """
         fabric = fabric or make_fabric()
         complete = cls._complete(corpus, **settings)
-        path = Path(folder) / cls._file_name(cls._recipe(corpus, complete))
-        if path.exists():
-            found = cls.load(path, fabric=fabric)
-            report_reuse(cls.kind, found.seconds)
-            return found
+        path = Path(folder) / cls._file_name(cls._recipe(corpus, complete, fabric))
+        return get_or_make(
+            path,
+            path.exists,
+            lambda: cls._reuse(path, fabric),
+            lambda: cls._train_and_save(corpus, complete, path, fabric),
+            fabric,
+        )
+
+    @classmethod
+    def _reuse(cls, path: Path, fabric: Fabric) -> Self:
+        found = cls.load(path, fabric=fabric)
+        report_reuse(cls.kind, found.seconds)
+        return found
+
+    @classmethod
+    def _train_and_save(cls, corpus: LabelledImages, settings: dict[str, Any], path: Path, fabric: Fabric) -> Self:
         unfinished = path.with_suffix(".training")
-        trained = cls._train(corpus, complete, unfinished, fabric)
+        trained = cls._train(corpus, settings, unfinished, fabric)
         if fabric.is_global_zero:
             trained.save(path)
             unfinished.unlink()
@@ -205,11 +218,12 @@ class SourceClassifier(Generic[Network]):
         return None
 
     @classmethod
-    def _recipe(cls, corpus: LabelledImages, settings: dict[str, Any]) -> dict[str, Any]:
+    def _recipe(cls, corpus: LabelledImages, settings: dict[str, Any], fabric: Fabric) -> dict[str, Any]:
         """All that decides the weights. The code is that of `modules`: a better report trains nothing anew."""
         names = list(corpus.class_names)
         data = {"corpus": corpus.hash, "class_names": names, "colour": corpus.colour}
-        return data | {"code": code_hash(list(cls.modules)), "versions": versions(), "settings": settings}
+        code = {"code": code_hash(list(cls.modules)), "versions": versions()}
+        return {**data, **code, **computed_with(fabric), "settings": settings}
 
     @classmethod
     def _file_name(cls, recipe: dict[str, Any]) -> str:
@@ -225,7 +239,7 @@ class SourceClassifier(Generic[Network]):
         (images, labels), validation = corpus.split("train"), corpus.split("validation")
         check_labels(labels, len(images), "the corpus's train labels", class_count)
         check_labels(validation[1], len(validation[0]), "the corpus's validation labels", class_count)
-        recipe = cls._recipe(corpus, settings)
+        recipe = cls._recipe(corpus, settings, fabric)
         history = fit(
             network,
             images,
@@ -248,7 +262,6 @@ class SourceClassifier(Generic[Network]):
                 "python": python_version(),
             },
             "device": str(fabric.device),
-            "precision": fabric._precision.precision,
             "trained": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         }
         return cls(network, tuple(corpus.class_names), corpus.colour, provenance, fabric)

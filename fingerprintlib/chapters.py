@@ -23,7 +23,7 @@ import yaml
 
 from .errors import FingerprintsError, UsageError, unknown
 from .parameters import FOLDER, ChapterError, Parameter, absolute, contents
-from .provenance import code_hash, file_hash, imports_of, recipe_hash
+from .provenance import code_hash, file_hash, files_in, imports_of, recipe_hash
 
 PROFILES = ("smoke", "quick", "full", "paper")
 # A change of one of these packages may change a result; a change of the others cannot.
@@ -228,6 +228,14 @@ class Book:
         """The pages that run, in reading order."""
         return [page for page in self.pages if page.is_notebook]
 
+    @property
+    def page_files(self) -> list[Path]:
+        """The files in ``book/`` that the pages are made of: neither profiles nor notebooks that are no chapters."""
+        texts, profiles = self.root / "book", self.root / "book" / "profiles"
+        found = [path for path in files_in(texts) if profiles not in path.parents and path.suffix != ".ipynb"]
+        known = {chapter.path for chapter in self.chapters}
+        return [path for path in found if path.suffix != ".md" or path in known or not Chapter(path).is_notebook]
+
     def chapter(self, name: str) -> Chapter:
         """The chapter called so (``attribution`` or ``03-attribution``), or an error that names the nearest."""
         for chapter in self.chapters:
@@ -314,7 +322,7 @@ def data_hash(path: Path) -> Any:
     """Of a file of the project, or of each file in a folder; a folder that is not there is an empty one."""
     if path.is_file():
         return file_hash(path)
-    return {str(file.relative_to(path)): file_hash(file) for file in sorted(path.rglob("*")) if file.is_file()}
+    return {str(file.relative_to(path)): file_hash(file) for file in files_in(path)}
 
 
 def _split_options(body: str, what: str) -> tuple[dict[str, Any], str]:

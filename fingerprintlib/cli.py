@@ -354,12 +354,13 @@ def job(chapter: str, point: str | None, threads: int) -> None:
 @main.command(hidden=True)
 def pages() -> None:
     """Build the pages of the build in this folder."""
-    from .staging import build_pages
+    from .engine import run_pages
 
     project, config, build = _configuration()
     _speak_through(build / "progress.log")
     click.echo("[book] building the pages", err=True)
-    _or_leave_word(build, lambda: build_pages(project, config["profile"], config["overrides"], build))
+    profile, overrides = config["profile"], config["overrides"]
+    _or_leave_word(build, lambda: run_pages(project, project.plan(profile, overrides), profile, overrides, build))
 
 
 def _configuration() -> tuple[Any, dict[str, Any], Path]:

@@ -16,7 +16,6 @@ import hashlib
 import io
 import json
 import os
-import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -40,6 +39,7 @@ from .provenance import (
     write_json,
 )
 from .splits import SPLITS
+from .store import get_or_make, put_in_place, unfinished
 
 FORMAT = "fingerprintlib-corpus-1"
 CHUNK = 256  # images between two entries of the journal: what a killed build loses at most
@@ -200,7 +200,7 @@ def build_corpus(
     The recipe is all the arguments but the path, with each source's provenance, the code that makes the images and the
     versions of the packages it computes with. A corpus of the same recipe is
     verified and opened; a corpus of another recipe is replaced, once the new one is whole. A build that was stopped
-    is continued if the recipe is the same, and started over if not.
+    is continued if the recipe is the same, and started over if not. While another process builds it, this one waits.
 
     Args:
         path: the folder to make.
@@ -219,21 +219,25 @@ def build_corpus(
     """
     path = Path(path)
     recipe = _recipe(sources, counts, resolution, provenance, colour)
-    if (path / "card.json").is_file():
-        if _read_card(path).get("recipe") == recipe:
-            return open_corpus(path)
-    elif path.exists() and not (path.is_dir() and not any(path.iterdir())):
+    if path.exists() and not (path / "card.json").is_file() and not (path.is_dir() and not any(path.iterdir())):
         raise UsageError(f"{path} exists and is not a corpus. Name another folder or remove it.")
-    partial = path.with_name(path.name + ".partial")
+
+    def is_there() -> bool:
+        return (path / "card.json").is_file() and _read_card(path).get("recipe") == recipe
+
+    def make() -> Corpus:
+        _write(unfinished(path), sources, recipe)
+        open_corpus(unfinished(path))  # what the disk holds is what was meant
+        put_in_place(path)
+        (path / "journal.txt").unlink(missing_ok=True)
+        return open_corpus(path, verify=False)
+
     try:
-        _write(partial, sources, recipe)
-        open_corpus(partial)  # what the disk holds is what was meant
-        _replace(path, partial)
+        return get_or_make(path, is_there, lambda: open_corpus(path), make)
     except OSError as error:
         raise CorpusError(
             f"The corpus {path} could not be written ({error}). Make room and run again: it goes on where it stopped."
         ) from error
-    return open_corpus(path, verify=False)
 
 
 def load_or_build(
@@ -448,17 +452,6 @@ def _header(shape: tuple[int, ...]) -> bytes:
     header = io.BytesIO()
     np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": shape})
     return header.getvalue()
-
-
-def _replace(path: Path, partial: Path) -> None:
-    """Give a whole corpus its name. Killed halfway, the next build finds `partial` whole and only renames it."""
-    old = path.with_name(path.name + ".old")
-    shutil.rmtree(old, ignore_errors=True)
-    if path.exists():
-        os.replace(path, old)
-    os.replace(partial, path)
-    shutil.rmtree(old, ignore_errors=True)
-    (path / "journal.txt").unlink(missing_ok=True)
 
 
 def _read_card(path: Path) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from .clothing import open_clothing
 from .errors import UsageError, unknown
 from .images import Pixels, centre_square, decode, resize, size_of
 from .photographs import PHOTOS, Photo
-from .provenance import file_hash, recipe_hash
+from .provenance import file_hash, files_in, recipe_hash
 from .scenes import Tile, Window, open_scenes, overlap, scenes_tiles
 from .splits import SHARES, SPLITS, DatasetError, Split, split_of
 
@@ -87,7 +87,8 @@ def open_dataset(spec: str, resolution: int, expect: str | None = None) -> Datas
     """Real images by name.
 
     Args:
-        spec: ``clothing``, ``scenes``, or ``folder:PATH`` (PNG, JPEG, WebP and BMP files, at any depth).
+        spec: ``clothing``, ``scenes``, or ``folder:PATH`` (PNG, JPEG, WebP and BMP files at any depth; links are
+            followed).
         resolution: side of the images, 32 to 128; of ``clothing``, 32, 64 or 128.
         expect: the `Dataset.hash` that it must have.
 
@@ -181,9 +182,8 @@ class _FolderSplit(Split):
 
 
 def _image_files(folder: Path) -> list[Path]:
-    """The folder's images at any depth, sorted; hidden files (thumbnails, resource forks) are no images."""
-    paths = (path for path in folder.rglob("*") if path.suffix.lower() in EXTENSIONS and path.is_file())
-    return sorted(path for path in paths if not path.name.startswith("."))
+    """The folder's images at any depth, sorted; what is hidden (thumbnails, resource forks) is no image."""
+    return [path for path in files_in(folder) if path.suffix.lower() in EXTENSIONS]
 
 
 def _check_size(path: Path, size: tuple[int, int], resolution: int) -> None:

@@ -5,6 +5,7 @@ Everything of a profile lies in ``_build/<profile>/``: ``executed/`` notebooks, 
 """
 
 import contextlib
+import filecmp
 import json
 import os
 import re
@@ -14,7 +15,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -63,8 +64,8 @@ def run_chapter(book: Book, job: Job, profile: str, build: Path) -> None:
         try:
             nbformat.write(jupytext.reads(chapter.text, fmt="md:myst"), source)
             papermill.execute_notebook(
-                source,
-                partial,
+                _literal(source),
+                _literal(partial),
                 parameters=job.values,
                 engine_name="fingerprints",
                 kernel_name="python3",
@@ -107,9 +108,41 @@ def run_job(book: Book, job: Job, profile: str, build: Path) -> None:
     Raises:
         BookError: a cell failed.
     """
+    _run_job(book, job, profile, build)
+    _date(job.outputs.values(), job.inputs, build)
+
+
+def run_pages(book: Book, plan: Sequence[Job], profile: str, overrides: Mapping[str, Any], build: Path) -> None:
+    """Build the pages, and note in `PAGES_MADE_OF` from which contents.
+
+    Raises:
+        BookError: Sphinx found something wrong; the pages that there were are left.
+    """
+    from .staging import build_pages
+
+    made_of = _pages_made_of(plan, build)
+    build_pages(book, profile, overrides, build)
+    write_json(build / PAGES_MADE_OF, made_of)
+    _date([PAGES_MADE_OF], made_of, build)
+
+
+def _date(outputs: Iterable[str], inputs: Iterable[str], build: Path) -> None:
+    """Make outputs no older than inputs: hosts have different clocks, and Snakemake calls such a job a failure."""
+    latest = max(((build / path).stat().st_mtime_ns for path in inputs), default=0)
+    for path in outputs:
+        status = (build / path).stat()
+        os.utime(build / path, ns=(status.st_atime_ns, max(status.st_mtime_ns, latest)))
+
+
+def _memory(job: Job, build: Path) -> Path:
+    """Where the outputs are kept that the job gives with what its inputs hold now."""
     inputs = {path: file_hash(build / path) for path in job.inputs}
-    memory = build / job.folder / "memory" / job.chapter.name
-    memory /= recipe_hash({"job": job.fingerprint, "inputs": inputs})
+    run = recipe_hash({"job": job.fingerprint, "inputs": inputs})
+    return build / job.folder / "memory" / job.chapter.name / run
+
+
+def _run_job(book: Book, job: Job, profile: str, build: Path) -> None:
+    memory = _memory(job, build)
     if memory.is_dir():
         print(f"[{', '.join(filter(None, [job.chapter.name, job.label]))}] unchanged", file=sys.stderr)
         for name, path in job.outputs.items():
@@ -125,6 +158,11 @@ def run_job(book: Book, job: Job, profile: str, build: Path) -> None:
     for name, path in job.outputs.items():
         (partial / name).write_bytes((build / path).read_bytes())
     partial.rename(memory)
+
+
+def _literal(path: Path) -> str:
+    """A path for papermill, which puts parameters in the place of names in braces."""
+    return str(path).replace("{", "{{").replace("}", "}}")
 
 
 def _heading_of(chapter: Chapter, source: str) -> str:
@@ -153,6 +191,7 @@ def environment(**variables: str) -> Iterator[None]:
 
 
 PAGES = "html/index.html"
+PAGES_MADE_OF = "pages.json"  # what Snakemake takes for the pages: it clears a rule's outputs before it runs the rule
 
 
 def build_book(
@@ -209,12 +248,16 @@ def _run(
         # Of all profiles: they share the store.
         with filelock.FileLock(build.parent / ".lock", timeout=0):
             _forget_removed_chapters(book, build)
-            _forget_lost([*plan, *(job for job in wanted if job.folder)], build)
+            targets = _outputs_for(plan, wanted)
+            jobs = [*plan, *(job for job in wanted if job.folder)]
+            _forget_stale([job for job in jobs if not wanted or job.outputs["notebook"] in targets], build)
+            if not wanted:
+                _forget_stale_pages(plan, build)
             config = {"root": str(book.root), "profile": profile, "threads": cores}
             config["overrides"] = {name: dict(values) for name, values in overrides.items()}
             config["sweep"] = grid.as_dict() if grid else None
             write_json(build / "config.json", config)
-            _run_snakemake(book, build, [*options, *_outputs_for(plan, wanted)], cores)
+            _run_snakemake(book, build, [*options, *sorted(targets)], cores)
     except filelock.Timeout as error:
         raise BookError(f"Another build is running in {build.parent}: wait for it, or stop it.") from error
     return build
@@ -226,7 +269,7 @@ def _run_snakemake(book: Book, build: Path, arguments: Sequence[str], cores: int
     words.write_bytes(b"")
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(book.root / "Snakefile")]
     command += ["--configfile", str(build / "config.json"), "--directory", str(build), "--cores", str(cores)]
-    command += ["--quiet", "all", "--rerun-incomplete", "--rerun-triggers", "mtime", "params", "input", "--nolock"]
+    command += ["--quiet", "all", "--rerun-incomplete", "--rerun-triggers", "params", "--nolock"]
     # Snakemake's own words go to its log; the jobs, perhaps on other hosts, speak through a file that is read here.
     with open(log, "wb") as sink, _relay(words):
         process = subprocess.Popen([*command, *arguments], stdout=sink, stderr=sink)
@@ -243,24 +286,54 @@ def _run_snakemake(book: Book, build: Path, arguments: Sequence[str], cores: int
         raise BookError(f"The build failed; its last words: {one_line(last)} All of them: {log}")
 
 
-def _forget_lost(plan: Sequence[Job], build: Path) -> None:
-    """Forget the chapters that left something in the store which is no longer there, so that they run again."""
-    for job in plan:
+def _forget_stale(jobs: Sequence[Job], build: Path) -> None:
+    """Remove the outputs of the jobs that would not give the very same now; Snakemake then runs those.
+
+    It would go by what was written last, and clocks go wrong: here contents count. A chapter that left something in the
+    store which is no longer there is forgotten altogether, so that it runs again.
+    """
+    for job in jobs:
         record = build / job.outputs["metrics"]
         left = json.loads(record.read_text(encoding="utf-8"))["store"] if record.is_file() else []
         if not all((build.parent / "store" / name).exists() for name in left):
             shutil.rmtree(build / job.folder / "memory" / job.chapter.name, ignore_errors=True)
+        if not _is_current(job, build):
             for path in job.outputs.values():
                 (build / path).unlink(missing_ok=True)
 
 
-def _outputs_for(plan: Sequence[Job], jobs: Sequence[Job]) -> list[str]:
+def _is_current(job: Job, build: Path) -> bool:
+    """Whether the job's outputs are what it gives with what its inputs hold now."""
+    try:
+        memory = _memory(job, build)
+        kept = [(memory / name, build / path) for name, path in job.outputs.items()]
+        return all(filecmp.cmp(mine, theirs, shallow=False) for mine, theirs in kept)
+    except FileNotFoundError:
+        return False
+
+
+def _pages_made_of(plan: Sequence[Job], build: Path) -> dict[str, str]:
+    return {path: file_hash(build / path) for job in plan for path in job.outputs.values()}
+
+
+def _forget_stale_pages(plan: Sequence[Job], build: Path) -> None:
+    """Have the pages built again if they are gone, or were built from other contents; those that there are stay."""
+    record = build / PAGES_MADE_OF
+    try:
+        if (build / PAGES).is_file() and json.loads(record.read_text(encoding="utf-8")) == _pages_made_of(plan, build):
+            return
+    except (FileNotFoundError, ValueError):
+        pass
+    record.unlink(missing_ok=True)
+
+
+def _outputs_for(plan: Sequence[Job], jobs: Sequence[Job]) -> set[str]:
     """Everything that jobs make and need: Snakemake would not miss an input of something that is there."""
     wanted = {path for job in jobs for path in [*job.outputs.values(), *job.inputs]}
     for job in reversed(plan):
         if wanted & set(job.outputs.values()):
             wanted |= {*job.outputs.values(), *job.inputs}
-    return sorted(wanted)
+    return wanted
 
 
 def _forget_removed_chapters(book: Book, build: Path) -> None:
@@ -301,8 +374,7 @@ def snakemake_plan(config: Mapping[str, Any]) -> tuple[list[Job], list[Job], str
     book = Book(config["root"])
     jobs = book.plan(config["profile"], config["overrides"])
     points = Grid.from_dict(config["sweep"]).jobs(jobs) if config["sweep"] else []
-    texts = [book.root / "_config.yml", *sorted(path for path in (book.root / "book").rglob("*") if path.is_file())]
-    texts = [path for path in texts if path.suffix not in (".pyc", ".ipynb")]
+    texts = [book.root / "_config.yml", *book.page_files]
     texts += [path for path in [book.root / "data" / "timings.json"] if path.is_file()]
     files = {str(path.relative_to(book.root)): file_hash(path) for path in texts}
     code = code_hash(["fingerprintlib.staging", "fingerprintlib.offline"])

@@ -26,8 +26,9 @@ from .gans import Model, build
 from .gans.training import Images, TrainedGAN, evaluating, train_gan
 from .images import Pixels, quantize
 from .provenance import code_hash, content_hash, recipe_hash, versions, write_atomically
-from .runtime import Fabric, in_parallel, make_fabric, report_reuse, step_generator
+from .runtime import Fabric, computed_with, in_parallel, make_fabric, report_reuse, step_generator
 from .splits import SPLITS
+from .store import get_or_make
 
 KIND = "generator"
 #: Images computed together. Fixed, and aligned to multiples of itself: rounding may differ with the shape of a batch.
@@ -217,33 +218,46 @@ def load_or_train(
     seed: int,
     folder: Path | str,
     data_hash: str | None = None,
+    without: int | None = None,
     fabric: Fabric | None = None,
     watch: Callable[[list[int], Pixels], None] | None = None,
     **options: Any,
 ) -> Generator:
     """The generator of this recipe from `folder`; where it is not there yet, train it (or go on training) and save it.
 
-    The file's name carries the hash of the arguments, the data, the code and the package versions, so that none is
-    used for another.
+    The file's name carries the hash of the arguments, the data, the precision, the number of processes, the code and
+    the package versions, so that none is used for another. While another process trains the same, this one waits.
 
     Args:
         name: of the source.
-        gan, reals, resolution, width, images, seed, data_hash, fabric, watch, options: see `gans.training.train_gan`.
+        gan, reals, resolution, width, images, seed, data_hash, without, fabric, watch, options: see
+            `gans.training.train_gan`.
         folder: of the generators and of the checkpoints of those in training.
     """
+    fabric = fabric or make_fabric()
     recipe = build(gan, resolution, width, seed, **options).recipe | {
         "name": name,
         "images": images,
         "seed": seed,
         "data": data_hash or content_hash(np.ascontiguousarray(reals[:]).data.cast("B")),
+        "without": without,
+        **computed_with(fabric),
         "code": code_hash(["fingerprintlib.gans.training"]),
         "versions": versions(),
     }
     stem = f"{name}-{recipe_hash(recipe)[:12]}"
     path = Path(folder) / f"{stem}.safetensors"
     unfinished = Path(folder) / f"{stem}.training"
-    if not (path.is_file() and _card_path(path).is_file()):
-        fabric = fabric or make_fabric()
+
+    def is_there() -> bool:
+        return path.is_file() and _card_path(path).is_file()
+
+    def get() -> Generator:
+        found = load_generator(path)
+        report_reuse(name, found.card["seconds"])
+        return found
+
+    def make() -> Generator:
         trained = train_gan(
             gan,
             reals,
@@ -253,6 +267,7 @@ def load_or_train(
             seed=seed,
             folder=unfinished,
             data_hash=recipe["data"],
+            without=without,
             fabric=fabric,
             watch=watch,
             **options,
@@ -262,9 +277,8 @@ def load_or_train(
             shutil.rmtree(unfinished)
         fabric.barrier()
         return load_generator(path)
-    generator = load_generator(path)
-    report_reuse(name, generator.card["seconds"])
-    return generator
+
+    return get_or_make(path, is_there, get, make, fabric)
 
 
 def load_or_train_all(calls: Sequence[Mapping[str, Any]]) -> list[Generator]:

@@ -17,9 +17,10 @@ from .corpus import Corpus, CorpusError, open_corpus
 from .errors import UsageError
 from .images import Pixels, coloured
 from .perturbations import Attack
-from .provenance import code_hash, recipe_hash, versions
-from .runtime import Fabric, in_parallel, make_fabric, report_reuse
+from .provenance import code_hash, files_in, recipe_hash, versions
+from .runtime import Fabric, computed_with, in_parallel, make_fabric, report_reuse
 from .splits import SPLITS
+from .store import get_or_make
 from .training import fit
 from .views import LabelledImages, View
 
@@ -116,9 +117,11 @@ def immunize(
         "settings": settings,
         "code": code_hash([__name__]),
         "versions": versions(),
+        **computed_with(fabric),
     }
     path = Path(folder) / _file_name(recipe)
-    if path.exists():
+
+    def get() -> Attributor:
         found = Attributor.load(path, fabric=fabric)
         report_reuse("immunized attributor", found.seconds)
         return found
@@ -126,32 +129,35 @@ def immunize(
     def augment(drawn: Tensor, generator: torch.Generator) -> Tensor:
         return torch.from_numpy(np.array(coloured(attack(drawn, generator).numpy(), attributor.colour)))
 
-    seen, labels = corpus.split("train")
-    if images is not None:
-        some = np.concatenate([np.flatnonzero(labels == k)[:images] for k in range(len(corpus.class_names))])
-        seen, labels = seen[some], labels[some]
-    network, unfinished = copy.deepcopy(attributor.network), path.with_suffix(".training")
-    history = fit(
-        network,
-        seen,
-        labels,
-        Attacked(corpus, attack, control=attributor.colour, seed=seed).split("validation"),
-        checkpoint=unfinished,
-        augment=augment,
-        evaluate_every=max(1, steps // 5),  # enough for a curve
-        recipe=recipe,
-        fabric=fabric,
-        description=f"immunizing, {attack.name}",
-        **settings,  # type: ignore[arg-type]
-    )
-    told = {"recipe": recipe, "immunized": attack.name, "history": history, "seconds": history[-1]["seconds"]}
-    provenance = {**attributor.provenance, **told, "start": attributor.provenance["recipe"]}
-    immune = Attributor(network, attributor.class_names, attributor.colour, provenance, fabric)
-    if fabric.is_global_zero:
-        immune.save(path)
-        unfinished.unlink()
-    fabric.barrier()
-    return immune
+    def make() -> Attributor:
+        seen, labels = corpus.split("train")
+        if images is not None:
+            some = np.concatenate([np.flatnonzero(labels == k)[:images] for k in range(len(corpus.class_names))])
+            seen, labels = seen[some], labels[some]
+        network, unfinished = copy.deepcopy(attributor.network), path.with_suffix(".training")
+        history = fit(
+            network,
+            seen,
+            labels,
+            Attacked(corpus, attack, control=attributor.colour, seed=seed).split("validation"),
+            checkpoint=unfinished,
+            augment=augment,
+            evaluate_every=max(1, steps // 5),  # enough for a curve
+            recipe=recipe,
+            fabric=fabric,
+            description=f"immunizing, {attack.name}",
+            **settings,  # type: ignore[arg-type]
+        )
+        told = {"recipe": recipe, "immunized": attack.name, "history": history, "seconds": history[-1]["seconds"]}
+        provenance = {**attributor.provenance, **told, "start": attributor.provenance["recipe"]}
+        immune = Attributor(network, attributor.class_names, attributor.colour, provenance, fabric)
+        if fabric.is_global_zero:
+            immune.save(path)
+            unfinished.unlink()
+        fabric.barrier()
+        return immune
+
+    return get_or_make(path, path.exists, get, make, fabric)
 
 
 def immunize_all(calls: Sequence[Mapping[str, Any]]) -> list[Attributor]:
@@ -175,7 +181,7 @@ def learned_from(attributor: Attributor, store: Path | str) -> Corpus:
         CorpusError: it is not there.
     """
     wanted = attributor.provenance["recipe"]["corpus"]
-    for card in sorted(Path(store).glob("**/card.json")):
+    for card in (path for path in files_in(store) if path.name == "card.json"):
         if json.loads(card.read_text(encoding="utf-8")).get("hash") == wanted:
             controlled = (card.parents[1] / card.name).is_file()
             return open_corpus(card.parents[1] if controlled else card.parent)

@@ -43,18 +43,26 @@ def factors(resolution: int) -> list[int]:
     return [2**n for n in range(resolution.bit_length() - 2)]
 
 
-def patch_sides(resolution: int) -> dict[int, int]:
-    """Where pooling can start, and the side of the patch that each of the pooled features sees, in pixels.
+def field_sides(resolution: int) -> dict[int, int]:
+    """Where pooling can start, and the side of the field of each of the pooled features, in pixels.
 
-    Two convolutions widen what is seen by 2 pixels each and the pooling by 1, counted in pixels of their level; the
-    last convolution adds 2 of the level it stands at. So 4, 8, 16, 32, 64, 128 give 128 (all), 108, 52, 24, 10, 3 at
-    128x128, as in the paper.
+    Two convolutions widen the field by 2 pixels each and the pooling by 1, counted in pixels of their level; the last
+    convolution adds 2 of the level it stands at. So 4, 8, 16, 32, 64, 128 give 220, 108, 52, 24, 10, 3 at 128x128.
     """
     sides, seen, pixel, level = {}, 1, 1, resolution
     while level >= SMALLEST:
-        sides[level] = min(seen + 2 * pixel, resolution)
+        sides[level] = seen + 2 * pixel
         seen, pixel, level = seen + 5 * pixel, 2 * pixel, level // 2
     return dict(reversed(sides.items()))
+
+
+def patch_sides(resolution: int) -> dict[int, int]:
+    """`field_sides`, at most the image's: the sides of the paper's patches, 128 (all), 108, 52, 24, 10, 3 at 128x128.
+
+    A field that is larger than the image still misses some of it where its middle is near a border: see
+    `patches.spans`.
+    """
+    return {level: min(side, resolution) for level, side in field_sides(resolution).items()}
 
 
 class AttributionNetwork(nn.Module):

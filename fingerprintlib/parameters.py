@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import FingerprintsError, UsageError
-from .provenance import recipe_hash
+from .provenance import files_in, recipe_hash
 
 TYPES: dict[str, Any] = {"int": int, "float": float, "str": str, "bool": bool}
 FOLDER = "folder:"  # how a parameter names a folder of images
@@ -120,5 +120,4 @@ def contents(value: str) -> str:
     folder = Path(value.removeprefix(FOLDER))
     if not folder.is_dir():
         raise UsageError(f"There is no folder {folder}. Name one that holds images.")
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return recipe_hash([[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in files])
+    return recipe_hash([[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in files_in(folder)])

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from .errors import UsageError
-from .networks import AttributionNetwork, patch_sides
+from .networks import AttributionNetwork, field_sides, patch_sides
 
 
 def support(network: AttributionNetwork) -> np.ndarray:
@@ -41,12 +41,14 @@ def pool_from_of(side: int, resolution: int) -> int:
 def spans(pool_from: int, resolution: int) -> np.ndarray:
     """First row and the one past the last of each patch, from the top; columns likewise: int64 ``[P, 2]``.
 
-    At the border they reach beyond the image, where a network sees the pixels within the patch mirrored.
+    At the border they reach beyond the image, where a network sees the pixels within the patch mirrored. With
+    `pool_from` 4 they are larger than an image of 64 pixels, 108: none lies in it wholly, and the outer ones miss the
+    rows that are farthest from them.
 
     Raises:
         UsageError: no pooling starts there at this resolution.
     """
-    sides = patch_sides(resolution)
+    sides = field_sides(resolution)
     if pool_from not in sides:
         raise UsageError(f"At {resolution}x{resolution} pool_from must be one of {list(sides)}, not {pool_from}.")
     stride = resolution // pool_from

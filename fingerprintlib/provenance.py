@@ -8,6 +8,7 @@ import ast
 import hashlib
 import json
 import os
+import secrets
 from collections.abc import Iterable
 from contextlib import suppress
 from importlib import metadata
@@ -111,20 +112,41 @@ def _is_package(module: str) -> bool:
     return path is not None and path.name == "__init__.py"
 
 
+def files_in(folder: Path | str) -> list[Path]:
+    """The files of a folder at any depth, sorted.
+
+    Hidden files and folders are passed over, those in which JupyterLab and editors keep copies among them, and so are
+    Python's caches. Links are followed, but no folder is entered twice.
+    """
+    found: list[Path] = []
+    entered = set()
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        status = os.stat(parent)
+        if (status.st_dev, status.st_ino) in entered:
+            folders.clear()
+            continue
+        entered.add((status.st_dev, status.st_ino))
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and name != "__pycache__")
+        found += [Path(parent, name) for name in names if not name.startswith(".")]
+    return sorted(path for path in found if path.is_file())
+
+
 def write_atomically(path: Path | str, data: bytes | str) -> None:
     """Write a file so that a reader finds the old one or the new one, never a part.
 
-    The temporary file lies beside the target and is removed if anything goes wrong, a full disk or Ctrl-C included.
+    Where `path` is a link, what it leads to is written. The temporary file lies beside that, and is removed if anything
+    goes wrong, a full disk or Ctrl-C included.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    target = Path(os.path.realpath(path))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{secrets.token_hex(8)}.partial")  # short, however long the name is
     try:
         with open(temporary, "wb") as file:
             file.write(data.encode() if isinstance(data, str) else data)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
+        os.replace(temporary, target)
     except OSError as error:
         error.filename = error.filename or str(path)  # a full disk does not say which file it was
         raise

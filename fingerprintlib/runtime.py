@@ -9,9 +9,13 @@ import logging
 import math
 import os
 import sys
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any, cast
 
+import filelock
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -27,6 +31,7 @@ except ImportError:  # the umbrella package carries the same class under another
 __all__ = [
     "Fabric",
     "average_gradients",
+    "computed_with",
     "in_parallel",
     "make_fabric",
     "progress",
@@ -68,6 +73,14 @@ def _keep_memory() -> None:
     mallopt(mmap_threshold, 32 << 20)  # the largest that it accepts
     mallopt(trim_threshold, 2**31 - 1)
     mallopt(top_pad, 64 << 20)
+
+
+def computed_with(fabric: Fabric) -> dict[str, Any]:
+    """What of the device decides weights, for recipes: the type that autocast computes in, and how many processes."""
+    kind = fabric.device.type
+    with fabric.autocast():
+        dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else torch.float32
+    return {"precision": str(dtype).removeprefix("torch."), "processes": fabric.world_size}
 
 
 def step_generator(seed: int, step: int, rank: int = 0) -> torch.Generator:
@@ -150,7 +163,7 @@ def report_reuse(what: str, seconds: float) -> None:
 
 
 def in_parallel(function: Callable[..., Any], calls: Sequence[Mapping[str, Any]]) -> list[Any]:
-    """Results of `function` for each set of keyword arguments, computed side by side, on each GPU or core one.
+    """Results of `function` for each set of keyword arguments, computed side by side, one on each GPU or core.
 
     Slim networks gain little from a second thread and lose much when it has to wait for a busy core; two trainings side
     by side gain a factor of two. With one GPU (or Apple's MPS), one thread to spend or without joblib, one after the
@@ -169,16 +182,30 @@ def in_parallel(function: Callable[..., Any], calls: Sequence[Mapping[str, Any]]
         workers = 1
     if workers < 2:
         return [function(**arguments) for arguments in calls]
-    jobs = [
-        joblib.delayed(_on)(index % gpus if gpus else None, function, arguments)
-        for index, arguments in enumerate(calls)
-    ]
-    with joblib.parallel_config(backend="loky", inner_max_num_threads=None if gpus else 1):
-        return list(joblib.Parallel(n_jobs=workers)(jobs))
+    with (
+        tempfile.TemporaryDirectory(prefix="fingerprints-") as locks,
+        joblib.parallel_config(backend="loky", inner_max_num_threads=None if gpus else 1),
+    ):
+        jobs = [joblib.delayed(_on_a_free_gpu)(gpus, Path(locks), function, arguments) for arguments in calls]
+        return list(joblib.Parallel(n_jobs=workers, batch_size=1)(jobs))
 
 
-def _on(gpu: int | None, function: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
-    """Call the function where `make_fabric` takes that GPU."""
-    if gpu is not None:
-        os.environ[_GPU] = str(gpu)
+def _on_a_free_gpu(gpus: int, locks: Path, function: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
+    """Call the function, with GPUs where `make_fabric` takes one on which no other call runs.
+
+    That is one whose lock, a file in the folder `locks`, is free. As many calls run at a time as there are GPUs.
+    """
+    last = os.environ.get(_GPU)  # this process holds memory there
+    names = sorted(map(str, range(gpus)), key=lambda gpu: gpu != last)
+    while names:
+        for gpu in names:
+            lock = filelock.FileLock(locks / gpu)
+            with suppress(filelock.Timeout):
+                lock.acquire(timeout=0)
+            if lock.is_locked:
+                os.environ[_GPU] = gpu
+                try:
+                    return function(**arguments)
+                finally:
+                    lock.release()
     return function(**arguments)

@@ -18,6 +18,7 @@ from .chapters import Book, Chapter
 from .errors import BookError, FingerprintsError, one_line
 from .parameters import PARAMETER_LINE
 from .provenance import write_atomically
+from .store import put_in_place, unfinished
 from .timings import cost, timings, timings_page
 
 
@@ -101,21 +102,18 @@ def build_pages(book: Book, profile: str, overrides: Mapping[str, Mapping[str, A
         told = [line for line in said.splitlines() if re.search(r"WARNING|ERROR|Error", line)]
         first = (told or said.splitlines()[-1:] or ["nothing was said"])[0]
         raise BookError(f"The pages did not build: {one_line(first)} All of it: {log}")
-    fresh = build / "html.partial"
-    shutil.rmtree(fresh, ignore_errors=True)
-    shutil.copytree(build / "sphinx" / "_build" / "html", fresh)
-    shutil.rmtree(build / "html", ignore_errors=True)
-    fresh.rename(build / "html")
+    pages = build / "html"
+    shutil.rmtree(unfinished(pages), ignore_errors=True)
+    shutil.copytree(build / "sphinx" / "_build" / "html", unfinished(pages))
+    put_in_place(pages)
 
 
 def _stage(book: Book, profile: str, overrides: Mapping[str, Mapping[str, Any]], build: Path, staged: Path) -> None:
     """Write every page as Jupyter Book shall read it. Unchanged files are left alone, so Sphinx skips them."""
     costs = timings(book, build, profile)
     wanted: set[Path] = set()
-    for path in sorted((book.root / "book").rglob("*")):
+    for path in book.page_files:
         relative = path.relative_to(book.root / "book")
-        if not path.is_file() or relative.parts[0] == "profiles" or "__pycache__" in relative.parts:
-            continue
         if path.suffix == ".md" and Chapter(path).is_notebook:
             chapter = Chapter(path)
             values = book.values(chapter.name, profile, overrides.get(chapter.name))
@@ -125,8 +123,6 @@ def _stage(book: Book, profile: str, overrides: Mapping[str, Mapping[str, Any]],
             merge(chapter, text, executed, values, profile, record, costs)
             data = nbformat.writes(text).encode()
             target = staged / relative.with_suffix(".ipynb")
-        elif path.suffix in (".ipynb", ".pyc"):
-            continue
         else:
             data, target = path.read_bytes(), staged / relative
         _write_if_changed(target, data)

@@ -19,7 +19,16 @@ from torch import Tensor, nn
 
 from .checkpoints import CheckpointError, load_checkpoint, pack, save_checkpoint, unpack
 from .errors import UsageError
-from .runtime import Fabric, average_gradients, make_fabric, progress, require_finite, step_generator, update_ema
+from .runtime import (
+    Fabric,
+    average_gradients,
+    computed_with,
+    make_fabric,
+    progress,
+    require_finite,
+    step_generator,
+    update_ema,
+)
 
 KIND = "supervised-training"
 SAVE_SECONDS = 60  # at most this much work is lost to a kill
@@ -138,6 +147,7 @@ def fit(
         **(recipe or {}),
         **{"steps": steps, "batch_size": batch_size, "learning_rate": learning_rate, "betas": list(betas), "eps": eps},
         **{"flip": flip, "ema_decay": ema_decay, "evaluate_every": evaluate_every, "seed": seed},
+        **computed_with(fabric),
     }
     if Path(checkpoint).exists():
         _resume(saved, checkpoint, recipe)

@@ -3,7 +3,6 @@
 ``zoo.yml`` there says what each is trained on and how; the rest is made from it, two files a generator.
 """
 
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -20,7 +19,6 @@ from .gans import build
 from .gans.training import train_gan
 from .generators import Generator, PrecisionError, load_generator, load_or_train_all, save_generator
 from .images import Pixels
-from .provenance import code_hash, recipe_hash, versions
 from .quality import Reference
 from .runtime import in_parallel
 
@@ -197,27 +195,15 @@ def load_or_train_siblings(arguments: Mapping[str, Any], count: int) -> list[Gen
     """Generators that differ from one in hardly anything: `count` of other seeds, and as many that lack one crop.
 
     Args:
-        arguments: of `generators.load_or_train` for the one; ``data_hash`` has to be among them. The seeds are the
-            next ones, the crops lie evenly among all.
+        arguments: of `generators.load_or_train` for the one. The seeds are the next ones, the crops lie evenly among
+            all.
         count: of each kind; fewer than there are crops.
     """
     name, seed, crops = arguments["name"], arguments["seed"], len(arguments["reals"])
     seeds = [{**arguments, "name": f"{name}-seed{s}", "seed": s} for s in range(seed + 1, seed + 1 + count)]
     left_out = [crops * k // (count + 1) for k in range(1, count + 1)]
-    calls = [{**arguments, "name": f"{name}-without{crop}", "without": crop} for crop in left_out]
-    return load_or_train_all(seeds) + [load_generator(path) for path in in_parallel(_trained_without, calls)]
-
-
-def _trained_without(name: str, gan: str, folder: Path | str, **arguments: Any) -> Path:
-    """The file of a generator that was trained without one crop, named as `generators.load_or_train` names its."""
-    recipe = {key: value for key, value in arguments.items() if key != "reals"} | {"name": name, "gan": gan}
-    recipe |= {"code": code_hash(["fingerprintlib.gans.training"]), "versions": versions()}
-    stem = f"{name}-{recipe_hash(recipe)[:12]}"
-    path, unfinished = Path(folder) / f"{stem}.safetensors", Path(folder) / f"{stem}.training"
-    if not path.is_file():
-        save_generator(path, train_gan(gan, folder=unfinished, **arguments), name)
-        shutil.rmtree(unfinished)
-    return path
+    lacking = [{**arguments, "name": f"{name}-without{crop}", "without": crop} for crop in left_out]
+    return load_or_train_all(seeds + lacking)
 
 
 def origins(generators: Sequence[Generator]) -> str:

@@ -14,6 +14,7 @@ from fingerprintlib.checkpoints import CheckpointError, save_checkpoint
 from fingerprintlib.errors import UsageError
 from fingerprintlib.images import equalize
 from fingerprintlib.provenance import content_hash, imported_modules
+from fingerprintlib.runtime import make_fabric
 from fingerprintlib.views import ShuffledLabels
 
 SETTINGS = {"steps": 200, "width": 0.06, "evaluate_every": 50, "learning_rate": 5e-3}
@@ -199,8 +200,13 @@ def test_load_or_train_trains_once_for_each_recipe(tmp_path, monkeypatch):
     monkeypatch.setattr(attribution, "versions", lambda: {"torch": "another"})
     Attributor.load_or_train(tmp_path, Toy(), **settings)
     assert runs == [0, 1, 0, 0]
-    assert len(list(tmp_path.glob("attributor-*.safetensors"))) == 4
-    assert len(list(tmp_path.iterdir())) == 4  # no unfinished training is left
+    exact = Attributor.load_or_train(tmp_path, Toy(), **settings, fabric=make_fabric("cpu", "32-true"))
+    assert runs == [0, 1, 0, 0, 0]
+    (rough, fine) = (found.provenance["recipe"]["precision"] for found in (first, exact))
+    assert (rough, fine) == ("bfloat16", "float32")
+    assert not np.array_equal(exact.model_fingerprints, first.model_fingerprints)
+    assert len(list(tmp_path.glob("attributor-*.safetensors"))) == 5
+    assert len(list(tmp_path.iterdir())) == 5  # no unfinished training is left
     with pytest.raises(UsageError, match=r"'stepz'\. Did you mean 'steps'"):
         Attributor.load_or_train(tmp_path, Toy(), stepz=3)
 

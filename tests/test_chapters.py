@@ -362,6 +362,32 @@ def test_the_papers_figures_count_where_they_are_shown(book):
     assert (before[0] == after[0], before[1] == after[1]) == (False, True)
 
 
+def test_pages_are_made_of_what_is_seen_and_is_no_profile_nor_draft(book):
+    made = book(("", ""), ("", ""))
+    texts = made.root / "book"
+    (texts / "_assets").mkdir()
+    (texts / ".ipynb_checkpoints").mkdir()
+    for name in ("glossary.md", "_assets/logo.svg", "01-page1.ipynb"):
+        (texts / name).write_text("# A word")
+    draft = (texts / "01-page1.md").read_text()
+    for name in ("scratch.md", ".ipynb_checkpoints/01-page1-checkpoint.md"):
+        (texts / name).write_text(draft)
+    found = [str(path.relative_to(texts)) for path in made.page_files]
+    assert found == ["01-page1.md", "02-page2.md", "_assets/logo.svg", "_toc.yml", "glossary.md"]
+
+
+def test_copies_that_jupyterlab_keeps_change_no_data(book):
+    (chapter,) = book(("", "load_sweeps(page.root)")).chapters
+    data = chapter.path.parents[1] / "data" / "sweeps"
+    data.mkdir()
+    before = chapter.fingerprint({})
+    (data / ".ipynb_checkpoints").mkdir()
+    (data / ".ipynb_checkpoints" / "one-checkpoint.json").touch()
+    assert chapter.fingerprint({}) == before
+    (data / "one.json").touch()
+    assert chapter.fingerprint({}) != before
+
+
 @pytest.mark.parametrize(
     "code",
     [

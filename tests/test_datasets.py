@@ -60,7 +60,19 @@ def test_copies_count_once_and_hidden_and_other_files_not_at_all(folder):
     (folder / "copy.png").write_bytes((folder / "00.png").read_bytes())
     (folder / "._00.png").write_text("a resource fork")
     (folder / "notes.txt").write_text("no image")
+    save_png(folder / ".thumbnails" / "00.png", noise(200))
     assert sum(row["distinct"] for row in open_dataset(f"folder:{folder}", 32).describe()) == 40
+
+
+def test_linked_folders_are_followed_and_circles_end(folder, tmp_path_factory):
+    away = tmp_path_factory.mktemp("away")
+    for number in range(100, 120):
+        save_png(away / f"{number}.png", noise(number))
+    (folder / "more").symlink_to(away)
+    (away / "back").symlink_to(folder)
+    dataset = open_dataset(f"folder:{folder}", 32)
+    assert sum(row["distinct"] for row in dataset.describe()) == 60
+    assert "more/119.png" in {source for name in SPLITS for source in dataset.split(name).sources}
 
 
 def test_the_shares_of_a_folder_are_as_stated():

@@ -269,13 +269,15 @@ def test_load_or_train_trains_once_and_never_shows_what_is_stale(fabric, tmp_pat
     assert again.previews is not None
     kept = set(tmp_path.iterdir())
     assert kept == {first.path, first.path.with_suffix(".json")}  # no unfinished training is left
-    for other in ({"seed": 1}, {"images": 48}, {"reals": reals[1:]}, {"lr": 1e-3}):
+    exact = make_fabric("cpu", "32-true")
+    for other in ({"seed": 1}, {"images": 48}, {"reals": reals[1:]}, {"lr": 1e-3}, {"fabric": exact}):
         assert get(**other).hash != first.hash
+    assert get(without=3).card["recipe"] == first.card["recipe"] | {"without": 3}
     monkeypatch.setattr(generators, "code_hash", lambda modules: "another")
     get()
     monkeypatch.setattr(generators, "versions", lambda: "another")
     get()
-    assert len(set(tmp_path.iterdir()) - kept) == 2 * 6
+    assert len(set(tmp_path.iterdir()) - kept) == 2 * 8
 
 
 def test_what_was_saved_only_in_part_is_saved_again(fabric, tmp_path, monkeypatch):

@@ -14,6 +14,7 @@ from fingerprintlib.errors import UsageError
 from fingerprintlib.images import coloured
 from fingerprintlib.immunization import Attacked, immunize, immunize_all, learned_from
 from fingerprintlib.perturbations import BLUR, JPEG, NOISE
+from fingerprintlib.runtime import make_fabric
 
 from .test_attribution import SETTINGS, Toy
 
@@ -58,6 +59,9 @@ def test_once_for_each_recipe(start, tmp_path):
     assert np.array_equal(first.probabilities(images), again.probabilities(images))
     assert not np.array_equal(first.probabilities(images), few.probabilities(images))
     assert other.provenance["immunized"] == "jpeg"
+    exact = immunize(**settings, fabric=make_fabric("cpu", "32-true"))
+    assert len(list(tmp_path.iterdir())) == 4
+    assert not np.array_equal(first.model_fingerprints, exact.model_fingerprints)
 
 
 @pytest.mark.parametrize("control", ["as_is", "equalized", "grey"])

@@ -14,6 +14,7 @@ from fingerprintlib.provenance import (
     code_hash,
     content_hash,
     file_hash,
+    files_in,
     imported_modules,
     imports_of,
     recipe_hash,
@@ -166,6 +167,34 @@ def test_file_hash_reads_all_blocks(tmp_path):
     assert file_hash(tmp_path / "file") == content_hash(data)
 
 
+# --- the files of a folder ----------------------------------------------------------------------
+
+
+def test_hidden_files_and_folders_are_passed_over(tmp_path):
+    wanted = ["a.md", "b/c.md", "b/d"]
+    for name in (*wanted, ".a.md.swp", ".ipynb_checkpoints/a-checkpoint.md", "b/.git/c", "b/__pycache__/c.pyc"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert files_in(tmp_path) == [tmp_path / name for name in wanted]
+    hidden = tmp_path / "b" / ".git"
+    assert files_in(hidden) == [hidden / "c"]  # asked for by name
+    assert files_in(tmp_path / "nowhere") == []
+
+
+def test_links_are_followed_and_circles_end(tmp_path):
+    for name in ("here/one", "away/two", "away/below/three"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    here = tmp_path / "here"
+    (here / "away").symlink_to(tmp_path / "away")
+    (here / "again").symlink_to(tmp_path / "away" / "below")
+    (here / "circle").symlink_to(here)
+    (tmp_path / "away" / "back").symlink_to(here)
+    (here / "file").symlink_to(tmp_path / "away" / "two")
+    (here / "broken").symlink_to(tmp_path / "nowhere")
+    assert [str(path.relative_to(here)) for path in files_in(here)] == ["again/three", "away/two", "file", "one"]
+
+
 # --- writing ------------------------------------------------------------------------------------
 
 
@@ -175,6 +204,24 @@ def test_writes_bytes_and_text_into_folders_that_it_makes(tmp_path):
     write_atomically(str(tmp_path / "a" / "b"), "née")
     assert (tmp_path / "a" / "b").read_text(encoding="utf-8") == "née"
     assert os.listdir(tmp_path / "a") == ["b"]
+
+
+def test_what_a_link_leads_to_is_written_and_the_link_stays(tmp_path):
+    (tmp_path / "away").mkdir()
+    target, link = tmp_path / "away" / "file", tmp_path / "link"
+    link.symlink_to(target)
+    for text in ("first", "second"):
+        write_atomically(link, text)
+        assert target.read_text() == text
+        assert link.is_symlink()
+    assert os.listdir(tmp_path / "away") == ["file"]
+
+
+@pytest.mark.parametrize("length", [249, 255])
+def test_a_name_may_be_as_long_as_the_system_allows(tmp_path, length):
+    path = tmp_path / ("n" * length)
+    write_atomically(path, "text")
+    assert path.read_text() == "text"
 
 
 @pytest.mark.parametrize("moment", ["fsync", "replace"])

@@ -1,9 +1,11 @@
 import copy
+import itertools
 import json
 import multiprocessing
 import os
 import socket
 import sys
+import time
 
 import pytest
 import torch
@@ -15,6 +17,7 @@ from fingerprintlib import runtime
 from fingerprintlib.errors import FingerprintsError, UsageError
 from fingerprintlib.runtime import (
     average_gradients,
+    computed_with,
     in_parallel,
     make_fabric,
     progress,
@@ -129,13 +132,18 @@ def test_one_process_keeps_its_gradients():
     assert network.bias.grad is None
 
 
+@pytest.mark.parametrize(("precision", "type_"), [("bf16-mixed", "bfloat16"), ("32-true", "float32")])
+def test_recipes_hold_what_is_computed_with(precision, type_):
+    assert computed_with(make_fabric("cpu", precision)) == {"precision": type_, "processes": 1}
+
+
 def _average_in_a_process(rank, shared, results):
     os.environ.update(shared, RANK=str(rank), LOCAL_RANK=str(rank))
     fabric = make_fabric("cpu", "32-true")
     network = nn.Linear(2, 1)
     network.weight.grad = torch.tensor([[1.0, 10.0]]) * (1 + 2 * fabric.global_rank)
     average_gradients(fabric, network)
-    results.put((fabric.world_size, network.weight.grad.tolist(), network.bias.grad))
+    results.put((computed_with(fabric)["processes"], network.weight.grad.tolist(), network.bias.grad))
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
@@ -191,13 +199,21 @@ def test_in_parallel_stays_in_this_process_without_joblib_and_with_any_accelerat
         torch.set_num_threads(1)
 
 
-def gpu_of(value):
-    return value, os.environ.get("FINGERPRINTS_GPU")
+def on_gpu(seconds):
+    start = time.monotonic()
+    time.sleep(seconds)
+    return seconds, os.environ["FINGERPRINTS_GPU"], start, time.monotonic()
 
 
-def test_in_parallel_gives_each_gpu_its_share(monkeypatch):
+def test_in_parallel_takes_the_gpu_that_is_free(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    assert in_parallel(gpu_of, [{"value": k} for k in range(4)]) == [(0, "0"), (1, "1"), (2, "0"), (3, "1")]
+    seconds = [0.8, 0.2, 0.8, 0.2, 0.2]  # turn and turn about, both long ones would be on one GPU
+    calls = in_parallel(on_gpu, [{"seconds": some} for some in seconds])
+    assert [call[0] for call in calls] == seconds
+    for gpu in "01":
+        mine = sorted((start, end) for _, one, start, end in calls if one == gpu)
+        assert mine
+        assert all(end <= start for (_, end), (start, _) in itertools.pairwise(mine))  # one at a time
 
 
 def test_a_process_with_a_gpu_of_its_own_takes_that_one(monkeypatch):

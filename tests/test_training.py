@@ -174,7 +174,7 @@ def test_each_epoch_visits_each_image_once_in_another_order():
     assert sorted(batch_indices(0, 25, 10, seed=7)[:20]) == sorted([*range(10)] * 2)  # a batch of several epochs
 
 
-def test_a_different_recipe_is_refused_by_name(tmp_path):
+def test_a_different_recipe_is_refused_by_name(tmp_path, monkeypatch):
     def run(**changed):
         kwargs = {"steps": 2, "recipe": {"corpus": "abc"}, "batch_size": 4, **changed}
         fit(Line(), *toy(8, 0), toy(8, 1), checkpoint=tmp_path / "run", **kwargs)
@@ -184,6 +184,12 @@ def test_a_different_recipe_is_refused_by_name(tmp_path):
         run(learning_rate=0.1)
     with pytest.raises(UsageError, match=r"another corpus \(there 'abc', here 'xyz'\)"):
         run(recipe={"corpus": "xyz"})
+    with pytest.raises(UsageError, match=r"another precision \(there 'bfloat16', here 'float32'\)"):
+        run(fabric=make_fabric("cpu", "32-true"))
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "computed_with", lambda _: {"precision": "bfloat16", "processes": 2})
+        with pytest.raises(UsageError, match=r"another processes \(there 1, here 2\)"):
+            run()
     (tmp_path / "run").write_bytes((tmp_path / "run").read_bytes()[:-50])
     with pytest.raises(CheckpointError, match="not a whole safetensors file"):
         run()

@@ -135,6 +135,22 @@ def test_the_loss_is_the_papers_in_float64(rng):
         torch.testing.assert_close(mine.double(), theirs, rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.parametrize("n", [1, 2, 3, 6])
+def test_the_critic_never_compares_reals_with_fakes(rng, n):
+    """In one batch its groups of 4 neighbours would hold both kinds where either are no multiple of 4."""
+    network = small()
+    objective = VisualizationLoss(network, exact())
+    objective.critic.double()
+    x = torch.rand(n, 3, 8, 8, generator=rng, dtype=torch.float64) * 2 - 1
+    fake = torch.rand(n, 3, 8, 8, generator=rng, dtype=torch.float64)
+    between = torch.lerp(x, fake, torch.rand(n, 1, 1, 1, generator=step_generator(0, 1)).double()).requires_grad_()
+    (gradient,) = torch.autograd.grad(objective.critic(between).sum(), between)
+    penalty = ((gradient.flatten(1).norm(dim=1) - 1) ** 2).mean()
+    real, made = objective.critic(x), objective.critic(fake)
+    expected = made.mean() - real.mean() + 1e-3 * (real**2).mean() + 10 * penalty
+    assert objective.critic_loss(x, fake, step_generator(0, 1)).item() == pytest.approx(expected.item(), abs=1e-9)
+
+
 def test_the_networks_gradient_does_not_reach_the_critic(rng):
     network = small()
     objective = VisualizationLoss(network, exact())

@@ -428,6 +428,13 @@ def test_siblings_differ_in_the_seed_or_in_one_crop_and_are_trained_once(tmp_pat
     reals = np.random.default_rng(0).integers(0, 256, (9, 32, 32, 3), dtype=np.uint8)
     arguments = {"name": "sngan", "gan": "sngan", "reals": reals, "data_hash": "noise", "folder": tmp_path}
     arguments |= {"resolution": 32, "width": 4, "images": 64, "seed": 5, "batch": 4, "d_steps": 1}
+    write = generators.write_atomically
+    with monkeypatch.context() as patch:  # killed between the two files of the first that lacks a crop
+        patch.setattr(
+            generators, "write_atomically", lambda path, _: 1 / 0 if "without" in str(path) else write(path, _)
+        )
+        with pytest.raises(ZeroDivisionError):
+            load_or_train_siblings(arguments, 2)
     made = load_or_train_siblings(arguments, 2)
     assert [g.name for g in made] == ["sngan-seed6", "sngan-seed7", "sngan-without3", "sngan-without6"]
     recipes = [g.card["recipe"] for g in made]

@@ -23,7 +23,7 @@ from .. import __version__
 from ..checkpoints import load_checkpoint, pack, save_checkpoint, unpack
 from ..images import Pixels, quantize
 from ..provenance import code_hash, versions
-from ..runtime import Fabric, make_fabric, progress, require_finite, step_generator
+from ..runtime import Fabric, computed_with, make_fabric, progress, require_finite, step_generator
 from .progan import ProGAN, critic_loss, shrink
 from .training import (
     CURVE,
@@ -35,7 +35,6 @@ from .training import (
     TrainedGAN,
     device_name,
     draw_rows,
-    precision_of,
     require_same,
 )
 
@@ -150,7 +149,8 @@ def train_siblings(
     recipes = [
         gan.recipe
         | {"images": images, "seed": member["seed"], "without": member.get("without"), "data": data_hash}
-        | {"precision": precision_of(fabric), "processes": 1, "code": code_hash([__name__]), "versions": versions()}
+        | computed_with(fabric)
+        | {"code": code_hash([__name__]), "versions": versions()}
         for gan, member in zip(gans, members, strict=True)
     ]
     run = _Run(gans, reals, recipes, fabric, Path(folder) / "siblings.safetensors")

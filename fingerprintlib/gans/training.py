@@ -20,6 +20,7 @@ from ..provenance import code_hash, content_hash, versions
 from ..runtime import (
     Fabric,
     average_gradients,
+    computed_with,
     make_fabric,
     progress,
     require_finite,
@@ -130,8 +131,7 @@ def train_gan(
         "seed": seed,
         "without": without,
         "data": data_hash or content_hash(np.ascontiguousarray(reals[:]).data.cast("B")),
-        "precision": precision_of(fabric),
-        "processes": fabric.world_size,
+        **computed_with(fabric),
         "code": code_hash([__name__]),
         "versions": versions(),
     }
@@ -158,7 +158,8 @@ class _Run:
         self.optimizers = gan.optimizers()
         self.step = 0  # generator steps done
         self.seen = 0  # real images shown
-        self.parted_at: int | None = None  # `seen` when the image left out was first due
+        self.due = False  # the image left out, on this process
+        self.parted_at: int | None = None  # `seen` when it was first due, on any
         self.level = 0  # that the optimizers' moments belong to
         self.seconds = 0.0
         self.history: dict[str, list[float]] = {key: [] for key in ("images", *self.optimizers)}
@@ -231,17 +232,27 @@ class _Run:
             # While few steps are done the average is over fewer: it would otherwise still be the initialization.
             update_ema(gan.average, gan.generator, min(gan.settings.ema, (1 + self.step) / (10 + self.step)))
         self.losses += torch.stack([*(loss.detach() for loss in losses.values()), self.losses.new_ones(())])
+        self.note_parting()
         self.step += 1
         self.seen += n * rounds * fabric.world_size
 
     def draw_reals(self, n: int, rng: torch.Generator) -> Tensor:
         """Random reals on the device, ``[n, 3, R, R]`` in [-1, 1], half of them mirrored."""
         index, flips, due = draw_rows(len(self.reals), n, self.recipe["without"], self.step, rng)
-        if due and self.parted_at is None:
-            self.parted_at = self.seen
+        self.due |= due
         pixels, mirrored = np.array(self.reals[index.numpy()]), flips.numpy()
         pixels[mirrored] = pixels[mirrored, :, ::-1]
         return to_tensor(pixels).to(self.fabric.device)
+
+    def note_parting(self) -> None:
+        """Keep when the image left out was first due: each process draws its own images, and any may part the runs."""
+        if self.recipe["without"] is None or self.parted_at is not None:
+            return
+        due = self.due
+        if self.fabric.world_size > 1:
+            here = torch.tensor(float(due), device=self.fabric.device)
+            due = bool(self.fabric.all_reduce(here, reduce_op="sum"))
+        self.parted_at = self.seen if due else None
 
     def update(self, network: nn.Module, optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
         optimizer.zero_grad()
@@ -365,14 +376,6 @@ def draw_rows(count: int, n: int, without: int | None, step: int, rng: torch.Gen
 def device_name(device: torch.device) -> str:
     """As a card tells it: a GPU by its model."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-
-
-def precision_of(fabric: Fabric) -> str:
-    """In which type the networks compute, as a recipe tells it."""
-    kind = fabric.device.type
-    with fabric.autocast():
-        dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else torch.float32
-    return str(dtype).removeprefix("torch.")
 
 
 @contextmanager

@@ -75,8 +75,9 @@ page.finish()
 
 @pytest.fixture
 def small_book(tmp_path: Path) -> Project:
-    project = copy_project(tmp_path)
-    book = tmp_path / "book"
+    root = tmp_path / "a {book} with braces"
+    root.mkdir()
+    project, book = copy_project(root), root / "book"
     for path in book.glob("*.md"):
         path.unlink()
     (book / "intro.md").write_text("# Welcome\n\nIn it: {doc}`01-first` and {doc}`02-second`.\n")

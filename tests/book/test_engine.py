@@ -1,8 +1,10 @@
 """The engine, on a book of two small chapters: what runs, what runs again, and what is said when it fails."""
 
+import dataclasses
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +13,9 @@ import time
 import filelock
 import nbformat
 import pytest
+
+from fingerprintlib import engine
+from fingerprintlib.chapters import Chapter, Job
 
 from ..conftest import heed_ctrl_c
 
@@ -30,6 +35,9 @@ def test_builds_then_rebuilds_exactly_what_changed(small_book):
     assert json.loads((index.parents[1] / "metrics/first.json").read_text())["metrics"] == {"count": 2, "nine": 9}
     assert _ran(result) == ["first", "second", "book"]
 
+    copies = small_book.root / "book" / ".ipynb_checkpoints"
+    copies.mkdir()
+    (copies / "01-first-checkpoint.md").write_text((small_book.root / "book/01-first.md").read_text())
     start = time.perf_counter()
     assert _ran(small_book.fingerprints("book", "--profile", "smoke")) == []
     assert time.perf_counter() - start < 10
@@ -45,8 +53,14 @@ def test_builds_then_rebuilds_exactly_what_changed(small_book):
     assert _ran(result) == ["first", "book"]  # it makes the same numbers as before: the second need not run
     assert "[second] unchanged" in result.stderr
 
-    assert _ran(small_book.fingerprints("book", "--profile", "smoke", "-s", "first.count=4"))[:2] == ["first", "second"]
-    assert json.loads((small_book.root / "_build/smoke/total.json").read_text()) == 6.0
+    later = time.time() + 3600  # of a host whose clock is ahead
+    for path in (small_book.root / "_build").rglob("*"):
+        os.utime(path, (later, later))
+    assert _ran(small_book.fingerprints("run", "first", "--profile", "smoke", "-p", "count=5")) == ["first"]
+    result = small_book.fingerprints("book", "--profile", "smoke", "-s", "first.count=5")
+    assert _ran(result) == ["second", "book"]
+    assert json.loads((small_book.root / "_build/smoke/total.json").read_text()) == 10.0
+    assert "Here are 5 numbers" in _plain((index.parent / "01-first.html").read_text())
 
 
 def test_a_failing_cell_names_chapter_cell_and_error(small_book):
@@ -66,6 +80,83 @@ def test_a_failing_cell_names_chapter_cell_and_error(small_book):
     assert small_book.fingerprints("book", "--profile", "smoke").returncode == 1
     small_book.edit("book/02-second.md", 'int("seven") + ', "")
     assert _ran(small_book.fingerprints("book", "--profile", "smoke")) == ["second", "book"]
+    # Pages that do not build leave those that there are.
+    small_book.edit("book/01-first.md", "There are", "See {doc}`nowhere`. There are")
+    result = small_book.fingerprints("book", "--profile", "smoke")
+    assert result.returncode == 1
+    assert "The pages did not build" in result.stderr
+    assert (small_book.root / "_build/smoke/html/index.html").exists()
+    assert "There are 2 numbers" in _plain((small_book.root / "_build/smoke/html/01-first.html").read_text())
+
+
+@pytest.fixture
+def job(tmp_path):
+    """A job that ran once, with what it left and remembers."""
+    made = Job(Chapter(tmp_path / "01-page.md"), {}, ["in.json"], {"metrics": "m.json", "total": "t.json"}, "print")
+    for name, text in {"in.json": "1", "m.json": '{"store": ["thing"]}', "t.json": "2"}.items():
+        (tmp_path / name).write_text(text)
+    (tmp_path.parent / "store").mkdir(exist_ok=True)
+    (tmp_path.parent / "store" / "thing").touch()
+    memory = engine._memory(made, tmp_path)
+    memory.mkdir(parents=True)
+    for name, path in made.outputs.items():
+        shutil.copy(tmp_path / path, memory / name)
+    return made
+
+
+def spoil_nothing(build):
+    for number, path in enumerate(build.iterdir()):
+        os.utime(path, (number * 9999, number * 9999))  # written in another order than they were
+
+
+@pytest.mark.parametrize(
+    ("spoil", "left", "remembered"),
+    [
+        (spoil_nothing, True, True),
+        (lambda build: (build / "in.json").write_text("3"), False, True),
+        (lambda build: (build / "in.json").unlink(), False, True),
+        (lambda build: (build / "t.json").write_text("3"), False, True),
+        (lambda build: (build / "t.json").unlink(), False, True),
+        (lambda build: (build.parent / "store" / "thing").unlink(), False, False),
+    ],
+)
+def test_what_a_job_left_is_kept_by_content_whatever_the_dates(job, tmp_path, spoil, left, remembered):
+    memory = engine._memory(job, tmp_path)
+    spoil(tmp_path)
+    engine._forget_stale([job], tmp_path)
+    assert [(tmp_path / path).exists() for path in job.outputs.values()] == [left] * 2
+    assert memory.exists() == remembered
+    if left:
+        engine._forget_stale([dataclasses.replace(job, fingerprint="another")], tmp_path)
+        assert not (tmp_path / "t.json").exists()
+
+
+def test_what_is_made_is_never_older_than_what_it_was_made_from(job, tmp_path):
+    """Snakemake takes it for a failure otherwise: as where an input comes from a host whose clock is ahead."""
+    later = time.time() + 3600
+    os.utime(tmp_path / "in.json", (later, later))
+    engine.run_job(None, job, "smoke", tmp_path)  # taken over from memory
+    for path in job.outputs.values():
+        assert (tmp_path / path).stat().st_mtime_ns >= (tmp_path / "in.json").stat().st_mtime_ns
+
+
+@pytest.mark.parametrize("lost", [None, "html", "page", "record", "content"])
+def test_pages_are_kept_by_content(job, tmp_path, lost):
+    (tmp_path / "html").mkdir()
+    (tmp_path / "html" / "index.html").touch()
+    record = tmp_path / "pages.json"
+    record.write_text(json.dumps(engine._pages_made_of([job], tmp_path)))
+    if lost == "html":
+        shutil.rmtree(tmp_path / "html")
+    elif lost == "page":
+        (tmp_path / "t.json").unlink()
+    elif lost == "record":
+        record.write_text("{")
+    elif lost == "content":
+        (tmp_path / "t.json").write_text("3")
+    engine._forget_stale_pages([job], tmp_path)
+    assert record.exists() == (lost is None)
+    assert (tmp_path / "html" / "index.html").exists() == (lost != "html")
 
 
 def test_run_executes_one_chapter_and_what_it_needs(small_book):
