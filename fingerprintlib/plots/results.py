@@ -19,6 +19,10 @@ def losses(histories: Mapping[str, Mapping[str, Sequence[float]]]) -> Plot:
 
     A history without ``discriminator``, of a model that has no opponent, is one line.
     """
+    lines: dict[str, Any] = {
+        "discriminator": {"color": PALETTE[1], "ls": "-"},
+        "generator": {"color": PALETTE[4], "ls": "--"},
+    }
     columns = min(4, len(histories))
     rows = -(-len(histories) // columns)
     figure = new_figure(0.3 + 1.7 * rows)
@@ -27,18 +31,19 @@ def losses(histories: Mapping[str, Mapping[str, Sequence[float]]]) -> Plot:
         ax.axis("off")
     for ax, (name, history) in zip(axes, histories.items(), strict=False):
         seen = np.asarray(history["images"]) / 1000
-        for network, color, line in (("discriminator", PALETTE[1], "-"), ("generator", PALETTE[4], "--")):
+        for network, style in lines.items():
             if network in history:
-                ax.plot(seen, history[network], color=color, lw=1.2, ls=line, label=network)
+                ax.plot(seen, history[network], lw=1.2, label=network, **style)
         ax.set_title(name)
     for ax in axes[max(0, len(histories) - columns) : len(histories)]:
         ax.set_xlabel("images (thousands)")
     for ax in axes[::columns]:
         ax.set_ylabel("loss")
     shown = {line.get_label(): line for ax in axes for line in ax.get_lines()}
-    legend_below(figure, list(shown.values()), list(shown))
+    labels = [network for network in lines if network in shown]
+    legend_below(figure, [shown[label] for label in labels], labels)
     ends = "; ".join(
-        f"{name} ends at " + " and ".join(f"{history[network][-1]:.2f}" for network in shown if network in history)
+        f"{name} ends at " + " and ".join(f"{history[network][-1]:.2f}" for network in lines if network in history)
         for name, history in histories.items()
     )
     return Plot(figure, f"Loss curves, discriminator solid and generator dashed: {ends}.")
