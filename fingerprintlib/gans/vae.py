@@ -31,7 +31,7 @@ class VAESettings(Settings):
     lr: float = 1e-3
     betas: tuple[float, float] = (0.9, 0.999)
     ema: float = 0.999
-    beta: float = 4.0  # weight of the divergence: above 1 the samples are smoother and nearer to one another
+    beta: float = 10.0  # weight of the divergence: the more, the smoother the samples, and the more hold together
     decay: float = 0.5
 
 
