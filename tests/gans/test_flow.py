@@ -63,3 +63,19 @@ def test_times_tell_apart_what_the_network_says():
             torch.testing.assert_close(network(x, times[i : i + 1])[i], together[i])  # one time for all
         told = network.network(x[:1], times[:1]), network.network(x[:1], times[1:2])
     assert (told[0] - told[1]).abs().mean() > 0.01 * told[0].abs().mean()
+
+
+@pytest.mark.parametrize("time", [0.0, 0.3, 0.8, 1.0])
+def test_the_network_is_left_what_a_line_does_not_tell(time, monkeypatch):
+    """Of the velocities between noise and noise as spread as images, regressed on the points: inputs and targets."""
+    network = build("flow", 32, 4, seed=0).generator.velocity
+    rng = torch.Generator().manual_seed(8)
+    noise, image = torch.randn(2, 40, 3, 32, 32, generator=rng)
+    image = flow.SPREAD * image
+    point, velocity = torch.lerp(noise, image, time), image - noise
+    slope = (point * velocity).mean() / point.square().mean()
+    seen = []
+    monkeypatch.setattr(network, "network", lambda x, time: seen.append(x) or torch.ones_like(x))
+    told = network(point, torch.tensor([time])) - slope * point
+    torch.testing.assert_close(seen[0].std(), torch.tensor(1.0), rtol=0.02, atol=0)
+    torch.testing.assert_close(told.mean(), (velocity - slope * point).std(), rtol=0.02, atol=0)
