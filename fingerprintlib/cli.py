@@ -287,8 +287,8 @@ def measure(names: tuple[str, ...], inception: bool) -> None:
     zoo = _zoo()
     for name in names:
         zoo.path(name)  # a misspelt name is refused before anything takes time
-    crops = zoo.crops(zoo.folder.parents[1] / "_build" / "zoo")
-    reference = Reference.of(zoo.data, crops, space="inception" if inception else "filter bank")
+    reals = zoo.reals(zoo.folder.parents[1] / "_build" / "zoo")
+    reference = Reference.of(zoo.data, reals, space="inception" if inception else "filter bank")
     for name in names or zoo.names:
         quality = zoo.measure(name, reference)
         ratio = quality["frechet"] / quality["floor"]["frechet"]

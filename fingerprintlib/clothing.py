@@ -240,8 +240,9 @@ def grid_strength(images: Iterable[Pixels], period: int, others: Sequence[int] =
     """How much more steps between neighbouring pixels repeat every `period` pixels than at other periods; 1: no more.
 
     JPEG's blocks show at 8 and what a camera's colour filter leaves at 2. Steps are absolute differences of luma along
-    rows and columns; for each period they are averaged by position modulo the period, over all images, and the
-    relative spread over these positions is taken.
+    rows and columns, each image's in units of their mean. For each period they are averaged by position modulo the
+    period, over all images, and the spread over these positions is taken, in units of what chance would make it:
+    proportional to the root of the period less one.
 
     Args:
         images: uint8 ``[H, W, 3]`` of any sides above twice the largest period.
@@ -257,5 +258,5 @@ def grid_strength(images: Iterable[Pixels], period: int, others: Sequence[int] =
                 at = np.arange(len(steps)) % p
                 sums[p] += np.bincount(at, steps / steps.mean().clip(1e-9), p)
                 counts[p] += np.bincount(at, minlength=p)
-    spread = {p: float((sums[p] / counts[p]).std()) for p in sums}
+    spread = {p: float((sums[p] / counts[p]).std() / np.sqrt(p - 1)) for p in sums}
     return spread[period] / float(np.median([spread[p] for p in others]))

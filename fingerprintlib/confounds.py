@@ -132,3 +132,22 @@ class Handled:
 @cache
 def _side_after(treatment: str, side: int) -> int:
     return TREATMENTS[treatment](np.zeros((1, side, side, 3), np.uint8)).shape[1]
+
+
+def share_with_own_group(images: np.ndarray, groups: np.ndarray) -> tuple[float, float]:
+    """How often the most similar other image is of the same group, and how often it would be by chance.
+
+    Args:
+        images: uint8 ``[N, H, W, 3]``, at least two.
+        groups: whatever tells the group of each, ``[N]``: a contributor, a photograph.
+
+    Returns:
+        Two shares in [0, 1]; the second is that of pairs of one group among all pairs.
+    """
+    flat = images.reshape(len(images), -1).astype(np.float32)
+    products = flat @ flat.T
+    apart = np.diag(products)[:, None] + np.diag(products) - 2 * products  # squared distances
+    np.fill_diagonal(apart, np.inf)
+    same = groups[:, None] == groups
+    own = np.take_along_axis(same, apart.argmin(1)[:, None], 1).mean()
+    return float(own), float((same.sum() - len(groups)) / (len(groups) * (len(groups) - 1)))

@@ -31,10 +31,12 @@ def _judge(name: str, answer: Any, expected: Any, hint: str, tolerance: float = 
     print(f"{name}: right." if right else f"{name}: not yet. {hint}")
 
 
-def windows_in_a_tile(answer: Any, tile: int = 128, window: int = 100) -> None:
-    """Chapter 1: how many crops, mirrored ones counted, of one side fit into a tile."""
-    places = sum(1 for top in range(tile) for left in range(tile) if max(top, left) + window <= tile)
-    _judge("Crops of a tile", answer, 2 * places, "Count the places along one side first.")
+def most_alike(answer: Any, images: Any) -> None:
+    """Chapter 1: which two of some images are most similar, as a pair of their numbers."""
+    flat = np.asarray(images, float).reshape(len(images), -1)
+    pairs = {(i, j): np.square(flat[i] - flat[j]).sum() for j in range(len(flat)) for i in range(j)}
+    ordered = tuple(sorted(answer)) if isinstance(answer, tuple | list) else answer
+    _judge("The most alike", ordered, min(pairs, key=lambda pair: pairs[pair]), "Compare each image with all others.")
 
 
 def quantization_error(answer: Any) -> None:
@@ -252,11 +254,11 @@ def chance_of_all(answer: Any, share: float, images: int) -> None:
     _judge("All right", answer, share**images, "Each of them has to be right.")
 
 
-def not_yet_due(answer: Any, crops: int, images: int) -> None:
-    """Chapter 6: how likely it is that one crop was not among so many that were drawn at random."""
+def not_yet_due(answer: Any, count: int, images: int) -> None:
+    """Chapter 6: how likely it is that one of `count` images was not among so many that were drawn at random."""
     still = 1.0
     for _ in range(images):
-        still *= (crops - 1) / crops
+        still *= (count - 1) / count
     _judge("Not yet due", answer, still, "How likely is it to be missed in one draw, and then in all of them?")
 
 

@@ -30,7 +30,7 @@ ORIENTATIONS = 4
 #: Energies below this are rounding of 8-bit pixels, not texture.
 NOISE = (0.5 / 255) ** 2
 CHUNK = 250
-#: Images of which the nearest training crop is looked for, and of which all pairs are compared: these are slow.
+#: Images of which the nearest training image is looked for, and of which all pairs are compared: these are slow.
 NEAREST = 500
 PAIRS = 1000
 
@@ -181,21 +181,21 @@ SPACES: dict[str, Callable[[Pixels], Features]] = {
 class Reference:
     """Real images that generators are measured against, with their features.
 
-    The reals fall into two halves that share no tile of a photograph: the crops that generators learn from, and
-    held-out ones. How far these two are from one another is the floor: no generator can be expected to come closer to
-    images that it has never seen than its own training images do.
+    The reals fall into two parts that share no contributor (or no tile of a photograph): the images that generators
+    learn from, and held-out ones. How far these two are from one another is the floor: no generator can be expected to
+    come closer to images that it has never seen than its own training images do.
 
     Attributes:
-        training: crops that the generators learn from, uint8 ``[N, R, R, 3]``.
-        held_out: crops of other tiles, likewise.
-        photographs: where each of the training crops that have `features` was cut.
+        training: images that the generators learn from, uint8 ``[N, R, R, 3]``.
+        held_out: other real images, likewise.
+        kinds: of each of the training images that have `features`, what it shows (see `splits.Split.kind_of`).
         space: the name of the feature space, `extract` what computes it.
-        features: of as many training crops as have `photographs`, and of the held-out ones.
+        features: of as many training images as have `kinds`, and of the held-out ones.
     """
 
     training: Pixels
     held_out: Pixels
-    photographs: tuple[str, ...]
+    kinds: tuple[str, ...]
     space: str
     extract: Callable[[Pixels], Features]
     features: tuple[Features, Features]
@@ -208,7 +208,7 @@ class Reference:
         count: int = 5000,
         space: str = "filter bank",
     ) -> "Reference":
-        """Held-out crops are those of the split ``train``; the splits of attribution's tests are left alone.
+        """Held-out images are those of the split ``train``; the splits of attribution's tests are left alone.
 
         Args:
             data: the real images.
@@ -226,8 +226,8 @@ class Reference:
         available = data.available("train")
         count = min(count, len(training), *([] if available is None else [available]))
         held_out = data.images("train", 0, count)
-        photographs = tuple(data.split("gan").source_of(index) for index in range(count))
-        return cls(training, held_out, photographs, space, extract, (extract(training[:count]), extract(held_out)))
+        kinds = tuple(data.split("gan").kind_of(index) for index in range(count))
+        return cls(training, held_out, kinds, space, extract, (extract(training[:count]), extract(held_out)))
 
     @cached_property
     def floor(self) -> dict[str, Any]:
@@ -237,12 +237,12 @@ class Reference:
     def measure(self, images: Pixels) -> dict[str, Any]:
         """How good a generator's images are; JSON-able.
 
-        - ``frechet``, ``kernel``: distances to the held-out crops, and ``scales``, the Frechet distance by each of the
-          filter bank's `GROUPS` alone; ``floor`` has the same of the training crops.
-        - ``photographs``: for each photograph the share of images whose nearest training crop, by features, is of it.
-        - ``nearest``: median root-mean-square difference to the most similar training crop, mirrored or not, in levels
-          of 0 to 255: of the images, and of the held-out crops. A generator that repeats its training images is nearer.
-        - ``diversity``: mean distance of two images by features, over that of two held-out crops; 0 if all are alike.
+        - ``frechet``, ``kernel``: distances to the held-out images, and ``scales``, the Frechet distance by each of the
+          filter bank's `GROUPS` alone; ``floor`` has the same of the training images.
+        - ``kinds``: for each kind the share of images whose nearest training image, by features, is of it.
+        - ``nearest``: median root-mean-square difference to the most similar training image, mirrored or not, in levels
+          of 0 to 255: of the images, and of the held-out ones. A generator that repeats its training images is nearer.
+        - ``diversity``: mean distance of two images by features, over that of two held-out images; 0 if all are alike.
 
         Args:
             images: samples, uint8 ``[n, R, R, 3]``, as many as `held_out`: distances depend on the number.
@@ -251,15 +251,15 @@ class Reference:
             UsageError: another number of images.
         """
         if len(images) != len(self.held_out):
-            raise UsageError(f"Give {len(self.held_out)} samples, as many as there are held-out crops.")
+            raise UsageError(f"Give {len(self.held_out)} samples, as many as there are held-out images.")
         learned, unseen = self.features
         features = self.extract(images)
-        shares = Counter(self.photographs[index] for index in nearest(features, learned)[1])
+        shares = Counter(self.kinds[index] for index in nearest(features, learned)[1])
         return {
             "images": len(images),
             **self._distances(features),
             "floor": self.floor,
-            "photographs": {name: shares[name] / len(images) for name in sorted(set(self.photographs))},
+            "kinds": {name: shares[name] / len(images) for name in sorted(set(self.kinds))},
             "nearest": {"samples": self._to_training(images), "held_out": self._held_out_to_training},
             "diversity": mean_distance(features[:PAIRS]) / mean_distance(unseen[:PAIRS]),
         }

@@ -55,6 +55,10 @@ class Split(ABC):
         """
         return self.source_of(index)
 
+    def kind_of(self, index: int) -> str:
+        """What the image shows, where that is known; else its source."""
+        return self.source_of(index)
+
     def images(self, start: int, count: int) -> Pixels:
         """Images ``start .. start + count - 1``, uint8 ``[count, r, r, 3]``."""
         batch = np.empty((count, self.resolution, self.resolution, 3), dtype=np.uint8)

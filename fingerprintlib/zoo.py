@@ -32,9 +32,10 @@ class Zoo:
 
     Attributes:
         folder: where the files lie.
-        plan: the contents of ``zoo.yml``: ``dataset``, ``resolution``, ``crops``, ``width``, ``images``, for each GAN
-            the ``settings`` that differ from the paper's, and the ``generators`` by name, each with its ``gan`` and
-            ``seed`` and, if one crop was left out of its training, that crop's number ``without``.
+        plan: the contents of ``zoo.yml``: ``dataset``, ``resolution``, the ``recipes`` by name, each with its ``gan``,
+            ``width``, number of ``images`` shown and the settings that differ from the paper's, and the ``generators``
+            by name, each with its ``recipe`` and ``seed`` and, if one photograph was left out of its training, that
+            one's number ``without``.
     """
 
     folder: Path
@@ -65,8 +66,8 @@ class Zoo:
         """What `train_gan` is to be called with, but for the images and the folder."""
         self.path(name)
         member = dict(self.plan["generators"][name])
-        same = {key: self.plan[key] for key in ("resolution", "width", "images")}
-        return {"name": member["gan"], **same, "seed": 0, **self.plan["settings"].get(member.pop("gan"), {}), **member}
+        recipe = dict(self.plan["recipes"][member.pop("recipe")])
+        return {"name": recipe.pop("gan"), "resolution": self.plan["resolution"], "seed": 0, **recipe, **member}
 
     def load(self, name: str, data: Dataset | None = None) -> Generator:
         """A trained generator.
@@ -106,7 +107,7 @@ class Zoo:
         recipe = self.recipe(name)
         shown = {"images": recipe.pop("images"), "without": recipe.pop("without", None), "seed": recipe["seed"]}
         gan = build(**recipe).recipe
-        data = {"dataset": self.plan["dataset"], "crops": self.plan["crops"]}
+        data = {"dataset": self.plan["dataset"]}
         return {"name": name, **gan.pop("settings"), **gan, **shown, **data}
 
     @cached_property
@@ -114,9 +115,9 @@ class Zoo:
         """The real images that all of them learned from."""
         return open_dataset(self.plan["dataset"], self.plan["resolution"])
 
-    def crops(self, store: Path) -> Pixels:
-        """The crops that they were shown, uint8 ``[crops, R, R, 3]``, mapped from a file in the folder `store`."""
-        counts = {"gan": self.plan["crops"]}
+    def reals(self, store: Path) -> Pixels:
+        """The photographs that they were shown, uint8 ``[N, R, R, 3]``, mapped from a file in the folder `store`."""
+        counts = {"gan": self.data.split("gan").distinct}
         corpus = load_or_build(store, "reals", {"real": self.data}, counts, self.plan["resolution"])
         return corpus.split("gan")[0]
 
@@ -132,11 +133,11 @@ class Zoo:
         """
         for name in names:
             self.path(name)  # all names are looked at before anything is trained
-        crops = self.crops(Path(work))
-        reference = Reference.of(self.data, crops)
+        reals = self.reals(Path(work))
+        reference = Reference.of(self.data, reals)
         in_parallel(
             _train,
-            [{"zoo": self, "name": name, "crops": crops, "reference": reference, "work": work} for name in names],
+            [{"zoo": self, "name": name, "reals": reals, "reference": reference, "work": work} for name in names],
         )
 
     def measure(self, name: str, reference: Reference) -> dict[str, Any]:
@@ -164,16 +165,22 @@ def as_rows(zoo: Zoo) -> list[tuple[str, ...]]:
     return rows
 
 
-def _train(zoo: Zoo, name: str, crops: Pixels, reference: Reference, work: Path | str) -> None:
+def _train(zoo: Zoo, name: str, reals: Pixels, reference: Reference, work: Path | str) -> None:
     """Train, measure and save one generator of the zoo."""
     recipe, folder = zoo.recipe(name), Path(work) / name
-    trained = train_gan(reals=crops, folder=folder, **recipe)
-    origin: dict[str, Any] = {"dataset": zoo.data.name, "hash": zoo.data.hash, "split": "gan", "crops": len(crops)}
-    if (without := recipe.get("without")) is not None:
-        origin["left_out"] = {"crop": without, "photograph": zoo.data.split("gan").source_of(without)}
-    made = Generator(name, trained.gan, trained.card | {"origin": origin}, trained.moments, trained.previews)
+    trained = train_gan(reals=reals, folder=folder, **recipe)
+    card = trained.card | {"origin": origin_of(zoo.data, len(reals), recipe.get("without"))}
+    made = Generator(name, trained.gan, card, trained.moments, trained.previews)
     saved = _save(folder / "generator.safetensors", made)  # to be measured as it is shipped
     _save(zoo.path(name), _measured(saved, reference))
+
+
+def origin_of(data: Dataset, count: int, without: int | None = None) -> dict[str, Any]:
+    """What a card says of the first `count` real images of the split ``gan``, which a generator learned from."""
+    origin: dict[str, Any] = {"dataset": data.name, "hash": data.hash, "split": "gan", "photographs": count}
+    if without is not None:
+        origin["left_out"] = {"number": without, "photograph": data.split("gan").source_of(without)}
+    return origin
 
 
 def _measured(generator: Generator, reference: Reference) -> Generator:
@@ -192,17 +199,17 @@ def _save(path: Path, generator: Generator) -> Generator:
 
 
 def load_or_train_siblings(arguments: Mapping[str, Any], count: int) -> list[Generator]:
-    """Generators that differ from one in hardly anything: `count` of other seeds, and as many that lack one crop.
+    """Generators that differ from one in hardly anything: `count` of other seeds, and as many that lack one image.
 
     Args:
-        arguments: of `generators.load_or_train` for the one. The seeds are the next ones, the crops lie evenly among
+        arguments: of `generators.load_or_train` for the one. The seeds are the next ones, the images lie evenly among
             all.
-        count: of each kind; fewer than there are crops.
+        count: of each kind; fewer than there are images.
     """
-    name, seed, crops = arguments["name"], arguments["seed"], len(arguments["reals"])
+    name, seed, images = arguments["name"], arguments["seed"], len(arguments["reals"])
     seeds = [{**arguments, "name": f"{name}-seed{s}", "seed": s} for s in range(seed + 1, seed + 1 + count)]
-    left_out = [crops * k // (count + 1) for k in range(1, count + 1)]
-    lacking = [{**arguments, "name": f"{name}-without{crop}", "without": crop} for crop in left_out]
+    left_out = [images * k // (count + 1) for k in range(1, count + 1)]
+    lacking = [{**arguments, "name": f"{name}-without{one}", "without": one} for one in left_out]
     return load_or_train_all(seeds + lacking)
 
 
@@ -211,13 +218,13 @@ def origins(generators: Sequence[Generator]) -> str:
     rows = []
     for generator in generators:
         card = generator.card
-        crop, origin = card["recipe"]["without"], card.get("origin", {})
-        photograph = f" ({origin['left_out']['photograph']})" if "left_out" in origin else ""
+        number, origin = card["recipe"]["without"], card.get("origin", {})
+        photograph = f" ({origin['left_out']['photograph'][:8]})" if "left_out" in origin else ""
         rows.append(
             {
                 "Generator": f"**{generator.name}**",
                 "Seed": card["recipe"]["seed"],
-                "Left out": "none" if crop is None else f"crop {crop}{photograph}",
+                "Left out": "none" if number is None else f"image {number}{photograph}",
                 "Apart at": f"{card['parted_at']:,}" if card["parted_at"] is not None else "",
                 "Images seen": f"{card['images_seen']:,}",
                 "Steps": f"{card['steps']:,}",
@@ -230,10 +237,20 @@ def origins(generators: Sequence[Generator]) -> str:
 
 
 def settings(generators: Sequence[Generator]) -> str:
-    """The settings of each GAN among the generators, a column each, as a Markdown table from the cards."""
-    recipes = {generator.card["recipe"]["gan"]: generator.card["recipe"]["settings"] for generator in generators}
-    names = list(dict.fromkeys(name for setting in recipes.values() for name in setting))
-    return _markdown([{"": f"`{n}`"} | {gan: setting.get(n, "") for gan, setting in recipes.items()} for n in names])
+    """The settings that there are among the generators, a column each, as a Markdown table from the cards.
+
+    A column bears the name of the first generator that was trained with its settings.
+    """
+    columns: dict[str, dict[str, Any]] = {}
+    for generator in generators:
+        recipe = generator.card["recipe"]
+        setting = {"width": recipe["width"], "images": recipe["images"], **recipe["settings"]}
+        if setting not in columns.values():
+            columns[generator.name] = setting
+    names = list(dict.fromkeys(name for setting in columns.values() for name in setting))
+    return _markdown(
+        [{"": f"`{n}`"} | {title: setting.get(n, "") for title, setting in columns.items()} for n in names]
+    )
 
 
 def qualities(generators: Sequence[Generator]) -> str:
@@ -241,7 +258,7 @@ def qualities(generators: Sequence[Generator]) -> str:
     rows = []
     for generator in generators:
         for space, quality in generator.card.get("quality", {}).items():
-            floor, near, shares = quality["floor"], quality["nearest"], quality["photographs"].values()
+            floor, near, shares = quality["floor"], quality["nearest"], quality["kinds"].values()
             rows.append(
                 {
                     "Generator": f"**{generator.name}**" + ("" if space == "filter bank" else f" ({space})"),
@@ -251,8 +268,8 @@ def qualities(generators: Sequence[Generator]) -> str:
                     "Kernel": f"{quality['kernel']:.3f}",
                     "its floor": f"{floor['kernel']:.3f}",
                     "Diversity": f"{quality['diversity']:.2f}",
-                    "Nearest crop": f"{near['samples'] / near['held_out']:.2f}",
-                    "Photos": f"{sum(share > 0.01 for share in shares)} of {len(shares)}",
+                    "Nearest image": f"{near['samples'] / near['held_out']:.2f}",
+                    "Kinds": f"{sum(share > 0.01 for share in shares)} of {len(shares)}",
                 }
             )
     return _markdown(rows) if rows else "None of these generators was measured when it was made."

@@ -235,8 +235,7 @@ MODELS = np.array([[1.0, 0.0], [0.0, 1.0]])
 
 # Each with what the book says is right, worked out here by hand, and answers that are nearly so.
 EXERCISES = [
-    (exercises.windows_in_a_tile, {}, 2 * 29**2, [29**2, 2 * 28**2, 2 * 29]),
-    (exercises.windows_in_a_tile, {"tile": 10, "window": 10}, 2, [1, 0]),
+    (exercises.most_alike, {"images": np.array([[0], [9], [50], [7]])}, (3, 1), [(0, 1), (1, 2), 3, (1, 3, 0)]),
     (exercises.quantization_error, {}, 1 / 255, [2 / 255, 1 / 256, 0]),
     (exercises.pixels_per_level, {"resolution": 64}, 16, [48, 4096, 15]),
     (exercises.hinge, {"real": [2, 0.5], "fake": [-3, 0.2]}, 0.25 + 0.6, [0.5 + 1.2, 0.25 + 0.4, 0.85 / 2]),
@@ -286,8 +285,8 @@ EXERCISES = [
     (exercises.blurred_stripes, {"weights": [0.1, 0.2, 0.4, 0.2, 0.1]}, 0.2, [0.4, 1, -0.2]),
     (exercises.cropped_frequency, {"side": 64, "offset": 8, "frequency": 0.5}, 0.4375, [0.571429, 0.5, 28]),
     (exercises.mixture, {"recalls": (0.9, 0.5), "shares": (0.8, 0.2)}, 0.82, [0.7, 82, 0.58]),
-    (exercises.not_yet_due, {"crops": 20000, "images": 20000}, 0.99995**20000, [1 - 0.99995**20000, 0.5, 1]),
-    (exercises.not_yet_due, {"crops": 2, "images": 3}, 1 / 8, [3 / 8, 7 / 8, 0]),
+    (exercises.not_yet_due, {"count": 20000, "images": 20000}, 0.99995**20000, [1 - 0.99995**20000, 0.5, 1]),
+    (exercises.not_yet_due, {"count": 2, "images": 3}, 1 / 8, [3 / 8, 7 / 8, 0]),
     (exercises.equally_unlike, {"sources": 8}, -1 / 7, [1 / 7, -1 / 8, 0, -1]),
     (
         exercises.equal_errors,
