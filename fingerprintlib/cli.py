@@ -224,6 +224,26 @@ def immunize(
     click.echo(str(out))
 
 
+@main.command("data")
+@click.argument("action", type=click.Choice(["make"]))
+@click.argument("name", type=click.Choice(["clothing", "scenes"]))
+@click.option("--from", "source", type=click.Path(path_type=Path, exists=True, file_okay=False), required=True)
+@click.option("--resolution", type=click.Choice(["64", "128"]), default="64", show_default=True, help="Of clothing.")
+def make_data(action: str, name: str, source: Path, resolution: str) -> None:
+    """Make a data set of the project again from the originals in a folder: the very same pixels."""
+    from .clothing import make_clothing
+    from .photographs import make_scenes
+    from .project import data_folder
+
+    if name == "clothing":
+        click.echo(
+            f"{make_clothing(source, int(resolution)):,} photographs in {data_folder() / 'clothing' / resolution}"
+        )
+    else:
+        make_scenes(source, data_folder() / "scenes")
+        click.echo(str(data_folder() / "scenes"))
+
+
 @main.group()
 def zoo() -> None:
     """The trained generators in data/zoo: list, check, sample, measure or train them."""

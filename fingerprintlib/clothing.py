@@ -170,14 +170,14 @@ def make_clothing(source: Path | str, resolution: int = SIDE) -> int:
     rows = photographs()
     found = {path.stem: path for path in Path(source).rglob("*.jpg")}
     _refuse([row.name for row in rows if row.name not in found], f"{source} lacks originals")
-    squares, wrong = {}, []
+    squares, wrong = [], []
     for row in _progress(rows):
         pixels = square(decode(found[row.name]), resolution)
-        squares[row] = encode_webp(pixels)
+        squares.append((row, encode_webp(pixels)))
         if content_hash(pixels.tobytes()) != row.pixels[resolution]:
             wrong.append(row.name)
     _refuse(wrong, f"{source} holds other pictures under the names of originals")
-    for row, data in squares.items():
+    for row, data in squares:
         write_atomically(_file(_folder() / str(resolution), row), data)
     return len(squares)
 
