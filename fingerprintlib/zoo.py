@@ -9,6 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
 import yaml
 
 from .checkpoints import CheckpointError
@@ -16,9 +18,12 @@ from .corpus import load_or_build
 from .datasets import Dataset, open_dataset
 from .errors import UsageError, unknown
 from .gans import build
+from .gans.progan import ProGAN
+from .gans.siblings import train_siblings
 from .gans.training import train_gan
 from .generators import Generator, PrecisionError, load_generator, load_or_train_all, save_generator
 from .images import Pixels
+from .provenance import content_hash
 from .quality import Reference
 from .runtime import in_parallel
 
@@ -125,7 +130,8 @@ class Zoo:
         """Train generators, measure them, and write them here.
 
         A training goes on where it was stopped, and one that is done is not done again, as long as the folder `work` is
-        there. On a CPU as many run side by side as there are threads; on several GPUs, one on each.
+        there. On a CPU as many run side by side as there are threads; on several GPUs, one on each, and ProGANs of one
+        recipe all at once (see `gans.siblings`).
 
         Args:
             names: which.
@@ -135,10 +141,21 @@ class Zoo:
             self.path(name)  # all names are looked at before anything is trained
         reals = self.reals(Path(work))
         reference = Reference.of(self.data, reals)
-        in_parallel(
-            _train,
-            [{"zoo": self, "name": name, "reals": reals, "reference": reference, "work": work} for name in names],
-        )
+        calls = [
+            {"zoo": self, "names": group, "reals": reals, "reference": reference, "work": work}
+            for group in self._together(names)
+        ]
+        in_parallel(_train, calls)
+
+    def _together(self, names: Sequence[str]) -> list[list[str]]:
+        """The names, grouped by what is trained at once: on a CPU, which has no launches to save, each alone."""
+        if not torch.cuda.is_available():
+            return [[name] for name in names]
+        groups: dict[str, list[str]] = {}
+        for name in names:
+            growing = self.recipe(name)["name"] == ProGAN.name
+            groups.setdefault(self.plan["generators"][name]["recipe"] if growing else f"{name} alone", []).append(name)
+        return list(groups.values())
 
     def measure(self, name: str, reference: Reference) -> dict[str, Any]:
         """Measure a generator against real images, and write the outcome to its card."""
@@ -165,14 +182,21 @@ def as_rows(zoo: Zoo) -> list[tuple[str, ...]]:
     return rows
 
 
-def _train(zoo: Zoo, name: str, reals: Pixels, reference: Reference, work: Path | str) -> None:
-    """Train, measure and save one generator of the zoo."""
-    recipe, folder = zoo.recipe(name), Path(work) / name
-    trained = train_gan(reals=reals, folder=folder, **recipe)
-    card = trained.card | {"origin": origin_of(zoo.data, len(reals), recipe.get("without"))}
-    made = Generator(name, trained.gan, card, trained.moments, trained.previews)
-    saved = _save(folder / "generator.safetensors", made)  # to be measured as it is shipped
-    _save(zoo.path(name), _measured(saved, reference))
+def _train(zoo: Zoo, names: Sequence[str], reals: Pixels, reference: Reference, work: Path | str) -> None:
+    """Train, measure and save one generator of the zoo, or several ProGANs of one recipe at once."""
+    recipes, folder = [zoo.recipe(name) for name in names], Path(work) / names[0]
+    if len(names) == 1:
+        several = [train_gan(reals=reals, folder=folder, **recipes[0])]
+    else:
+        members = [{key: recipe.get(key) for key in ("seed", "without")} for recipe in recipes]
+        same = {key: value for key, value in recipes[0].items() if key not in ("name", "seed", "without")}
+        data_hash = content_hash(np.ascontiguousarray(reals).data.cast("B"))
+        several = train_siblings(reals, members, folder=folder, data_hash=data_hash, **same)
+    for name, recipe, trained in zip(names, recipes, several, strict=True):
+        card = trained.card | {"origin": origin_of(zoo.data, len(reals), recipe.get("without"))}
+        made = Generator(name, trained.gan, card, trained.moments, trained.previews)
+        saved = _save(folder / f"{name}.safetensors", made)  # to be measured as it is shipped
+        _save(zoo.path(name), _measured(saved, reference))
 
 
 def origin_of(data: Dataset, count: int, without: int | None = None) -> dict[str, Any]:

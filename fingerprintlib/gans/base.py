@@ -75,7 +75,8 @@ class Model(nn.Module, ABC):
             if option not in names:
                 raise unknown(f"option of {self.name}", option, names)
         # JSON and YAML have lists only.
-        settings = self.settings_type(**{k: tuple(v) if isinstance(v, list) else v for k, v in options.items()})
+        options = {k: tuple(v) if isinstance(v, list) else v for k, v in options.items()}
+        settings: Any = self.settings_type(**options)
         if settings.batch < 2 or settings.batch % self.batch_multiple:
             need = f"a multiple of {self.batch_multiple}" if self.batch_multiple > 1 else "at least 2"
             raise UsageError(f"{self.name}'s batch={settings.batch} is not possible. Make it {need}.")

@@ -98,6 +98,7 @@ class Stack(nn.Module):
 
     def __init__(self, networks: Sequence[nn.Module]):
         super().__init__()
+        self.network: nn.Module
         self.__dict__["network"] = networks[0]  # for its forward only; its weights are not of this module
         self.names = [name for name, _ in networks[0].named_parameters()]
         columns = zip(*([p.detach() for p in network.parameters()] for network in networks), strict=True)
