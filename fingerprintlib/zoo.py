@@ -37,7 +37,8 @@ class Zoo:
 
     Attributes:
         folder: where the files lie.
-        plan: the contents of ``zoo.yml``: ``dataset``, ``resolution``, the ``recipes`` by name, each with its ``gan``,
+        plan: the contents of ``zoo.yml``: ``dataset``, ``resolution``, ``photographs`` if not all of the split ``gan`` are
+            learned from, the ``recipes`` by name, each with its ``gan``,
             ``width``, number of ``images`` shown and the settings that differ from the paper's, and the ``generators``
             by name, each with its ``recipe`` and ``seed`` and, if one photograph was left out of its training, that
             one's number ``without``.
@@ -122,7 +123,7 @@ class Zoo:
 
     def reals(self, store: Path) -> Pixels:
         """The photographs that they were shown, uint8 ``[N, R, R, 3]``, mapped from a file in the folder `store`."""
-        counts = {"gan": self.data.split("gan").distinct}
+        counts = {"gan": self.plan.get("photographs") or self.data.split("gan").distinct}
         corpus = load_or_build(store, "reals", {"real": self.data}, counts, self.plan["resolution"])
         return corpus.split("gan")[0]
 
