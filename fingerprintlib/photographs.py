@@ -60,7 +60,6 @@ PHOTOS = (
     Photo("astronaut.png", "The astronaut Eileen Collins", "NASA", "public domain", *_SKIMAGE),
     Photo("chelsea.png", "Chelsea the cat", "Stefan van der Walt", "CC0", *_SKIMAGE),
     Photo("coffee.png", "A cup of coffee", "Rachel Michetti, courtesy of Pikolo Espresso Bar", "CC0", *_SKIMAGE),
-    Photo("motorcycle_left.png", "A motorcycle", "D. Scharstein and others", "no licence stated", *_SKIMAGE),
     Photo("rocket.jpg", "Launch of a Falcon 9", "SpaceX", "public domain", *_SKIMAGE),
     Photo("china.jpg", "A temple in China", "danielbuechele", "CC BY 2.0", *_SKLEARN),
     Photo("flower.jpg", "A flower", "vultilion", "CC BY 2.0", *_SKLEARN),

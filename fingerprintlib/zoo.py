@@ -113,7 +113,7 @@ class Zoo:
         recipe = self.recipe(name)
         shown = {"images": recipe.pop("images"), "without": recipe.pop("without", None), "seed": recipe["seed"]}
         gan = build(**recipe).recipe
-        data = {"dataset": self.plan["dataset"]}
+        data = {key: self.plan[key] for key in ("dataset", "photographs") if key in self.plan}
         return {"name": name, **gan.pop("settings"), **gan, **shown, **data}
 
     @cached_property
