@@ -99,7 +99,7 @@ def test_asking_past_the_end_says_how_many_there_are(folder):
 
 
 def test_crops_share_their_photograph_and_never_end_files_stand_alone_and_do(folder):
-    crops, files = open_dataset("photos", 32), open_dataset(f"folder:{folder}", 32)
+    crops, files = open_dataset("scenes", 32), open_dataset(f"folder:{folder}", 32)
     assert crops.available("test") is None
     groups = crops.groups_of("test", 5, 200)
     assert groups == [crops.split("test").source_of(index) for index in range(5, 205)]
