@@ -23,7 +23,7 @@ from .gans.siblings import train_siblings
 from .gans.training import train_gan
 from .generators import Generator, PrecisionError, load_generator, load_or_train_all, save_generator
 from .images import Pixels
-from .provenance import content_hash
+from .provenance import content_hash, recipe_hash
 from .quality import Reference
 from .runtime import in_parallel
 
@@ -37,11 +37,11 @@ class Zoo:
 
     Attributes:
         folder: where the files lie.
-        plan: the contents of ``zoo.yml``: ``dataset``, ``resolution``, ``photographs`` if not all of the split ``gan`` are
-            learned from, the ``recipes`` by name, each with its ``gan``,
-            ``width``, number of ``images`` shown and the settings that differ from the paper's, and the ``generators``
-            by name, each with its ``recipe`` and ``seed`` and, if one photograph was left out of its training, that
-            one's number ``without``.
+        plan: the contents of ``zoo.yml``: ``dataset``, ``resolution``, ``photographs`` if not all of the split ``gan``
+            are learned from, the ``recipes`` by name, each with its ``gan``, ``width``, number of ``images`` shown and
+            the settings that differ from the paper's, and the ``generators`` by name, each with its ``recipe``, its
+            ``seed`` unless that is 0, and, if one photograph was left out of its training, that one's number
+            ``without``.
     """
 
     folder: Path
@@ -185,7 +185,9 @@ def as_rows(zoo: Zoo) -> list[tuple[str, ...]]:
 
 def _train(zoo: Zoo, names: Sequence[str], reals: Pixels, reference: Reference, work: Path | str) -> None:
     """Train, measure and save one generator of the zoo, or several ProGANs of one recipe at once."""
-    recipes, folder = [zoo.recipe(name) for name in names], Path(work) / names[0]
+    recipes = [zoo.recipe(name) for name in names]
+    # Their states lie in one checkpoint: in another company each begins anew.
+    folder = Path(work) / (names[0] if len(names) == 1 else f"siblings-{recipe_hash(list(names))[:12]}")
     if len(names) == 1:
         several = [train_gan(reals=reals, folder=folder, **recipes[0])]
     else:

@@ -166,7 +166,7 @@ class _Run:
     def __init__(self, gans: list[ProGAN], reals: Images, recipes: list[dict[str, Any]], fabric: Fabric, path: Path):
         self.gans, self.recipes, self.fabric, self.path = gans, recipes, fabric, path
         self.like = gans[0]  # what they share: schedule and settings
-        self.reals = torch.from_numpy(np.ascontiguousarray(reals[:])).to(fabric.device)
+        self.reals = torch.from_numpy(np.array(reals[:])).to(fabric.device)  # a map of a file is read-only
         self.generators = Stack([gan.generator for gan in gans]).to(fabric.device)
         self.discriminators = Stack([gan.discriminator for gan in gans]).to(fabric.device)
         self.averages = Stack([gan.generator for gan in gans]).to(fabric.device).requires_grad_(False)
