@@ -13,7 +13,7 @@ import numpy as np
 from .errors import FingerprintsError
 
 
-def _judge(name: str, answer: Any, expected: Any, hint: str, tolerance: float = 5e-3) -> None:
+def _judge(name: str, answer: Any, expected: Any, hint: str, tolerance: float = 5e-3, ordered: bool = True) -> None:
     if answer is ...:
         print(f"{name}: replace the ... by your answer, then run this cell again.")
         return
@@ -25,6 +25,8 @@ def _judge(name: str, answer: Any, expected: Any, hint: str, tolerance: float = 
             given = np.asarray(answer.detach().cpu() if hasattr(answer, "detach") else answer, float)
         except (TypeError, ValueError):  # a word, or lists of unequal length
             given = np.full(expected.shape, np.nan)
+        if not ordered:
+            given, expected = np.sort(given, None), np.sort(expected, None)
         right = given.shape == expected.shape and np.allclose(given, expected, rtol=tolerance, atol=1e-9)
     if not right and "FINGERPRINTS_BUILD" in os.environ:
         raise FingerprintsError(f"{name}: the printed solution gives {answer!r}, not {expected!r}.")
@@ -35,8 +37,8 @@ def most_alike(answer: Any, images: Any) -> None:
     """Chapter 1: which two of some images are most similar, as a pair of their numbers."""
     flat = np.asarray(images, float).reshape(len(images), -1)
     pairs = {(i, j): np.square(flat[i] - flat[j]).sum() for j in range(len(flat)) for i in range(j)}
-    ordered = tuple(sorted(answer)) if isinstance(answer, tuple | list) else answer
-    _judge("The most alike", ordered, min(pairs, key=lambda pair: pairs[pair]), "Compare each image with all others.")
+    best = min(pairs, key=lambda pair: pairs[pair])
+    _judge("The most alike", answer, best, "Compare each image with all others.", 1e-6, ordered=False)
 
 
 def quantization_error(answer: Any) -> None:

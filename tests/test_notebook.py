@@ -236,6 +236,7 @@ MODELS = np.array([[1.0, 0.0], [0.0, 1.0]])
 # Each with what the book says is right, worked out here by hand, and answers that are nearly so.
 EXERCISES = [
     (exercises.most_alike, {"images": np.array([[0], [9], [50], [7]])}, (3, 1), [(0, 1), (1, 2), 3, (1, 3, 0)]),
+    (exercises.most_alike, {"images": np.r_[0:2990:10, 2981][:, None]}, (298, 299), [(297, 299)]),
     (exercises.quantization_error, {}, 1 / 255, [2 / 255, 1 / 256, 0]),
     (exercises.pixels_per_level, {"resolution": 64}, 16, [48, 4096, 15]),
     (exercises.hinge, {"real": [2, 0.5], "fake": [-3, 0.2]}, 0.25 + 0.6, [0.5 + 1.2, 0.25 + 0.4, 0.85 / 2]),
