@@ -1,5 +1,6 @@
 """What several folders of tests share: copies of the project, and the book built once at the profile `smoke`."""
 
+import csv
 import io
 import os
 import shutil
@@ -9,10 +10,15 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
+from fingerprintlib import clothing
 from fingerprintlib.grids import Grid
+from fingerprintlib.images import decode, encode_webp
+from fingerprintlib.provenance import content_hash
+from fingerprintlib.splits import SPLITS
 from fingerprintlib.sweeps import Estimate, Picture, Point, Sweep, publish
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -84,6 +90,30 @@ def example_sweep() -> Sweep:
         dict.fromkeys(names, "example") | {"cores": 2},
         "example",
     )
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project with twelve photographs of clothing by four contributors; their originals lie in ``originals``."""
+    folder, originals = tmp_path / "data" / "clothing", tmp_path / "originals" / "deeper"
+    originals.mkdir(parents=True)
+    monkeypatch.setenv("FINGERPRINTS_DATA", str(tmp_path / "data"))
+    rng = np.random.default_rng(0)
+    rows = [["image", "contributor", "kind", "kids", "split", "pixels_64", "pixels_128"]]
+    for number in range(12):
+        name = f"photo{number:02d}"
+        pixels = rng.integers(0, 256, (150, 130, 3)).astype(np.uint8)
+        Image.fromarray(pixels).save(originals / f"{name}.jpg", quality=95)
+        squares = {r: clothing.square(decode(originals / f"{name}.jpg"), r) for r in (64, 128)}
+        split = SPLITS[number % 4]
+        path = folder / "64" / split / f"{name}.webp"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(encode_webp(squares[64]))
+        hashes = [content_hash(square.tobytes()) for square in squares.values()]
+        rows.append([name, f"c{number % 4}", "Hat", "False", split, *hashes])
+    with open(folder / "photographs.csv", "w", newline="") as file:
+        csv.writer(file).writerows(rows)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -59,14 +59,14 @@ def test_help_answers_at_once():
         result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
         seconds.append(time.perf_counter() - start)
         assert result.returncode == 0
-    assert {"book", "run", "sweep", "chapters", "doctor", "timings", "zoo"} <= set(result.stdout.split())
+    assert {"book", "run", "sweep", "chapters", "doctor", "timings", "data", "zoo"} <= set(result.stdout.split())
     modules = {name.split(".")[0] for name in result.stderr.split()}
     assert "click" in modules
     assert not modules & {"torch", "numpy", "matplotlib", "papermill", "nbformat", "scipy", "yaml", "PIL", "skimage"}
     assert min(seconds) < 0.5
 
 
-@pytest.mark.parametrize("command", ["book", "run", "sweep", "chapters", "doctor", "timings"])
+@pytest.mark.parametrize("command", ["book", "run", "sweep", "chapters", "doctor", "timings", "data"])
 def test_every_command_explains_itself(command):
     result = run(command, "--help")
     assert result.exit_code == 0
@@ -298,6 +298,56 @@ def test_a_check_that_breaks_is_a_finding(only):
     failed(only(_torch), "torch: ImportError: libcudart.so is not there.", "Remove .venv")
 
 
+# --- the photographs ----------------------------------------------------------------------------
+
+
+def pixels_in(folder):
+    return {path.name: images.decode(path).tobytes() for path in folder.glob("*/*.webp")}
+
+
+@pytest.mark.parametrize("resolution", ["64", "128"])
+def test_clothing_is_made_of_the_originals(home, tmp_path, resolution):
+    before = pixels_in(home / "64")
+    shutil.rmtree(home / "64")
+    result = run("data", "make", "clothing", "--from", str(tmp_path / "originals"), "--resolution", resolution)
+    assert (result.exit_code, result.stdout) == (0, f"12 photographs in {home / resolution}\n")
+    assert [path.name for path in home.iterdir() if path.is_dir()] == [resolution]
+    made = pixels_in(home / resolution)
+    assert made.keys() == before.keys()
+    assert resolution == "128" or made == before
+
+
+def test_a_missing_original_is_named_and_nothing_is_made(home, tmp_path):
+    (tmp_path / "originals" / "deeper" / "photo05.jpg").unlink()
+    shutil.rmtree(home / "64")
+    result = run("data", "make", "clothing", "--from", str(tmp_path / "originals"))
+    assert (result.exit_code, result.stdout) == (2, "")
+    said = f"Error: {tmp_path / 'originals'} lacks originals: photo05. Nothing was written. Get them from "
+    assert result.stderr.splitlines()[-1].startswith(said)
+    assert [path.name for path in home.iterdir()] == ["photographs.csv"]
+
+
+def test_scenes_are_made_of_the_originals_or_not_at_all(home, tmp_path, monkeypatch):
+    out = home.parent / "scenes"
+    result = run("data", "make", "scenes", "--from", str(tmp_path / "originals"))
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert " lacks " in result.stderr
+    assert not out.exists()
+    asked = []
+    monkeypatch.setattr(photographs, "make_scenes", lambda *arguments: asked.append(arguments))
+    result = run("data", "make", "scenes", "--from", str(tmp_path / "originals"))
+    assert (result.exit_code, result.stdout) == (0, f"{out}\n")
+    assert asked == [(tmp_path / "originals", out)]
+
+
+@pytest.mark.parametrize(
+    "arguments", [["clothing"], ["clothing", "--from=nowhere"], ["clothing", "--from=.", "--resolution=32"], ["x"]]
+)
+def test_what_cannot_be_made(home, arguments):
+    assert run("data", "make", *arguments).exit_code == 2
+    assert len(pixels_in(home / "64")) == 12
+
+
 # --- the zoo ------------------------------------------------------------------------------------
 
 
@@ -306,16 +356,18 @@ def untrained(tmp_path_factory):
     """A zoo of two generators that were never trained; its plan is in order."""
     from fingerprintlib.gans import build
     from fingerprintlib.generators import Generator, save_generator
-    from fingerprintlib.zoo import Zoo
+    from fingerprintlib.zoo import Zoo, origin_of
 
-    members = {"sngan": {"gan": "sngan", "seed": 0}, "progan-seed1": {"gan": "progan", "seed": 1}}
-    plan = {"dataset": "scenes", "resolution": 64, "crops": 24, "width": 4, "images": 64, "settings": {}}
-    zoo = Zoo(tmp_path_factory.mktemp("untrained") / "data" / "zoo", plan | {"generators": members})
+    recipes = {gan: {"gan": gan, "width": 4, "images": 64} for gan in ("sngan", "progan")}
+    members = {"sngan": {"recipe": "sngan"}, "progan-seed1": {"recipe": "progan", "seed": 1}}
+    plan = {"dataset": "scenes", "resolution": 64, "photographs": 24, "recipes": recipes, "generators": members}
+    zoo = Zoo(tmp_path_factory.mktemp("untrained") / "data" / "zoo", plan)
     quality = {"filter bank": {"frechet": 3.0, "floor": {"frechet": 2.0}}}
     for name, member in members.items():
-        gan = build(member["gan"], 64, 4, member["seed"]).eval()
-        recipe = gan.recipe | {"images": 64, "seed": member["seed"], "without": None}
-        origin = {"dataset": "scenes", "hash": zoo.data.hash, "crops": 24}
+        seed = member.get("seed", 0)
+        gan = build(member["recipe"], 64, 4, seed).eval()
+        recipe = gan.recipe | {"images": 64, "seed": seed, "without": None}
+        origin = origin_of(zoo.data, 24)
         card = {
             "recipe": recipe,
             "origin": origin,
@@ -392,8 +444,7 @@ def test_a_generator_that_is_not_in_the_zoo(zoo, arguments, tmp_path, monkeypatc
     result = run("zoo", *arguments)
     assert result.exit_code == 2
     assert result.stderr.endswith("Error: Unknown generator 'sgnan'. Did you mean 'sngan'?\n")
-    if arguments[0] != "measure":  # which makes the crops first, as yet
-        assert sorted(tmp_path.rglob("*.*")) == before
+    assert sorted(tmp_path.rglob("*.*")) == before
 
 
 def test_samples_are_the_same_bytes_whenever_and_however_many(zoo, tmp_path):

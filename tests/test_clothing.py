@@ -15,38 +15,12 @@ from fingerprintlib.datasets import open_dataset
 from fingerprintlib.errors import UsageError
 from fingerprintlib.images import decode, encode_webp, shrink
 from fingerprintlib.project import data_folder
-from fingerprintlib.provenance import content_hash
 from fingerprintlib.splits import SHARES, SPLITS, DatasetError
-
-COLUMNS = ["image", "contributor", "kind", "kids", "split", "pixels_64", "pixels_128"]
 
 
 @pytest.fixture
 def rng():
     return np.random.default_rng(0)
-
-
-@pytest.fixture
-def home(tmp_path, monkeypatch, rng):
-    """A project of twelve photographs by four contributors, with the originals in the folder ``originals``."""
-    folder, originals = tmp_path / "data" / "clothing", tmp_path / "originals" / "deeper"
-    originals.mkdir(parents=True)
-    monkeypatch.setenv("FINGERPRINTS_DATA", str(tmp_path / "data"))
-    rows = []
-    for number in range(12):
-        name = f"photo{number:02d}"
-        pixels = rng.integers(0, 256, (150, 130, 3)).astype(np.uint8)
-        Image.fromarray(pixels).save(originals / f"{name}.jpg", quality=95)
-        squares = {r: clothing.square(decode(originals / f"{name}.jpg"), r) for r in (64, 128)}
-        split = SPLITS[number % 4]
-        path = folder / "64" / split / f"{name}.webp"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(encode_webp(squares[64]))
-        hashes = [content_hash(square.tobytes()) for square in squares.values()]
-        rows.append([name, f"c{number % 4}", "Hat", "False", split, *hashes])
-    with open(folder / "photographs.csv", "w", newline="") as file:
-        csv.writer(file).writerows([COLUMNS, *rows])
-    return folder
 
 
 def test_no_contributor_is_in_two_splits_and_the_shares_come_out():
