@@ -7,6 +7,7 @@ import socket
 import sys
 import time
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -53,6 +54,25 @@ def test_a_thousand_steps_have_a_thousand_streams_that_look_uniform():
     assert len(first.unique(dim=0)) == 1000
     assert abs(first.mean() - 0.5) < 0.02
     assert abs(torch.corrcoef(torch.stack([first[:-1, 0], first[1:, 0]]))[0, 1]) < 0.1
+
+
+def test_more_than_torchs_32_bits_of_a_seed_tell_streams_apart():
+    # Steps of seed 0 that were one stream when each was seeded by torch with a hash of seed and step.
+    for one, other in ((34460, 176909), (18319, 142997), (18154, 26287), (173627, 177995)):
+        assert draw(0, one) != draw(0, other)
+    word = torch.empty(1, dtype=torch.int64)
+    assert len({word.random_(generator=step_generator(0, step)).item() for step in range(200_000)}) == 200_000
+
+
+def test_the_whole_state_of_the_twister_is_filled():
+    """It goes on as NumPy's does from the words that Philox, the keyed generator, gives."""
+    seed, step, rank = 2**40 + 7, 12345, 3
+    words = np.random.Philox(key=[seed, step], counter=[0, 0, rank, 0]).random_raw(312).view(np.uint32)
+    assert len(set(words.tolist())) == 624
+    twister = np.random.MT19937()
+    twister.state = {"bit_generator": "MT19937", "state": {"key": words, "pos": 624}}
+    drawn = torch.randint(2**16, (2000,), generator=step_generator(seed, step, rank))
+    np.testing.assert_array_equal(drawn, twister.random_raw(2000) % 2**16)
 
 
 @pytest.mark.parametrize("decay", [0.0, 0.9, 0.999, 1.0])
