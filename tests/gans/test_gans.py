@@ -97,6 +97,19 @@ def test_progan_grows_by_fading_and_standing():
         assert gan.growth(moment) == (level, pytest.approx(alpha, abs=0.01)), moment
 
 
+@pytest.mark.parametrize(("resolution", "phase"), [(32, 1 / 6), (64, 0.125), (128, 0.1)])
+def test_progan_ends_at_full_resolution_however_slowly_it_grows(resolution, phase):
+    gan = build("progan", resolution, 4, seed=0, phase=phase)
+    top = len(gan.generator.blocks)
+    level, alpha = gan.growth(0.999)
+    assert level == top
+    assert alpha == pytest.approx(1, abs=0.01)  # as long as it can take: faded in at the very end
+    assert gan.growth(1.0) == (top, pytest.approx(1))
+    latents = gan.latents(2, torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        torch.testing.assert_close(gan.preview(latents, 1.0), gan.sampler(latents))
+
+
 @pytest.mark.parametrize("level", [1, 2, 3])
 def test_progan_fade(level):
     gan = build("progan", 32, 4, seed=0)
@@ -131,6 +144,10 @@ def test_progan_shrinks_the_reals_alike():
         (("sngan", 32, 2), {}, "width=2"),
         (("sngan", 32, 4), {"btach": 8}, "Did you mean 'batch'"),
         (("progan", 32, 4), {"batch": 6}, "multiple of 4"),
+        (("progan", 64, 4), {"phase": 0}, r"phase=0 is not possible: ProGAN would end before 64 .* at most 0\.125\."),
+        (("progan", 64, 4), {"phase": -0.1}, "phase=-0.1 is not possible"),
+        (("progan", 64, 4), {"phase": 0.126}, r"phase=0\.126 is not possible: .* more than 0 and at most 0\.125\."),
+        (("progan", 32, 4), {"phase": 0.17}, r"before 32 pixels are faded in\. Use more than 0 and at most 0\.1667\."),
         (("sngan", 32, 4), {"d_steps": 0}, "d_steps=0 is not possible. Make it 1 or more"),
         (("vae", 32, 4), {"d_steps": 1}, "Unknown option of vae 'd_steps'"),  # it has no discriminator
         (("flow", 32, 4), {"steps": 0}, "steps=0 is not possible. Make it 1 or more"),

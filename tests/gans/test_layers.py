@@ -211,7 +211,8 @@ def test_progans_generator_is_its_plain_formulation(rng, level, alpha):
         return F.conv2d(x, *equalized(generator.to_rgb[at], 1.0))
 
     with torch.no_grad():
-        x = F.linear(normalized(z), *equalized(generator.dense, 2**0.5 / 4)).reshape(3, -1, 4, 4)
+        x = F.linear(normalized(z), *equalized(generator.dense, 2**0.5 / 4))
+        x = x.reshape(3, 4, 4, -1).permute(0, 3, 1, 2)
         x = below = conv(normalized(F.leaky_relu(x, 0.2)), generator.first)
         for first, second in list(generator.blocks)[:level]:
             below = F.interpolate(x, scale_factor=2)

@@ -13,6 +13,7 @@ from fingerprintlib.checkpoints import CheckpointError, tensors_hash
 from fingerprintlib.errors import FingerprintsError, UsageError
 from fingerprintlib.gans import GANS, MODELS, training
 from fingerprintlib.gans.training import train_gan
+from fingerprintlib.provenance import code_hash, versions
 from fingerprintlib.runtime import make_fabric
 
 #: Eleven steps or so; ProGAN's, which grow with the resolution, have room for every level.
@@ -154,6 +155,29 @@ def test_resume_refuses_other_settings_and_names_them(fabric, reals, tmp_path):
         train_gan("sngan", reals[1:], folder=tmp_path, fabric=fabric, **options("sngan"))
     with pytest.raises(CheckpointError, match="gan"):
         train_gan("mmdgan", reals, folder=tmp_path, fabric=fabric, **options("sngan"))
+
+
+@pytest.mark.parametrize("what", ["code", "versions"])
+def test_resume_refuses_another_code_or_version(what, fabric, reals, tmp_path, monkeypatch):
+    """Or old weights would get a card that tells of the new."""
+    run = train_gan("sngan", reals, folder=tmp_path, fabric=fabric, **options("sngan"))
+    assert run.card["recipe"]["code"] == code_hash(["fingerprintlib.gans.training"])
+    assert run.card["recipe"]["versions"] == versions()
+    before = run.checkpoint.read_bytes()
+    other = {"code": ("code_hash", "another"), "versions": ("versions", versions() | {"torch": "1.0"})}
+    name, value = other[what]
+    monkeypatch.setattr(training, name, lambda *_: value)
+    with pytest.raises(CheckpointError, match=rf"of a run with other settings: {what} \(there .*Use those, or another"):
+        train_gan("sngan", reals, folder=tmp_path, fabric=fabric, **options("sngan"))
+    assert run.checkpoint.read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["progan", "sngan", "mmdgan"])
+def test_a_card_tells_where_the_code_departs_from_the_paper(name, fabric, reals, tmp_path):
+    card = train_gan(name, reals, folder=tmp_path, fabric=fabric, **options(name, images=16)).card
+    words = {"progan": "2x2 pixels before the rectifier", "mmdgan": "each layer's mean square", "sngan": ""}[name]
+    assert words in " ".join(card["departures"])
+    assert bool(card["departures"]) == bool(words)
 
 
 @pytest.mark.parametrize("what", ["loss", "weight"])
