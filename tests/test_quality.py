@@ -239,7 +239,7 @@ def test_features_of_nothing_are_refused(extract):
 def test_a_reference_is_training_crops_and_held_out_ones(reference, scenes, crops):
     assert reference.training is crops
     np.testing.assert_array_equal(reference.held_out, scenes.images("train", 0, COUNT))
-    assert reference.photographs == tuple(scenes.split("gan").source_of(i) for i in range(COUNT))
+    assert reference.kinds == tuple(scenes.split("gan").kind_of(i) for i in range(COUNT))
     learned, unseen = (filter_bank_features(images) for images in (crops, reference.held_out))
     assert reference.floor["frechet"] == pytest.approx(frechet_distance(learned, unseen), rel=1e-6)
     assert reference.floor["kernel"] == pytest.approx(kernel_distance(learned, unseen), rel=1e-6)
@@ -248,12 +248,20 @@ def test_a_reference_is_training_crops_and_held_out_ones(reference, scenes, crop
 def test_a_reference_of_part_of_the_crops(scenes, crops):
     part = Reference.of(scenes, crops, count=40)
     assert [len(features) for features in part.features] == [40, 40]
-    assert (len(part.training), len(part.held_out), len(part.photographs)) == (COUNT, 40, 40)
+    assert (len(part.training), len(part.held_out), len(part.kinds)) == (COUNT, 40, 40)
 
 
-def test_a_reference_has_as_many_images_as_there_are_of_either_kind(photos, crops, monkeypatch):
-    monkeypatch.setattr(photos.split("train"), "available", 30)
-    assert [len(features) for features in Reference.of(photos, crops).features] == [30, 30]
+def test_a_reference_has_as_many_images_as_there_are_of_either_kind(scenes, crops, monkeypatch):
+    monkeypatch.setattr(scenes.split("train"), "available", 30)
+    assert [len(features) for features in Reference.of(scenes, crops).features] == [30, 30]
+
+
+def test_of_clothing_the_kinds_are_garments():
+    clothing = open_dataset("clothing", 64)
+    reference = Reference.of(clothing, clothing.images("gan", 0, 30))
+    assert reference.kinds == tuple(row.kind for row in clothing.split("gan").rows[:30])
+    shares = reference.measure(reference.training)["kinds"]  # each image is nearest to itself
+    assert shares == {kind: reference.kinds.count(kind) / 30 for kind in sorted(set(reference.kinds))}
 
 
 @pytest.fixture(scope="module")
@@ -272,8 +280,8 @@ def test_other_reals_score_about_the_floor(reference, reals, scenes):
     assert reals["frechet"] == pytest.approx(reals["floor"]["frechet"], rel=0.5)
     assert reals["diversity"] == pytest.approx(1, abs=0.15)
     assert reals["nearest"]["samples"] == pytest.approx(reals["nearest"]["held_out"], rel=0.3)
-    assert set(reals["photographs"]) == set(scenes.split("gan").sources)
-    assert sum(reals["photographs"].values()) == pytest.approx(1)
+    assert set(reals["kinds"]) == set(scenes.split("gan").sources)
+    assert sum(reals["kinds"].values()) == pytest.approx(1)
 
 
 def test_noise_scores_far_above_the_floor(reference, reals):
@@ -288,7 +296,7 @@ def test_noise_scores_far_above_the_floor(reference, reals):
 def test_photographs_are_recognized(reference, scenes):
     split = scenes.split("gan")
     indices = [i for i in range(COUNT, 20 * COUNT) if split.source_of(i) == "life_by_Aitzol_Berasategi.webp"][:COUNT]
-    shares = reference.measure(np.stack([split.image(i) for i in indices]))["photographs"]
+    shares = reference.measure(np.stack([split.image(i) for i in indices]))["kinds"]
     assert shares["life_by_Aitzol_Berasategi.webp"] > 0.8
 
 
