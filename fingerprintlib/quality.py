@@ -7,7 +7,7 @@ nothing of objects. `inception_features` are the usual kind, for whoever has a n
 
 import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
@@ -33,6 +33,8 @@ CHUNK = 250
 #: Images of which the nearest training image is looked for, and of which all pairs are compared: these are slow.
 NEAREST = 500
 PAIRS = 1000
+#: How often contributors and samples are drawn anew for the errors of a distance.
+DRAWS = 100
 
 #: Which of the filter bank's features look at what: colours, or details of about this size.
 GROUPS = {
@@ -191,6 +193,7 @@ class Reference:
         kinds: of each of the training images that have `features`, what it shows (see `splits.Split.kind_of`).
         space: the name of the feature space, `extract` what computes it.
         features: of as many training images as have `kinds`, and of the held-out ones.
+        groups: of each of these, who took it (see `splits.Split.group_of`).
     """
 
     training: Pixels
@@ -199,6 +202,7 @@ class Reference:
     space: str
     extract: Callable[[Pixels], Features]
     features: tuple[Features, Features]
+    groups: tuple[np.ndarray, np.ndarray]
 
     @classmethod
     def of(
@@ -227,7 +231,9 @@ class Reference:
         count = min(count, len(training), *([] if available is None else [available]))
         held_out = data.images("train", 0, count)
         kinds = tuple(data.split("gan").kind_of(index) for index in range(count))
-        return cls(training, held_out, kinds, space, extract, (extract(training[:count]), extract(held_out)))
+        features = (extract(training[:count]), extract(held_out))
+        groups = tuple(np.array(data.groups_of(split, 0, count)) for split in ("gan", "train"))
+        return cls(training, held_out, kinds, space, extract, features, groups)
 
     @cached_property
     def floor(self) -> dict[str, Any]:
@@ -239,9 +245,13 @@ class Reference:
 
         - ``frechet``, ``kernel``: distances to the held-out images, and ``scales``, the Frechet distance by each of the
           filter bank's `GROUPS` alone; ``floor`` has the same of the training images.
+        - ``errors``: standard errors of ``frechet``, of its ``floor`` and of their ``ratio``, under other contributors
+          and other samples.
         - ``kinds``: for each kind the share of images whose nearest training image, by features, is of it.
         - ``nearest``: median root-mean-square difference to the most similar training image, mirrored or not, in levels
-          of 0 to 255: of the images, and of the held-out ones. A generator that repeats its training images is nearer.
+          of 0 to 255: of the images, and of the held-out ones. A generator that repeats its training images is nearer;
+          but blurred images are near to anything. So there is also the same distance to held-out images, ``unseen``,
+          and to as many training images, ``shown``: only of copies is the second much the smaller.
         - ``diversity``: mean distance of two images by features, over that of two held-out images; 0 if all are alike.
 
         Args:
@@ -259,19 +269,41 @@ class Reference:
             "images": len(images),
             **self._distances(features),
             "floor": self.floor,
+            "errors": self._errors(features),
             "kinds": {name: shares[name] / len(images) for name in sorted(set(self.kinds))},
-            "nearest": {"samples": self._to_training(images), "held_out": self._held_out_to_training},
+            "nearest": {
+                "samples": _to_nearest(images, self.training),
+                "held_out": self._held_out_to_training,
+                "shown": _to_nearest(images, self.training[: len(images)]),
+                "unseen": _to_nearest(images, self.held_out),
+            },
             "diversity": mean_distance(features[:PAIRS]) / mean_distance(unseen[:PAIRS]),
         }
 
+    def _errors(self, features: Features) -> dict[str, float]:
+        """By a bootstrap over contributors: photographs of one camera are not independent, and a few took most.
+
+        A draw repeats images, which lengthens every distance; so what counts is how much the draws spread, relative to
+        their mean.
+        """
+        rng, found = np.random.default_rng(0), []
+        with progress(DRAWS, "Errors of the distances", "draws") as bar:
+            for _ in range(DRAWS):
+                learned, unseen = (
+                    some[_redrawn(groups, rng)] for some, groups in zip(self.features, self.groups, strict=True)
+                )
+                samples = features[rng.integers(len(features), size=len(features))]
+                distance, floor = frechet_distance(samples, unseen), frechet_distance(learned, unseen)
+                found.append((distance, floor, distance / floor))
+                bar.update(1)
+        distance, floor = frechet_distance(features, self.features[1]), self.floor["frechet"]
+        values = {"frechet": distance, "floor": floor, "ratio": distance / floor}
+        spread = np.std(found, 0) / np.mean(found, 0)
+        return {name: float(value * by) for (name, value), by in zip(values.items(), spread, strict=True)}
+
     @cached_property
     def _held_out_to_training(self) -> float:
-        return self._to_training(self.held_out)  # the same for all generators, and slow
-
-    def _to_training(self, images: Pixels) -> float:
-        some = images[:NEAREST]
-        as_is, mirrored = (nearest(view, self.training)[0] for view in (some, some[:, :, ::-1]))
-        return float(np.median(np.minimum(as_is, mirrored)))
+        return _to_nearest(self.held_out, self.training)  # the same for all generators, and slow
 
     def _distances(self, features: Features) -> dict[str, Any]:
         unseen = self.features[1]
@@ -281,3 +313,37 @@ class Reference:
             "kernel": kernel_distance(features, unseen),
             "scales": {name: frechet_distance(features[:, part], unseen[:, part]) for name, part in groups.items()},
         }
+
+
+def _to_nearest(images: Pixels, others: Pixels) -> float:
+    some = images[:NEAREST]
+    as_is, mirrored = (nearest(view, others)[0] for view in (some, some[:, :, ::-1]))
+    return float(np.median(np.minimum(as_is, mirrored)))
+
+
+def _redrawn(groups: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The places of all members of as many groups as there are, drawn with replacement."""
+    names, sizes = np.unique(groups, return_counts=True)
+    members = np.split(np.argsort(groups, kind="stable"), np.cumsum(sizes)[:-1])
+    return np.concatenate([members[k] for k in rng.integers(len(names), size=len(names))])
+
+
+def verdict(quality: Mapping[str, Any]) -> str:
+    """What the numbers of `Reference.measure` say of a generator, in words and by rule.
+
+    - The Frechet distance is *at the floor* if it exceeds it by less than two standard errors of their ratio, else
+      *off the floor*, and *far off* beyond ten times.
+    - The samples are *varied* if their diversity is 0.9 of that of held-out images, or more.
+    - They are *copies* if training images are nearer to them than as many unseen ones, by more than a tenth; else
+      *blurred* if the nearest training image is less than 0.8 times as far as from a held-out image.
+    """
+    ratio = quality["frechet"] / quality["floor"]["frechet"]
+    at_floor = ratio - 2 * quality["errors"]["ratio"] <= 1
+    near = quality["nearest"]
+    words = ["at the floor" if at_floor else "far off the floor" if ratio > 10 else "off the floor"]
+    words += ["varied" if quality["diversity"] >= 0.9 else "less varied than photographs"]
+    if near["shown"] < 0.9 * near["unseen"]:
+        words += ["copies"]
+    elif near["samples"] < 0.8 * near["held_out"]:
+        words += ["blurred"]
+    return ", ".join(words)

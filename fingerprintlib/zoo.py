@@ -24,7 +24,7 @@ from .gans.training import train_gan
 from .generators import Generator, PrecisionError, load_generator, load_or_train_all, save_generator
 from .images import Pixels
 from .provenance import content_hash, recipe_hash
-from .quality import Reference
+from .quality import Reference, verdict
 from .runtime import in_parallel
 
 #: The seed of the samples that are measured; no chapter shows or classifies those.
@@ -286,17 +286,20 @@ def qualities(generators: Sequence[Generator]) -> str:
     for generator in generators:
         for space, quality in generator.card.get("quality", {}).items():
             floor, near, shares = quality["floor"], quality["nearest"], quality["kinds"].values()
+            errors = quality["errors"]
             rows.append(
                 {
                     "Generator": f"**{generator.name}**" + ("" if space == "filter bank" else f" ({space})"),
-                    "Fréchet": f"{quality['frechet']:.2f}",
-                    "floor": f"{floor['frechet']:.2f}",
-                    "ratio": f"**{quality['frechet'] / floor['frechet']:.2f}**",
+                    "Fréchet": f"{quality['frechet']:.2f} ± {errors['frechet']:.2f}",
+                    "floor": f"{floor['frechet']:.2f} ± {errors['floor']:.2f}",
+                    "ratio": f"**{quality['frechet'] / floor['frechet']:.2f}** ± {errors['ratio']:.2f}",
                     "Kernel": f"{quality['kernel']:.3f}",
                     "its floor": f"{floor['kernel']:.3f}",
                     "Diversity": f"{quality['diversity']:.2f}",
                     "Nearest image": f"{near['samples'] / near['held_out']:.2f}",
                     "Kinds": f"{sum(share > 0.01 for share in shares)} of {len(shares)}",
+                    "Images": f"{quality['images']:,}",
+                    "Verdict": verdict(quality),
                 }
             )
     return _markdown(rows) if rows else "None of these generators was measured when it was made."

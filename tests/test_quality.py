@@ -7,6 +7,7 @@ from urllib.error import URLError
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 import torchvision
 from scipy.ndimage import correlate
 
@@ -22,6 +23,7 @@ from fingerprintlib.quality import (
     filter_bank_features,
     inception_features,
     random_network_features,
+    verdict,
 )
 
 COUNT = 200
@@ -282,6 +284,61 @@ def test_other_reals_score_about_the_floor(reference, reals, scenes):
     assert reals["nearest"]["samples"] == pytest.approx(reals["nearest"]["held_out"], rel=0.3)
     assert set(reals["kinds"]) == set(scenes.split("gan").sources)
     assert sum(reals["kinds"].values()) == pytest.approx(1)
+
+
+def test_the_errors_of_a_distance_are_those_of_other_contributors():
+    """Fifty contributors of ten photographs that are all alike tell as much as fifty photographs, not as five hundred.
+
+    So the floor's error is that of a distance between fifty and fifty, as drawing all anew shows.
+    """
+    rng, size, of_one = np.random.default_rng(0), 500, 10
+
+    def reference_of(alike):
+        alone = [rng.normal(size=(size // alike, 4)).repeat(alike, 0) for _ in range(2)]
+        groups = (np.arange(size) // alike,) * 2
+        pixels = np.zeros((size, 32, 32, 3), np.uint8)
+        return Reference(pixels, pixels, ("x",) * size, "made up", lambda images: images, tuple(alone), groups)
+
+    samples = [rng.normal(size=(size, 4)) + 1 for _ in range(40)]
+    told = {}
+    for alike in (1, of_one):
+        several = [reference_of(alike) for _ in samples]
+        spread = {
+            "frechet": np.std([some._distances(x)["frechet"] for some, x in zip(several, samples, strict=True)]),
+            "floor": np.std([some.floor["frechet"] for some in several]),
+        }
+        errors = [some._errors(samples[0]) for some in several[:4]]
+        told[alike] = {name: np.mean([error[name] for error in errors]) for name in spread}
+        assert told[alike] == pytest.approx(spread, rel=0.5)
+    assert told[of_one]["frechet"] > 2 * told[1]["frechet"]
+
+
+@pytest.mark.parametrize(
+    ("numbers", "words"),
+    [
+        ((1.5, 0.25, 0.9, 0.8, 0.9), "at the floor, varied"),
+        ((1.5, 0.24, 0.9, 0.8, 0.9), "off the floor, varied"),
+        ((10.1, 0.24, 0.89, 0.79, 0.9), "far off the floor, less varied than photographs, blurred"),
+        ((1, 0, 1, 0.79, 0.89), "at the floor, varied, copies"),
+    ],
+)
+def test_the_verdict_follows_the_numbers(numbers, words):
+    ratio, error, diversity, near, shown = numbers
+    quality = {"frechet": 2 * ratio, "floor": {"frechet": 2.0}, "errors": {"ratio": error}, "diversity": diversity}
+    near = {"samples": 100 * near, "held_out": 100.0, "shown": 10 * shown, "unseen": 10.0}
+    assert verdict(quality | {"nearest": near}) == words
+
+
+def test_copies_are_told_from_blur():
+    """Blurred photographs are near to anything; copies, with a little noise, to what they are copies of."""
+    clothing = open_dataset("clothing", 64)
+    reference = Reference.of(clothing, clothing.images("gan", 0, 200))
+    copies = np.clip(reference.training + np.random.default_rng(0).normal(0, 2, reference.training.shape), 0, 255)
+    others = torch.from_numpy(np.array(clothing.images("gan", 200, 200))).permute(0, 3, 1, 2).float()
+    blurred = F.interpolate(F.avg_pool2d(others, 8), scale_factor=8.0, mode="bilinear")
+    made = {"copies": copies, "blurred": blurred.permute(0, 2, 3, 1).numpy()}
+    for word, images in made.items():
+        assert verdict(reference.measure(images.astype(np.uint8))).endswith(word)
 
 
 def test_noise_scores_far_above_the_floor(reference, reals):

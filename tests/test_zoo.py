@@ -15,7 +15,7 @@ from fingerprintlib.datasets import open_dataset
 from fingerprintlib.errors import UsageError
 from fingerprintlib.gans import GANS, siblings, training
 from fingerprintlib.generators import save_generator
-from fingerprintlib.quality import Reference, filter_bank_features
+from fingerprintlib.quality import Reference, filter_bank_features, verdict
 from fingerprintlib.runtime import step_generator
 from fingerprintlib.zoo import MEASURED, Zoo, as_rows, load_or_train_siblings, origins, qualities, settings
 
@@ -512,7 +512,10 @@ def test_the_tables_of_the_cards(trained):
     assert f"**{found['frechet'] / found['floor']['frechet']:.2f}**" in table
     kinds = [sum(share > 0.01 for share in g.card["quality"]["filter bank"]["kinds"].values()) for g in generators]
     number = len({trained.data.split("gan").kind_of(index) for index in range(24)})
-    assert [line.split("|")[-2].strip() for line in table.splitlines()[2:]] == [f"{n} of {number}" for n in kinds]
+    cells = [[cell.strip() for cell in line.split("|")] for line in table.splitlines()[2:]]
+    assert [row[-4] for row in cells] == [f"{n} of {number}" for n in kinds]
+    assert [row[-2] for row in cells] == [verdict(g.card["quality"]["filter bank"]) for g in generators]
+    assert f"± {found['errors']['ratio']:.2f} |" in table
     unmeasured = replace(generators[0], card={key: x for key, x in generators[0].card.items() if key != "quality"})
     assert qualities([unmeasured]).startswith("None of these")
 
@@ -623,7 +626,7 @@ def test_a_shipped_generator_tells_how_it_was_made_and_how_good_it_is(shipped):
     assert found["images"] == min(SHIPPED.data.split(split).distinct for split in ("gan", "train"))
     assert found["frechet"] > found["floor"]["frechet"] > 0
     assert found["diversity"] > 0.5  # it has not collapsed
-    assert found["nearest"]["samples"] >= 0.8 * found["nearest"]["held_out"]  # and repeats no photograph
+    assert found["nearest"]["shown"] >= 0.9 * found["nearest"]["unseen"]  # and repeats no photograph
     assert sum(found["kinds"].values()) == pytest.approx(1)
     if "together" not in card:  # the siblings' are left out: they would be most of the files
         assert len(shipped.previews) == len(shipped.moments) == len(training.MOMENTS)

@@ -54,13 +54,20 @@ def distances(found: Mapping[str, Mapping[str, Any]], floor: Mapping[str, float]
     """Distances to held-out real images, a panel a measure, a row a source, and the floor as a line.
 
     Args:
-        found: source to measure to the distance.
+        found: source to measure to the distance; ``errors``, where it has them, to the standard error of a measure.
         floor: measure to the distance between two halves of the real images.
     """
     figure = new_figure(0.25 * len(found) + 0.9)
     axes = new_axes(figure, 1, len(floor), sharey=True)[0]
     for k, (ax, (measure, line)) in enumerate(zip(axes, floor.items(), strict=True)):
-        ax.plot([values[measure] for values in found.values()], range(len(found)), marker_of(k), color=PALETTE[1 + k])
+        errors = [values.get("errors", {}).get(measure, 0) for values in found.values()]
+        ax.errorbar(
+            [values[measure] for values in found.values()],
+            range(len(found)),
+            xerr=errors if any(errors) else None,
+            fmt=marker_of(k),
+            color=PALETTE[1 + k],
+        )
         ax.axvline(line, color="0.4", lw=1, ls="--")
         ax.set(xlabel=f"{measure} distance to held-out real images", ylim=(len(found) - 0.5, -0.5))
         ax.set_xlim(left=min(0, ax.get_xlim()[0]))
