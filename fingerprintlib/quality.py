@@ -232,7 +232,7 @@ class Reference:
         held_out = data.images("train", 0, count)
         kinds = tuple(data.split("gan").kind_of(index) for index in range(count))
         features = (extract(training[:count]), extract(held_out))
-        groups = tuple(np.array(data.groups_of(split, 0, count)) for split in ("gan", "train"))
+        groups = (np.array(data.groups_of("gan", 0, count)), np.array(data.groups_of("train", 0, count)))
         return cls(training, held_out, kinds, space, extract, features, groups)
 
     @cached_property

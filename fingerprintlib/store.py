@@ -51,7 +51,7 @@ def get_or_make(
     """
     if _agreed(is_there, fabric):
         return get()
-    with _held(path, fabric):
+    with held(path, fabric):
         return get() if _agreed(is_there, fabric) else make()
 
 
@@ -63,8 +63,8 @@ def _agreed(question: Callable[[], bool], fabric: "Fabric | None") -> bool:
 
 
 @contextmanager
-def _held(path: Path, fabric: "Fabric | None" = None) -> Iterator[None]:
-    """Hold the lock of `path`, once nobody else does."""
+def held(path: Path, fabric: "Fabric | None" = None) -> Iterator[None]:
+    """Hold the lock of `path`, once nobody else does: it says so, and waits."""
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = filelock.FileLock(_beside(path), poll_interval=0.1)
 

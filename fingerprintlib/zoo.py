@@ -20,12 +20,13 @@ from .errors import UsageError, unknown
 from .gans import build
 from .gans.progan import ProGAN
 from .gans.siblings import train_siblings
-from .gans.training import train_gan
+from .gans.training import TrainedGAN, train_gan
 from .generators import Generator, PrecisionError, load_generator, load_or_train_all, save_generator
 from .images import Pixels
 from .provenance import content_hash, recipe_hash
 from .quality import Reference, verdict
 from .runtime import in_parallel
+from .store import held
 
 #: The seed of the samples that are measured; no chapter shows or classifies those.
 MEASURED = 20191027
@@ -75,6 +76,12 @@ class Zoo:
         recipe = dict(self.plan["recipes"][member.pop("recipe")])
         return {"name": recipe.pop("gan"), "resolution": self.plan["resolution"], "seed": 0, **recipe, **member}
 
+    def has_siblings(self, name: str) -> bool:
+        """Whether others are made by the same recipe, but for the seed or one photograph."""
+        self.path(name)
+        mine = self.plan["generators"][name]["recipe"]
+        return sum(member["recipe"] == mine for member in self.plan["generators"].values()) > 1
+
     def load(self, name: str, data: Dataset | None = None) -> Generator:
         """A trained generator.
 
@@ -122,8 +129,18 @@ class Zoo:
         return open_dataset(self.plan["dataset"], self.plan["resolution"])
 
     def reals(self, store: Path) -> Pixels:
-        """The photographs that they were shown, uint8 ``[N, R, R, 3]``, mapped from a file in the folder `store`."""
-        counts = {"gan": self.plan.get("photographs") or self.data.split("gan").distinct}
+        """The photographs that they were shown, uint8 ``[N, R, R, 3]``, mapped from a file in the folder `store`.
+
+        Raises:
+            UsageError: ``zoo.yml`` does not say how many, and the real images have no end.
+        """
+        count = self.plan.get("photographs") or self.data.available("gan")
+        if count is None:
+            raise UsageError(
+                f"There is no end of images of {self.data.name!r}: say in {self.folder / 'zoo.yml'} how many are "
+                "learned from, as `photographs: 6000`."
+            )
+        counts = {"gan": count}
         corpus = load_or_build(store, "reals", {"real": self.data}, counts, self.plan["resolution"])
         return corpus.split("gan")[0]
 
@@ -185,21 +202,26 @@ def as_rows(zoo: Zoo) -> list[tuple[str, ...]]:
 
 def _train(zoo: Zoo, names: Sequence[str], reals: Pixels, reference: Reference, work: Path | str) -> None:
     """Train, measure and save one generator of the zoo, or several ProGANs of one recipe at once."""
-    recipes = [zoo.recipe(name) for name in names]
     # Their states lie in one checkpoint: in another company each begins anew.
     folder = Path(work) / (names[0] if len(names) == 1 else f"siblings-{recipe_hash(list(names))[:12]}")
+    with held(folder):  # of two commands that train the same, one waits, and finds it done
+        for name, trained in zip(names, _trained(zoo, names, reals, folder), strict=True):
+            card = trained.card | {"origin": origin_of(zoo.data, len(reals), zoo.recipe(name).get("without"))}
+            made = Generator(name, trained.gan, card)
+            if not zoo.has_siblings(name):  # of a dozen alike they would be most of the files
+                made = replace(made, moments=trained.moments, previews=trained.previews)
+            saved = _save(folder / f"{name}.safetensors", made)  # to be measured as it is shipped
+            _save(zoo.path(name), _measured(saved, reference))
+
+
+def _trained(zoo: Zoo, names: Sequence[str], reals: Pixels, folder: Path) -> list[TrainedGAN]:
+    recipes = [zoo.recipe(name) for name in names]
     if len(names) == 1:
-        several = [train_gan(reals=reals, folder=folder, **recipes[0])]
-    else:
-        members = [{key: recipe.get(key) for key in ("seed", "without")} for recipe in recipes]
-        same = {key: value for key, value in recipes[0].items() if key not in ("name", "seed", "without")}
-        data_hash = content_hash(np.ascontiguousarray(reals).data.cast("B"))
-        several = train_siblings(reals, members, folder=folder, data_hash=data_hash, **same)
-    for name, recipe, trained in zip(names, recipes, several, strict=True):
-        card = trained.card | {"origin": origin_of(zoo.data, len(reals), recipe.get("without"))}
-        made = Generator(name, trained.gan, card, trained.moments, trained.previews)
-        saved = _save(folder / f"{name}.safetensors", made)  # to be measured as it is shipped
-        _save(zoo.path(name), _measured(saved, reference))
+        return [train_gan(reals=reals, folder=folder, **recipes[0])]
+    members = [{key: recipe.get(key) for key in ("seed", "without")} for recipe in recipes]
+    same = {key: value for key, value in recipes[0].items() if key not in ("name", "seed", "without")}
+    data_hash = content_hash(np.ascontiguousarray(reals).data.cast("B"))
+    return train_siblings(reals, members, folder=folder, data_hash=data_hash, **same)
 
 
 def origin_of(data: Dataset, count: int, without: int | None = None) -> dict[str, Any]:

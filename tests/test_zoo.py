@@ -106,6 +106,12 @@ def test_without_a_number_all_photographs_are_learned_from(tmp_path):
     np.testing.assert_array_equal(reals[-1], zoo.data.split("gan").image(len(reals) - 1))
 
 
+def test_how_many_of_what_has_no_end_has_to_be_said(tmp_path):
+    zoo = Zoo(tmp_path, {"dataset": "scenes", "resolution": 32})
+    with pytest.raises(UsageError, match=r"no end of images of 'scenes': say in .*zoo\.yml.* `photographs: 6000`"):
+        zoo.reals(tmp_path)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_generator_is_what_the_plan_says_and_tells_how_it_was_made(name, trained):
     generator = trained.load(name)
@@ -128,9 +134,13 @@ def test_a_generator_is_what_the_plan_says_and_tells_how_it_was_made(name, train
     else:
         assert card["parted_at"] is None
     assert card["origin"] == origin
-    assert card["images_seen"] == card["history"]["images"][-1] == generator.moments[-1] == 64
+    assert card["images_seen"] == card["history"]["images"][-1] == 64
     assert card["weights"] == generator.hash
-    assert generator.previews.shape == (len(generator.moments), 8, 32, 32, 3)
+    if name == "progan":
+        assert generator.moments[-1] == 64
+        assert generator.previews.shape == (len(generator.moments), 8, 32, 32, 3)
+    else:  # siblings: of a dozen alike they would be most of the files
+        assert (generator.moments, generator.previews) == ([], None)
 
 
 def test_weights_are_those_of_a_plain_training_rounded_to_16_bits(trained, work, tmp_path):
@@ -145,7 +155,7 @@ def test_weights_are_those_of_a_plain_training_rounded_to_16_bits(trained, work,
     for key in ours:
         assert torch.equal(ours[key], theirs[key].half().float() if theirs[key].ndim > 1 else theirs[key]), key
     tensors, _ = load_checkpoint(trained.path("sngan"), "generator")
-    assert {x.dtype for x in tensors.values() if x.ndim > 1} == {torch.float16, torch.uint8}
+    assert {x.dtype for x in tensors.values() if x.ndim > 1} == {torch.float16}
 
 
 def test_a_generator_that_16_bits_would_change_is_kept_in_32(zoo, reference, monkeypatch):
@@ -164,11 +174,6 @@ def test_runs_that_differ_in_one_photograph_are_two_generators(trained):
     one, other = trained.load("sngan"), trained.load("sngan-without13")
     assert one.hash != other.hash
     assert (one.sample(4, 0) != other.sample(4, 0)).any()
-    before = sum(moment <= other.card["parted_at"] for moment in one.moments)
-    assert 0 < before < len(one.moments)
-    np.testing.assert_array_equal(one.previews[:before], other.previews[:before])
-    for mine, theirs in zip(one.previews[before:], other.previews[before:], strict=True):
-        assert (mine != theirs).any()
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -240,7 +245,9 @@ def test_what_is_trained_together_is_written_and_told_of_as_if_each_had_been_alo
         assert card["name"] == generator.name
         assert card["quality"] == {"filter bank": reference.measure(generator.sample(24, MEASURED))}
         assert {key: x.shape for key, x in load_checkpoint(generator.path, "generator")[0].items()} == {
-            key: x.shape for key, x in load_checkpoint(trained.path("progan"), "generator")[0].items()
+            key: x.shape
+            for key, x in load_checkpoint(trained.path("progan"), "generator")[0].items()
+            if key != "previews"  # siblings' are left out
         }
     one = {key: x for key, x in alone["recipe"].items() if key != "code"}
     for card, own in zip(cards, ({}, {"seed": 1}, {"without": 7}), strict=True):
@@ -315,15 +322,15 @@ def test_all_names_are_looked_at_before_anything_is_trained(zoo, tmp_path, monke
 
 def test_another_space_is_added_to_the_card_and_nothing_else_changed(zoo, reference, monkeypatch):
     monkeypatch.setitem(quality.SPACES, "inception", lambda images: filter_bank_features(images)[:, :20])
-    before, files = zoo.load("sngan"), contents(zoo.folder)
-    found = zoo.measure("sngan", Reference.of(zoo.data, reference.training, space="inception"))
-    after = zoo.load("sngan")
+    before, files = zoo.load("progan"), contents(zoo.folder)
+    found = zoo.measure("progan", Reference.of(zoo.data, reference.training, space="inception"))
+    after = zoo.load("progan")
     assert after.card.pop("quality") == before.card.pop("quality") | {"inception": found}
     assert after.card == before.card
     assert after.hash == before.hash
     assert after.moments == before.moments
     np.testing.assert_array_equal(after.previews, before.previews)
-    mine = ("sngan.safetensors", "sngan.json")
+    mine = ("progan.safetensors", "progan.json")
     assert {name: data for name, data in contents(zoo.folder).items() if name not in mine} == {
         name: data for name, data in files.items() if name not in mine
     }
@@ -628,7 +635,7 @@ def test_a_shipped_generator_tells_how_it_was_made_and_how_good_it_is(shipped):
     assert found["diversity"] > 0.5  # it has not collapsed
     assert found["nearest"]["shown"] >= 0.9 * found["nearest"]["unseen"]  # and repeats no photograph
     assert sum(found["kinds"].values()) == pytest.approx(1)
-    if "together" not in card:  # the siblings' are left out: they would be most of the files
+    if not SHIPPED.has_siblings(shipped.name):  # of a dozen alike they would be most of the files
         assert len(shipped.previews) == len(shipped.moments) == len(training.MOMENTS)
 
 

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from ..errors import UsageError
 from .base import Model, Settings
-from .layers import to_float32
+from .layers import group_norm, to_float32
 
 #: Channels at a half, a quarter, ... of the image's side, in widths.
 CHANNELS = (1, 2, 4, 4)
@@ -121,7 +121,7 @@ class Velocity(nn.Module):
         self.up = nn.ModuleList(Block(here, embedding, level == ATTENTION) for level, here in enumerate(channels))
         self.fewer = nn.ModuleList(nn.Conv2d(here, below, 3, stride=2, padding=1) for here, below in pairwise(channels))
         self.more = nn.ModuleList(nn.Conv2d(below, here, 1) for here, below in pairwise(channels))
-        self.norm = _norm(width)
+        self.norm = group_norm(width)
         self.last = _silent(nn.Conv2d(width, 3 * 4, 3, padding=1))
 
     def forward(self, x: Tensor, time: Tensor) -> Tensor:
@@ -153,10 +153,10 @@ class Block(nn.Module):
 
     def __init__(self, channels: int, embedding: int, attention: bool):
         super().__init__()
-        self.norm1 = _norm(channels)
+        self.norm1 = group_norm(channels)
         self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
         self.modulation = _silent(nn.Linear(embedding, 2 * channels))
-        self.norm2 = _norm(channels)
+        self.norm2 = group_norm(channels)
         self.conv2 = _silent(nn.Conv2d(channels, channels, 3, padding=1))
         self.attention = Attention(channels) if attention else nn.Identity()
 
@@ -173,7 +173,7 @@ class Attention(nn.Module):
 
     def __init__(self, channels: int):
         super().__init__()
-        self.norm = _norm(channels)
+        self.norm = group_norm(channels)
         self.ask = nn.Conv2d(channels, 3 * channels, 1)
         self.answer = _silent(nn.Conv2d(channels, channels, 1))
 
@@ -192,10 +192,6 @@ def _waves(time: Tensor) -> Tensor:
     frequencies = torch.logspace(0, 3, FREQUENCIES, device=time.device) * math.pi
     angles = time[:, None] * frequencies
     return torch.cat([angles.sin(), angles.cos()], dim=1)
-
-
-def _norm(channels: int) -> nn.GroupNorm:
-    return nn.GroupNorm(math.gcd(channels, 8), channels)
 
 
 def _silent(layer: nn.Linear | nn.Conv2d) -> nn.Module:

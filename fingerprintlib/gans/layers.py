@@ -157,6 +157,11 @@ class UpBlock(nn.Module):
         return y + F.interpolate(self.shortcut(x), scale_factor=2)  # a 1x1 convolution is cheaper before than after
 
 
+def group_norm(channels: int) -> nn.GroupNorm:
+    """In eight groups, or in as many as divide both."""
+    return nn.GroupNorm(math.gcd(channels, 8), channels)
+
+
 def upsampling_channels(resolution: int, width: int) -> list[int]:
     """Channels at 4, 8, ... up to `resolution`: `width` at the end, doubling on the way down to 16 times `width`.
 

@@ -10,7 +10,6 @@ The spread of the pixels about the decoder's image is the one that fits best (Ry
 fixed at 1, as in the first programs, all images would be one blur.
 """
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -19,7 +18,7 @@ from torch import Tensor, nn
 
 from .base import Model, Settings
 from .cramergan import Critic
-from .layers import double_and_convolve, to_float32, upsampling_channels
+from .layers import double_and_convolve, group_norm, to_float32, upsampling_channels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +79,7 @@ class Decoder(nn.Module):
         super().__init__()
         self.dense = nn.Linear(latent, channels[0] * 16)
         self.blocks = nn.Sequential(*map(UpBlock, channels, channels[1:]))
-        self.norm = _norm(channels[-1])
+        self.norm = group_norm(channels[-1])
         self.to_rgb = nn.Conv2d(channels[-1], 3, 3, padding=1)
 
     def forward(self, z: Tensor) -> Tensor:
@@ -95,9 +94,9 @@ class UpBlock(nn.Module):
 
     def __init__(self, inputs: int, outputs: int):
         super().__init__()
-        self.norm1 = _norm(inputs)
+        self.norm1 = group_norm(inputs)
         self.conv1 = nn.Conv2d(inputs, outputs, 3, padding=1)
-        self.norm2 = _norm(outputs)
+        self.norm2 = group_norm(outputs)
         self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1)
         self.shortcut = nn.Conv2d(inputs, outputs, 1)
 
@@ -106,7 +105,3 @@ class UpBlock(nn.Module):
         y = double_and_convolve(F.silu(self.norm1(x)), self.conv1.weight, self.conv1.bias)
         y = self.conv2(F.silu(self.norm2(y)))
         return y + F.interpolate(self.shortcut(x), scale_factor=2)  # a 1x1 convolution is cheaper before than after
-
-
-def _norm(channels: int) -> nn.GroupNorm:
-    return nn.GroupNorm(math.gcd(channels, 8), channels)
