@@ -5,7 +5,7 @@ Every image is a function of (dataset, split, index): no state, no order, no shu
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from .images import Pixels, centre_square, decode, resize, size_of
 from .photographs import PHOTOS, Photo
 from .provenance import file_hash, files_in, recipe_hash
 from .scenes import Tile, Window, open_scenes, overlap, scenes_tiles
-from .splits import SHARES, SPLITS, DatasetError, Split, split_of
+from .splits import SHARES, SPLITS, DatasetError, Joined, Split, split_of
 
 __all__ = [
     "DATASETS",
@@ -77,6 +77,24 @@ class Dataset:
     def available(self, split: str) -> int | None:
         """How many images the split can give; None where there is no end of them."""
         return self.split(split).available
+
+    def joined(self, name: str, other: str) -> "Dataset":
+        """The same images, but that those of the split `other` come after those of `name`, and under its name too.
+
+        So attribution can learn from the photographs that the generators learned from, as it does in the paper. A
+        split that has no end (`scenes`) stays as it is: it needs no more.
+
+        Raises:
+            UsageError: an unknown split.
+        """
+        first, second = self.split(name), self.split(other)
+        if first.available is None or second.available is None:
+            return self
+        return replace(
+            self,
+            provenance=self.provenance | {"joined": {name: [name, other]}},
+            splits={**self.splits, name: Joined(first, second)},
+        )
 
     def describe(self) -> list[dict[str, Any]]:
         """A row per split: how many sources it draws from, how many different images there are, and more (`scenes`)."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import FingerprintsError
+from .errors import FingerprintsError, UsageError
 from .images import Pixels
 
 SPLITS = ("gan", "train", "validation", "test")
@@ -69,6 +69,49 @@ class Split(ABC):
     def describe(self) -> dict[str, Any]:
         """A row of the table that the book prints."""
         return {"split": self.name, "sources": len(self.sources), "distinct": self.distinct}
+
+
+class Joined(Split):
+    """The images of two splits as one: first all of the one, then all of the other; both must have an end."""
+
+    def __init__(self, first: Split, second: Split) -> None:
+        if first.available is None or second.available is None:
+            raise UsageError(f"The splits {first.name!r} and {second.name!r} cannot be joined: one has no end.")
+        self.name = first.name
+        self.resolution = first.resolution
+        self.sources = first.sources + second.sources
+        self.available = first.available + second.available
+        self._parts = ((0, first), (first.available, second))
+
+    @property
+    def distinct(self) -> int:
+        """Those of both."""
+        return sum(part.distinct for _, part in self._parts)
+
+    def image(self, index: int) -> Pixels:
+        """Image number `index`, uint8 ``[r, r, 3]``."""
+        mine, place = self._part(index)
+        return mine.image(place)
+
+    def source_of(self, index: int) -> str:
+        """Which of `sources` the image was taken from."""
+        mine, place = self._part(index)
+        return mine.source_of(place)
+
+    def group_of(self, index: int) -> str:
+        """As the split that has it says."""
+        mine, place = self._part(index)
+        return mine.group_of(place)
+
+    def kind_of(self, index: int) -> str:
+        """As the split that has it says."""
+        mine, place = self._part(index)
+        return mine.kind_of(place)
+
+    def _part(self, index: int) -> tuple[Split, int]:
+        """The split that has the image, and its number there; that refuses a number that is too large."""
+        start, part = self._parts[index >= self._parts[1][0]]
+        return part, index - start
 
 
 def deal(count: int) -> dict[str, int]:

@@ -177,3 +177,35 @@ def test_an_unknown_dataset_is_refused(spec):
 def test_an_unknown_split_is_refused_with_the_nearest():
     with pytest.raises(UsageError, match="'validation'"):
         open_dataset("scenes", 64).split("validate")
+
+
+# --- joined
+
+
+def test_joined_splits_are_one_after_the_other_and_the_rest_stays(folder):
+    dataset = open_dataset(f"folder:{folder}", 32)
+    joined = dataset.joined("train", "gan")
+    first, second = dataset.split("train"), dataset.split("gan")
+    both = joined.split("train")
+    assert joined.available("train") == both.distinct == first.distinct + second.distinct
+    assert both.sources == first.sources + second.sources
+    places = [(part, index) for part in (first, second) for index in range(part.distinct)]
+    for index, (part, place) in enumerate(places):
+        np.testing.assert_array_equal(both.image(index), part.image(place))
+        assert both.source_of(index) == part.source_of(place)
+        assert both.group_of(index) == part.group_of(place)
+        assert both.kind_of(index) == part.kind_of(place)
+    assert joined.groups_of("train", 0, len(places)) == [part.group_of(place) for part, place in places]
+    for index in (-1, len(places)):
+        with pytest.raises(UsageError, match="there is no image"):
+            both.image(index)
+    for name in ("gan", "validation", "test"):
+        assert joined.split(name) is dataset.split(name)
+    assert joined.hash != dataset.hash
+
+
+def test_what_has_no_end_needs_no_more():
+    scenes = open_dataset("scenes", 32)
+    assert scenes.joined("train", "gan") is scenes
+    with pytest.raises(UsageError, match="Unknown split 'gans'"):
+        scenes.joined("train", "gans")

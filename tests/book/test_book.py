@@ -31,7 +31,7 @@ def test_artifacts_are_where_they_should_be(smoke_book):
 
 
 def test_progress_names_chapter_and_step(smoke_book):
-    assert re.search(r"^\[attribution\] 2/\d Learning to attribute  \(\d:\d\d", smoke_book.output, re.MULTILINE)
+    assert re.search(r"^\[attribution\] 2/\d+ Learning to attribute  \(\d:\d\d", smoke_book.output, re.MULTILINE)
     assert "[book] building the pages" in smoke_book.output
 
 

@@ -13,6 +13,7 @@ PAGES = ["intro", *[page.path.stem for page in Book().pages[1:]], "timings", "se
 def visit(browser, smoke_book):
     """Open a page; return it with what went wrong meanwhile."""
     page = browser.new_page()
+    page.set_default_timeout(120_000)  # the machine may be busy
     troubles = []
     page.on("console", lambda message: troubles.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: troubles.append(str(error)))
@@ -107,7 +108,7 @@ def test_the_keyboard_turns_the_knobs_of_the_gallery(visit):
 
 def test_formulas_are_drawn(visit):
     page, _ = visit("02-zoo")
-    page.wait_for_selector("mjx-container svg", timeout=15000)
+    page.wait_for_selector("mjx-container svg")
     assert page.locator("mjx-container svg").count() >= 4
 
 
@@ -137,6 +138,6 @@ def test_the_player_is_worked_by_its_buttons(visit):
 def test_search_works_without_a_network(visit, smoke_book):
     page, troubles = visit("search")
     page.goto((smoke_book.html / "search.html").as_uri() + "?q=fingerprint")
-    page.wait_for_selector("ul.search li", timeout=15000)
+    page.wait_for_selector("ul.search li")
     assert "Attribution" in page.inner_text("#search-results")
     assert troubles == []
