@@ -34,6 +34,7 @@ DATA = {
     "load_paper": "data/paper.yml",
     "load_sweeps": "data/sweeps",
     "Zoo.of": "data/zoo",
+    "zoo_hash": "data/zoo",
 }
 
 CELL = re.compile(r"^```\{code-cell\}[^\n]*\n(?P<body>.*?)^```\s*$", re.MULTILINE | re.DOTALL)

@@ -186,6 +186,18 @@ class Report:
         )
 
 
+def beyond_chance(accuracy: float, sources: int) -> float:
+    """How far an accuracy is on the way from guessing (0) to always right (1), ``(a - 1/k) / (1 - 1/k)``.
+
+    So accuracies among different numbers of sources can stand side by side. Below guessing it is negative.
+
+    Args:
+        accuracy: a, in [0, 1], on equally many images of each source.
+        sources: k, at least 2.
+    """
+    return (accuracy - 1 / sources) / (1 - 1 / sources)
+
+
 def over_runs(reports: Sequence[Report]) -> tuple[float, Interval]:
     """The mean accuracy of several runs, and an interval that holds the intervals of all: wide, but nobody's pick.
 

@@ -178,7 +178,7 @@ def collect(
         "version": __version__,
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "code": recipe_hash({"cells": [source for _, source in chapter.cells], "library": chapter.library}),
-        "zoo": recipe_hash(data_hash(book.root / "data" / "zoo")),
+        "zoo": zoo_hash(book.root),
         "machine": machine(),
         "device": ", ".join(sorted(devices)),
         "cores": cores,
@@ -193,6 +193,11 @@ def collect(
         units,
         provenance=provenance,
     )
+
+
+def zoo_hash(root: Path | str) -> str:
+    """Of the generators and cards that come with the book: a sweep with another `provenance` is about others."""
+    return recipe_hash(data_hash(Path(root) / "data" / "zoo"))
 
 
 def estimates_of(record: Mapping[str, Any]) -> dict[str, Estimate]:

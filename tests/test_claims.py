@@ -103,6 +103,12 @@ def test_some_figures_by_hand():
     assert found["unique-seed"] == (None, False)
 
 
+def test_every_table_says_how_many_sources_it_is_about():
+    """An accuracy among eleven sources must not stand beside one among five as if they were the same."""
+    found = {name: table["sources"] for name, table in load_paper(ROOT)["tables"].items()}
+    assert found == {"attribution": 5, "frechet_ratio": 5, "frequency": 11, "patches": 11, "attacks": 11}
+
+
 def test_what_is_called_verified_exists():
     paper = load_paper(ROOT)
     for table, *keys in paper["verified"]:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fingerprintlib.errors import UsageError
-from fingerprintlib.metrics import Report, confusion_matrix, independent_difference, wilson_interval
+from fingerprintlib.metrics import Report, beyond_chance, confusion_matrix, independent_difference, wilson_interval
 
 
 def test_confusion_matrix_by_hand():
@@ -70,6 +70,12 @@ def test_a_report_carries_its_probes_wherever_it_goes():
     again = Report.from_dict(json.loads(json.dumps(told.to_dict())))
     assert again == told
     assert again != report
+
+
+def test_accuracies_among_few_and_many_sources_on_one_scale():
+    assert [beyond_chance(a, 5) for a in (0.2, 1.0)] == [0, 1]
+    assert beyond_chance(0.5, 2) == beyond_chance(1 / 11, 11) == 0
+    np.testing.assert_allclose([beyond_chance(0.6, 5), beyond_chance(0.1, 5)], [0.5, -0.125])
 
 
 def test_the_difference_of_independent_accuracies_is_newcombes():

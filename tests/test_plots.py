@@ -462,6 +462,9 @@ def test_accuracies_stand_where_they_are():
     assert {x for x, _ in points} == {91.2, 63.4, 100.0}
     assert len({colour for _, colour in points}) == 2  # two conditions
     assert [label.get_text() for label in ax.get_yticklabels()] == ["attribution network", "colour histograms only"]
+    assert ax.get_xlabel() == "attribution accuracy on the test split, %"
+    other = plots.accuracies(ROWS, 0.2, "real images recognized as real").figure.axes[0]
+    assert other.get_xlabel() == "real images recognized as real, %"  # of whatever split they are
 
 
 def test_a_confusion_matrix_is_in_per_cent_of_its_rows():

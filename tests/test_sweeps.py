@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from fingerprintlib import gallery, sweeps
-from fingerprintlib.chapters import Book
+from fingerprintlib.chapters import DATA, Book
 from fingerprintlib.errors import FingerprintsError, UsageError
 from fingerprintlib.grids import MOST_POINTS, Grid, name_of
 from fingerprintlib.sweeps import Estimate, Picture, Point, Sweep
@@ -288,6 +288,17 @@ def test_what_is_published_is_what_is_loaded(tmp_path):
     bare = [Point(point.values, point.estimates) for point in sweep.points]
     sweeps.publish(Sweep(**{**vars(sweep), "points": bare}), "example", tmp_path)
     assert not (tmp_path / "data/sweeps/example").exists()
+
+
+def test_a_sweep_of_other_generators_is_known_by_its_hash(tmp_path):
+    """The gallery says so; it is made anew when the generators change."""
+    (tmp_path / "data/zoo").mkdir(parents=True)
+    (tmp_path / "data/zoo/gan.json").write_text("{}")
+    first = sweeps.zoo_hash(tmp_path)
+    assert sweeps.zoo_hash(str(tmp_path)) == first
+    (tmp_path / "data/zoo/gan.json").write_text('{"seed": 1}')
+    assert sweeps.zoo_hash(tmp_path) != first
+    assert DATA["zoo_hash"] == "data/zoo"
 
 
 @pytest.mark.parametrize(

@@ -112,7 +112,9 @@ def scales(found: Mapping[str, Mapping[str, float]]) -> Plot:
 
 @styled
 def accuracies(
-    rows: Sequence[tuple[str, str, float, tuple[float, float]]], chance: float, what: str = "attribution accuracy"
+    rows: Sequence[tuple[str, str, float, tuple[float, float]]],
+    chance: float,
+    what: str = "attribution accuracy on the test split",
 ) -> Plot:
     """Accuracies with their 95 % intervals, chance marked.
 
@@ -136,7 +138,7 @@ def accuracies(
         ax.plot([], [], marker=marker_of(which), color=(PALETTE[1], PALETTE[2], PALETTE[0])[which % 3], label=condition)
     ax.axvline(100 * chance, color="0.45", lw=1, ls=":")
     ax.annotate("chance", (100 * chance, -0.45), (3, 0), textcoords="offset points", size=7.5, color="0.35")
-    ax.set(xlim=(0, 106), ylim=(len(methods) - 0.5, -0.6), xlabel=f"{what} on the test split, %")
+    ax.set(xlim=(0, 106), ylim=(len(methods) - 0.5, -0.6), xlabel=f"{what}, %")
     ax.set_yticks(range(len(methods)), methods)
     if len(conditions) > 1:
         legend_below(figure, *ax.get_legend_handles_labels())
