@@ -182,8 +182,8 @@ class Reference:
     """Real images that generators are measured against, with their features.
 
     The reals fall into two parts that share no contributor (or no tile of a photograph): the images that generators
-    learn from, and held-out ones. How far these two are from one another is the floor: no generator can be expected to
-    come closer to images that it has never seen than its own training images do.
+    learn from, and held-out ones. How far these two are from one another is the floor: a generator there is as close to
+    the held-out images as its own training images are. It can come closer, as contributors differ in what they show.
 
     Attributes:
         training: images that the generators learn from, uint8 ``[N, R, R, 3]``.

@@ -17,7 +17,7 @@ def difference(one: Mapping[str, Any], other: Mapping[str, Any]) -> str:
     """In what two trained generators differ, read off their training cards: the largest difference names it.
 
     Returns:
-        ``"nothing"``; ``"one image"``, where one of them lacks a crop (or each another); ``"seed"``, whatever crops
+        ``"nothing"``; ``"one image"``, where one of them lacks an image (or each another); ``"seed"``, whatever images
         they lack; ``"architecture"``; or ``"settings"``, which is all else: other data, width or budget.
     """
     mine, theirs = one["recipe"], other["recipe"]

@@ -29,6 +29,13 @@ from .runtime import in_parallel
 
 #: The seed of the samples that are measured; no chapter shows or classifies those.
 MEASURED = 20191027
+#: When a generator is what, in units of the floor and of held-out images; see `verdict`.
+NEAR, FAR, ALIKE, COPIES = 1.5, 2.5, 0.9, 0.8
+#: The same in words.
+VERDICTS = (
+    f"near photographs up to {NEAR:g} times the floor in Fréchet distance, far off above {FAR:g}, between these some "
+    f"way off; too alike below a diversity of {ALIKE:g}; copies or blur below a nearest image of {COPIES:g}"
+)
 
 
 @dataclass(frozen=True)
@@ -280,6 +287,15 @@ def settings(generators: Sequence[Generator]) -> str:
     )
 
 
+def verdict(quality: Mapping[str, Any]) -> str:
+    """What the numbers of `Reference.measure` say of a generator, by the rule of `VERDICTS`."""
+    ratio, near = quality["frechet"] / quality["floor"]["frechet"], quality["nearest"]
+    words = ["near photographs" if ratio <= NEAR else "far off" if ratio > FAR else "some way off"]
+    words += ["too alike"] if quality["diversity"] < ALIKE else []
+    words += ["copies or blur"] if near["samples"] < COPIES * near["held_out"] else []
+    return ", ".join(words)
+
+
 def qualities(generators: Sequence[Generator]) -> str:
     """How good each generator is, as a Markdown table from the cards; those not measured are left out."""
     rows = []
@@ -297,6 +313,8 @@ def qualities(generators: Sequence[Generator]) -> str:
                     "Diversity": f"{quality['diversity']:.2f}",
                     "Nearest image": f"{near['samples'] / near['held_out']:.2f}",
                     "Kinds": f"{sum(share > 0.01 for share in shares)} of {len(shares)}",
+                    "Images": f"{quality['images']:,}",
+                    "Verdict": verdict(quality),
                 }
             )
     return _markdown(rows) if rows else "None of these generators was measured when it was made."

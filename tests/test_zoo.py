@@ -17,7 +17,7 @@ from fingerprintlib.gans import GANS, siblings, training
 from fingerprintlib.generators import save_generator
 from fingerprintlib.quality import Reference, filter_bank_features
 from fingerprintlib.runtime import step_generator
-from fingerprintlib.zoo import MEASURED, Zoo, as_rows, load_or_train_siblings, origins, qualities, settings
+from fingerprintlib.zoo import MEASURED, Zoo, as_rows, load_or_train_siblings, origins, qualities, settings, verdict
 
 from .conftest import ROOT
 
@@ -512,9 +512,25 @@ def test_the_tables_of_the_cards(trained):
     assert f"**{found['frechet'] / found['floor']['frechet']:.2f}**" in table
     kinds = [sum(share > 0.01 for share in g.card["quality"]["filter bank"]["kinds"].values()) for g in generators]
     number = len({trained.data.split("gan").kind_of(index) for index in range(24)})
-    assert [line.split("|")[-2].strip() for line in table.splitlines()[2:]] == [f"{n} of {number}" for n in kinds]
+    assert [line.split("|")[-4].strip() for line in table.splitlines()[2:]] == [f"{n} of {number}" for n in kinds]
+    verdicts = [verdict(g.card["quality"]["filter bank"]) for g in generators]
+    assert [line.split("|")[-2].strip() for line in table.splitlines()[2:]] == verdicts
     unmeasured = replace(generators[0], card={key: x for key, x in generators[0].card.items() if key != "quality"})
     assert qualities([unmeasured]).startswith("None of these")
+
+
+@pytest.mark.parametrize(
+    ("ratio", "diversity", "near", "words"),
+    [
+        (1.5, 0.9, 0.81, "near photographs"),
+        (1.51, 1.2, 1.0, "some way off"),
+        (2.5, 0.89, 1.0, "some way off, too alike"),
+        (2.51, 0.5, 0.79, "far off, too alike, copies or blur"),
+    ],
+)
+def test_the_verdict_on_a_generator_goes_by_its_numbers(ratio, diversity, near, words):
+    numbers = {"frechet": ratio * 2, "floor": {"frechet": 2}, "diversity": diversity}
+    assert verdict({**numbers, "nearest": {"samples": near * 40, "held_out": 40}}) == words
 
 
 def test_siblings_differ_in_the_seed_or_in_one_image_and_are_trained_once(tmp_path, monkeypatch):
