@@ -35,6 +35,14 @@ NEAREST = 500
 PAIRS = 1000
 #: How often contributors and samples are drawn anew for the errors of a distance.
 DRAWS = 100
+#: When a generator is what, in units of the floor and of held-out images; see `verdict`.
+FAR, VARIED, COPIES, BLURRED = 10, 0.9, 0.9, 0.8
+#: The same in words.
+VERDICTS = (
+    "'at the floor' if the ratio exceeds 1 by less than two of its standard errors, else 'off' it, and 'far off' "
+    f"beyond {FAR} times; 'varied' from a diversity of {VARIED} on; 'copies' if images that it was shown are less than "
+    f"{COPIES} times as far from its samples as unseen ones, else 'blurred' below a nearest image of {BLURRED}"
+)
 
 #: Which of the filter bank's features look at what: colours, or details of about this size.
 GROUPS = {
@@ -184,8 +192,8 @@ class Reference:
     """Real images that generators are measured against, with their features.
 
     The reals fall into two parts that share no contributor (or no tile of a photograph): the images that generators
-    learn from, and held-out ones. How far these two are from one another is the floor: no generator can be expected to
-    come closer to images that it has never seen than its own training images do.
+    learn from, and held-out ones. How far these two are from one another is the floor: a generator there is as close to
+    the held-out images as its own training images are. It can come closer, as contributors differ in what they show.
 
     Attributes:
         training: images that the generators learn from, uint8 ``[N, R, R, 3]``.
@@ -329,21 +337,14 @@ def _redrawn(groups: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def verdict(quality: Mapping[str, Any]) -> str:
-    """What the numbers of `Reference.measure` say of a generator, in words and by rule.
-
-    - The Frechet distance is *at the floor* if it exceeds it by less than two standard errors of their ratio, else
-      *off the floor*, and *far off* beyond ten times.
-    - The samples are *varied* if their diversity is 0.9 of that of held-out images, or more.
-    - They are *copies* if training images are nearer to them than as many unseen ones, by more than a tenth; else
-      *blurred* if the nearest training image is less than 0.8 times as far as from a held-out image.
-    """
+    """What the numbers of `Reference.measure` say of a generator, by the rule of `VERDICTS`."""
     ratio = quality["frechet"] / quality["floor"]["frechet"]
     at_floor = ratio - 2 * quality["errors"]["ratio"] <= 1
     near = quality["nearest"]
-    words = ["at the floor" if at_floor else "far off the floor" if ratio > 10 else "off the floor"]
-    words += ["varied" if quality["diversity"] >= 0.9 else "less varied than photographs"]
-    if near["shown"] < 0.9 * near["unseen"]:
+    words = ["at the floor" if at_floor else "far off the floor" if ratio > FAR else "off the floor"]
+    words += ["varied" if quality["diversity"] >= VARIED else "less varied than photographs"]
+    if near["shown"] < COPIES * near["unseen"]:
         words += ["copies"]
-    elif near["samples"] < 0.8 * near["held_out"]:
+    elif near["samples"] < BLURRED * near["held_out"]:
         words += ["blurred"]
     return ", ".join(words)

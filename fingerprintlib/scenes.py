@@ -142,7 +142,7 @@ def overlap(some: Sequence[Window], others: Sequence[Window]) -> float:
 class _Places:
     """The squares in some tiles that a crop may be, numbered from 0: tile by tile, size by size, row by row.
 
-    They are too many to be listed (18 million in the tiles of ``gan`` at 64 pixels). Only the nearly constant ones,
+    They are too many to be listed (17 million in the tiles of ``gan`` at 64 pixels). Only the nearly constant ones,
     which have no number, are; the others are found by computing.
     """
 
