@@ -79,7 +79,7 @@ class Dataset:
         return self.split(split).available
 
     def joined(self, name: str, other: str) -> "Dataset":
-        """The same images, but that those of the split `other` come after those of `name`, and under its name too.
+        """The same images, but that the split `name` has those of `other`, too, mixed evenly (`splits.Joined`).
 
         So attribution can learn from the photographs that the generators learned from, as it does in the paper. A
         split that has no end (`scenes`) stays as it is: it needs no more.

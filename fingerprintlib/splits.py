@@ -1,7 +1,7 @@
 """The four disjoint splits of real images, and what every kind of split can do.
 
-Generators learn from ``gan``, attribution networks from ``train``; settings are chosen on ``validation``, and what the
-book reports is measured on ``test``.
+Generators learn from ``gan``, attribution networks from that and ``train``; settings are chosen on ``validation``, and
+what the book reports is measured on ``test``.
 """
 
 from abc import ABC, abstractmethod
@@ -72,21 +72,23 @@ class Split(ABC):
 
 
 class Joined(Split):
-    """The images of two splits as one: first all of the one, then all of the other; both must have an end."""
+    """The images of two splits as one, mixed evenly, so that any part of it has its share of both; both must end."""
 
     def __init__(self, first: Split, second: Split) -> None:
         if first.available is None or second.available is None:
             raise UsageError(f"The splits {first.name!r} and {second.name!r} cannot be joined: one has no end.")
         self.name = first.name
         self.resolution = first.resolution
-        self.sources = first.sources + second.sources
-        self.available = first.available + second.available
-        self._parts = ((0, first), (first.available, second))
+        sizes = (first.available, second.available)
+        self.available = sum(sizes)
+        places = [((i + 0.5) / size, k, i) for k, size in enumerate(sizes) for i in range(size)]
+        self._places = [((first, second)[k], i) for _, k, i in sorted(places)]
+        self.sources = tuple(part.source_of(i) for part, i in self._places)
 
     @property
     def distinct(self) -> int:
         """Those of both."""
-        return sum(part.distinct for _, part in self._parts)
+        return len(self._places)
 
     def image(self, index: int) -> Pixels:
         """Image number `index`, uint8 ``[r, r, 3]``."""
@@ -109,9 +111,10 @@ class Joined(Split):
         return mine.kind_of(place)
 
     def _part(self, index: int) -> tuple[Split, int]:
-        """The split that has the image, and its number there; that refuses a number that is too large."""
-        start, part = self._parts[index >= self._parts[1][0]]
-        return part, index - start
+        """The split that has the image, and its number there."""
+        if not 0 <= index < len(self._places):
+            raise UsageError(f"The joined split {self.name!r} has {self.available} images; there is no image {index}.")
+        return self._places[index]
 
 
 def deal(count: int) -> dict[str, int]:

@@ -182,21 +182,26 @@ def test_an_unknown_split_is_refused_with_the_nearest():
 # --- joined
 
 
-def test_joined_splits_are_one_after_the_other_and_the_rest_stays(folder):
+def test_joined_splits_are_mixed_evenly_and_the_rest_stays(folder):
     dataset = open_dataset(f"folder:{folder}", 32)
     joined = dataset.joined("train", "gan")
-    first, second = dataset.split("train"), dataset.split("gan")
+    parts = dataset.split("train"), dataset.split("gan")
     both = joined.split("train")
-    assert joined.available("train") == both.distinct == first.distinct + second.distinct
-    assert both.sources == first.sources + second.sources
-    places = [(part, index) for part in (first, second) for index in range(part.distinct)]
-    for index, (part, place) in enumerate(places):
+    assert joined.available("train") == both.distinct == sum(part.distinct for part in parts)
+    places = {part.source_of(index): (part, index) for part in parts for index in range(part.distinct)}
+    assert sorted(both.sources) == sorted(places)
+    for index, source in enumerate(both.sources):
+        part, place = places[source]
         np.testing.assert_array_equal(both.image(index), part.image(place))
-        assert both.source_of(index) == part.source_of(place)
+        assert both.source_of(index) == source
         assert both.group_of(index) == part.group_of(place)
         assert both.kind_of(index) == part.kind_of(place)
-    assert joined.groups_of("train", 0, len(places)) == [part.group_of(place) for part, place in places]
-    for index in (-1, len(places)):
+    for part in parts:  # each in its order, and of any first images about its share
+        mine = [index for index, source in enumerate(both.sources) if places[source][0] is part]
+        assert [places[both.sources[index]][1] for index in mine] == list(range(part.distinct))
+        for first in range(1, both.distinct):
+            assert abs(sum(index < first for index in mine) - first * part.distinct / both.distinct) <= 1
+    for index in (-1, both.distinct):
         with pytest.raises(UsageError, match="there is no image"):
             both.image(index)
     for name in ("gan", "validation", "test"):
