@@ -302,6 +302,12 @@ def settings(generators: Sequence[Generator]) -> str:
     )
 
 
+def departures(generators: Sequence[Generator]) -> str:
+    """Where the code departs from the papers, as a Markdown list from the cards, model by model."""
+    stated = {generator.card["recipe"]["gan"]: generator.card.get("departures", []) for generator in generators}
+    return "\n".join(f"- **{gan}**: {' '.join(each)}" for gan, each in stated.items() if each) or "Nowhere."
+
+
 def qualities(generators: Sequence[Generator]) -> str:
     """How good each generator is, as a Markdown table from the cards; those not measured are left out."""
     rows = []

@@ -139,7 +139,7 @@ def hold(number, folder):
     """Whether nobody else was where it was, fifty times."""
     alone = True
     for _ in range(50):
-        with store._held(folder / "thing"):
+        with store.held(folder / "thing"):
             try:
                 os.close(os.open(folder / "inside", os.O_CREAT | os.O_EXCL))
             except FileExistsError:

@@ -17,7 +17,7 @@ from fingerprintlib.gans import GANS, siblings, training
 from fingerprintlib.generators import save_generator
 from fingerprintlib.quality import Reference, filter_bank_features, verdict
 from fingerprintlib.runtime import step_generator
-from fingerprintlib.zoo import MEASURED, Zoo, as_rows, load_or_train_siblings, origins, qualities, settings
+from fingerprintlib.zoo import MEASURED, Zoo, as_rows, departures, load_or_train_siblings, origins, qualities, settings
 
 from .conftest import ROOT
 
@@ -514,6 +514,8 @@ def test_the_tables_of_the_cards(trained):
     assert {"| `width` | 4 | 4 |", "| `images` | 64 | 64 |", "| `batch` | 8 | 4 |", "| `phase` | 0.1 |  |"} <= set(
         lines
     )
+    assert departures(generators) == f"- **progan**: {' '.join(generators[0].gan.departures)}"
+    assert departures(generators[1:]) == "Nowhere."
     found = generators[0].card["quality"]["filter bank"]
     table = qualities(generators)
     assert f"**{found['frechet'] / found['floor']['frechet']:.2f}**" in table
