@@ -272,12 +272,13 @@ class Reference:
             raise UsageError(f"Give {len(self.held_out)} samples, as many as there are held-out images.")
         learned, unseen = self.features
         features = self.extract(images)
+        distances = self._distances(features)
         shares = Counter(self.kinds[index] for index in nearest(features, learned)[1])
         return {
             "images": len(images),
-            **self._distances(features),
+            **distances,
             "floor": self.floor,
-            "errors": self._errors(features),
+            "errors": self._errors(features, distances["frechet"]),
             "kinds": {name: shares[name] / len(images) for name in sorted(set(self.kinds))},
             "nearest": {
                 "samples": _to_nearest(images, self.training),
@@ -288,11 +289,11 @@ class Reference:
             "diversity": mean_distance(features[:PAIRS]) / mean_distance(unseen[:PAIRS]),
         }
 
-    def _errors(self, features: Features) -> dict[str, float]:
-        """By a bootstrap over contributors: photographs of one camera are not independent, and a few took most.
+    def _errors(self, features: Features, distance: float) -> dict[str, float]:
+        """Of the Frechet distance, of its floor and of their ratio, by a bootstrap over contributors.
 
-        A draw repeats images, which lengthens every distance; so what counts is how much the draws spread, relative to
-        their mean.
+        Photographs of one camera are not independent, and a few contributors took most. A draw repeats images, which
+        lengthens every distance; so what counts is how much the draws spread, relative to their mean.
         """
         rng, found = np.random.default_rng(0), []
         with progress(DRAWS, "Errors of the distances", "draws") as bar:
@@ -301,10 +302,10 @@ class Reference:
                     some[_redrawn(groups, rng)] for some, groups in zip(self.features, self.groups, strict=True)
                 )
                 samples = features[rng.integers(len(features), size=len(features))]
-                distance, floor = frechet_distance(samples, unseen), frechet_distance(learned, unseen)
-                found.append((distance, floor, distance / floor))
+                drawn, yardstick = frechet_distance(samples, unseen), frechet_distance(learned, unseen)
+                found.append((drawn, yardstick, drawn / yardstick))
                 bar.update(1)
-        distance, floor = frechet_distance(features, self.features[1]), self.floor["frechet"]
+        floor = self.floor["frechet"]
         values = {"frechet": distance, "floor": floor, "ratio": distance / floor}
         spread = np.std(found, 0) / np.mean(found, 0)
         return {name: float(value * by) for (name, value), by in zip(values.items(), spread, strict=True)}

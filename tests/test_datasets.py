@@ -7,7 +7,7 @@ from PIL import Image
 from fingerprintlib.datasets import SHARES, SPLITS, open_dataset
 from fingerprintlib.errors import UsageError
 from fingerprintlib.images import ImageError, save_png
-from fingerprintlib.splits import split_of
+from fingerprintlib.splits import Joined, split_of
 
 
 def noise(seed: int, height: int = 40, width: int = 48) -> np.ndarray:
@@ -212,5 +212,7 @@ def test_joined_splits_are_mixed_evenly_and_the_rest_stays(folder):
 def test_what_has_no_end_needs_no_more():
     scenes = open_dataset("scenes", 32)
     assert scenes.joined("train", "gan") is scenes
+    with pytest.raises(UsageError, match="cannot be joined: one has no end"):
+        Joined(scenes.split("train"), scenes.split("gan"))
     with pytest.raises(UsageError, match="Unknown split 'gans'"):
         scenes.joined("train", "gans")

@@ -618,3 +618,11 @@ def test_the_share_of_fine_power_does_not_depend_on_the_scale(scale):
     white, smooth = (int(re.search(rf"{name} (\d+) %", alt)[1]) for name in ("white", "coarse"))
     assert white == pytest.approx(100 - 100 * np.pi / 16, abs=2)
     assert smooth == 0
+
+
+def test_distances_have_bars_as_long_as_their_errors():
+    found = {"a": {"frechet": 2.0, "kernel": 0.1, "errors": {"frechet": 0.5}}, "b": {"frechet": 3.0, "kernel": 0.2}}
+    axes = plots.distances(found, {"frechet": 1.0, "kernel": 0.05}).figure.axes
+    bars = [[segment[:, 0] for line in ax.collections for segment in line.get_segments()] for ax in axes]
+    np.testing.assert_allclose(bars[0], [[1.5, 2.5], [3.0, 3.0]])
+    assert not bars[1]
