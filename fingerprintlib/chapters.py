@@ -15,19 +15,17 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from .codehash import code_of_cells
 from .errors import FingerprintsError, UsageError, unknown
 from .parameters import FOLDER, ChapterError, Parameter, absolute, contents
-from .provenance import code_hash, file_hash, files_in, imports_of, recipe_hash
+from .provenance import file_hash, files_in, recipe_hash
 
 PROFILES = ("smoke", "quick", "full", "paper")
-# A change of one of these packages may change a result; a change of the others cannot.
-COMPUTING_PACKAGES = ("matplotlib", "numpy", "pillow", "scikit-image", "scikit-learn", "scipy", "torch", "torchvision")
 # Functions that read the project's data: a chapter that calls one runs again when the file has changed.
 DATA = {
     "load_claims": "data/paper.yml",
@@ -135,8 +133,9 @@ class Chapter:
     def fingerprint(self, values: Mapping[str, Any]) -> str:
         """A hash of all that its results depend on, but for the artifacts it opens.
 
-        Code, parameters, the library modules it really imports, the project's data that it reads, and the packages that
-        compute. Prose is not in it: a corrected sentence costs no training.
+        Its cells with what they reach in the library and the packages that compute there (`codehash`), the values of
+        its parameters, the project's data that it reads. Prose is not in it, nor is a comment: a corrected sentence
+        costs no training.
 
         Raises:
             ChapterError: a cell is not Python.
@@ -146,23 +145,21 @@ class Chapter:
         read = {path for name, path in DATA.items() if any(name in source for source in sources)}
         return recipe_hash(
             {
-                "code": sources,
+                "code": self.code,
                 "values": dict(values),
                 "folders": {value: contents(value) for value in values.values() if str(value).startswith(FOLDER)},
-                "library": self.library,
                 "data": {path: data_hash(self.path.parents[1] / path) for path in read},
-                "versions": {name: metadata.version(name) for name in COMPUTING_PACKAGES},
             }
         )
 
     @cached_property
-    def library(self) -> str:
-        """A hash of the library modules that its cells really import.
+    def code(self) -> dict[str, Any]:
+        """What its cells mean: see `codehash.code_of_cells`. The default values of its parameters are not in it.
 
         Raises:
             ChapterError: a cell is not Python.
         """
-        return code_hash({module for _, source in self.cells for module in imports_of(self._plain_python(source))})
+        return code_of_cells([self._plain_python(source) for tags, source in self.cells if "parameters" not in tags])
 
     def _plain_python(self, source: str) -> str:
         """A cell's source; if it has lines that are IPython's alone (``%time``, ``!ls``), they become ``pass``."""

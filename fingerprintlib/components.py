@@ -10,10 +10,11 @@ import numpy as np
 import torch
 
 from .bands import BANDS
+from .codehash import code_of
 from .errors import UsageError, unknown
 from .images import Pixels, coloured, quantize, to_tensor
 from .networks import factors
-from .provenance import code_hash, recipe_hash
+from .provenance import recipe_hash
 from .training import check_images
 from .views import LabelledImages
 
@@ -104,7 +105,7 @@ class Middle:
     @property
     def hash(self) -> str:
         """Of the corpus and what is left of it."""
-        return recipe_hash([self.corpus.hash, self.factor, self.colour, code_hash([__name__])])
+        return recipe_hash([self.corpus.hash, self.factor, self.colour, code_of(Middle)])
 
     def split(self, name: str) -> tuple[Pixels, np.ndarray]:
         """uint8 ``[N, H / factor, W / factor, 3]`` and int64 ``[N]``, as of a corpus; computed anew each time."""

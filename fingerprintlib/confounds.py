@@ -13,10 +13,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from .codehash import code_of
 from .errors import UsageError, unknown
 from .images import Pixels, coloured, resize
 from .perturbations import ATTACKS
-from .provenance import code_hash, recipe_hash
+from .provenance import recipe_hash
 from .training import check_images
 from .views import LabelledImages
 
@@ -103,7 +104,7 @@ class Handled:
     def hash(self) -> str:
         """Of the corpus and of what is done to it."""
         classes = [[name, *handling] for name, handling in self.classes.items()]
-        return recipe_hash([self.corpus.hash, classes, self.colour, code_hash([__name__])])
+        return recipe_hash([self.corpus.hash, classes, self.colour, code_of(Handled)])
 
     def split(self, name: str) -> tuple[Pixels, np.ndarray]:
         """uint8 ``[N, H, W, 3]`` and int64 ``[N]``, as of a corpus; computed anew each time."""

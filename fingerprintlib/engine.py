@@ -23,9 +23,10 @@ from typing import Any
 import filelock
 
 from .chapters import Book, Chapter, Job
+from .codehash import code_of
 from .errors import BookError, one_line
 from .grids import Grid
-from .provenance import code_hash, file_hash, recipe_hash, write_atomically, write_json
+from .provenance import file_hash, recipe_hash, write_atomically, write_json
 from .timings import build_folder, expected_seconds, record_run
 
 REMEMBERED = 5  # runs of a chapter that need not be repeated when a knob is turned back
@@ -95,7 +96,7 @@ def run_chapter(book: Book, job: Job, profile: str, build: Path) -> None:
     for artifact in chapter.makes:
         if not (home / f"{artifact}.json").is_file():
             raise BookError(f"Chapter {chapter.name!r} says it makes {artifact!r}: add `page.make({artifact!r}, ...)`.")
-    record_run(home, chapter, partial, round(time.perf_counter() - start, 1))
+    record_run(home, chapter, round(time.perf_counter() - start, 1))
     partial.replace(done)
 
 
@@ -377,6 +378,6 @@ def snakemake_plan(config: Mapping[str, Any]) -> tuple[list[Job], list[Job], str
     texts = [book.root / "_config.yml", *book.page_files]
     texts += [path for path in [book.root / "data" / "timings.json"] if path.is_file()]
     files = {str(path.relative_to(book.root)): file_hash(path) for path in texts}
-    code = code_hash(["fingerprintlib.staging", "fingerprintlib.offline"])
+    code = code_of("fingerprintlib.staging", "fingerprintlib.offline")
     versions = {name: metadata.version(name) for name in ("sphinx", "jupyter-book", "sphinx-book-theme")}
     return jobs, points, recipe_hash({"files": files, "code": code, "versions": versions})

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 from .claims import Measurement
 from .errors import FingerprintsError
 from .provenance import recipe_hash, write_json
+from .store import REUSED
 
 
 class Plot(NamedTuple):
@@ -152,6 +153,7 @@ class Page:
             "device": _device(),
         }
         write_json(self._made / "metrics" / f"{self.name}.json", record)
+        write_json(self._made / "reused" / f"{self.name}.json", sum(REUSED))
 
     def _find(self, relative: str) -> Path | None:
         """The file in the build; in the lab, in its own folder or in that of `quick`, whichever was made last."""

@@ -15,6 +15,7 @@ import nbformat
 
 from . import __version__
 from .chapters import Book, Chapter
+from .codehash import same_meaning
 from .errors import BookError, FingerprintsError, one_line
 from .parameters import PARAMETER_LINE
 from .provenance import write_atomically
@@ -43,7 +44,7 @@ def merge(
         c for c in executed.cells if c.cell_type == "code" and "injected-parameters" not in c.metadata.get("tags", [])
     ]
     cells = [cell for cell in text.cells if cell.cell_type == "code"]
-    if [cell.source for cell in cells] != [cell.source for cell in ran]:
+    if len(cells) != len(ran) or not all(map(_same, cells, ran)):
         raise FingerprintsError(f"The code of {chapter.path.name} has changed since it ran: run it again.")
     for cell, done in zip(cells, ran, strict=True):
         cell.outputs, cell.execution_count = done.outputs, done.execution_count
@@ -55,6 +56,11 @@ def merge(
         if cell.cell_type == "markdown":
             cell.source = cell.source.replace("{{ cost }}", cost(chapter.name, costs))
     text.cells.append(nbformat.v4.new_markdown_cell(_stamp(values, profile, record), id=f"{chapter.name}-stamp"))
+
+
+def _same(cell: Any, ran: Any) -> bool:
+    """Whether the cell means what ran. Of parameters the values count, which both were given."""
+    return "parameters" in cell.metadata.get("tags", []) or same_meaning(cell.source, ran.source)
 
 
 def _describe_image(cell: Any) -> None:

@@ -177,7 +177,7 @@ def collect(
         "profile": profile,
         "version": __version__,
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "code": recipe_hash({"cells": [source for _, source in chapter.cells], "library": chapter.library}),
+        "code": chapter.code["code"],
         "zoo": zoo_hash(book.root),
         "machine": machine(),
         "device": ", ".join(sorted(devices)),

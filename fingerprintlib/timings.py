@@ -16,20 +16,14 @@ def build_folder(book: Book, profile: str) -> Path:
     return book.root / "_build" / profile
 
 
-def record_run(build: Path, chapter: Chapter, notebook: Path, seconds: float) -> None:
-    """Note what this run took, and what the chapter takes from scratch.
+def record_run(build: Path, chapter: Chapter, seconds: float) -> None:
+    """Note what this run took, and what the chapter takes from scratch: what was found trained had to be trained, too.
 
-    That is this run's time, unless something was found trained (the library says so on standard error): then the most
-    that a run of the chapter took here.
+    The page has left word of that when it was finished: see `store.REUSED`.
     """
-    import nbformat
-
-    outputs = [output for cell in nbformat.read(notebook, 4).cells for output in cell.get("outputs", [])]
-    reused = any("reused, saving" in output.get("text", "") for output in outputs if output.get("name") == "stderr")
-    known = build / "memory" / chapter.name / "cost.json"
-    most = json.loads(known.read_text()) if known.is_file() and reused else 0.0
-    write_json(known, max(most, seconds))
-    write_json(build / "timings" / f"{chapter.name}.json", {"seconds": seconds, "from_scratch": max(most, seconds)})
+    saved = json.loads((build / "reused" / f"{chapter.name}.json").read_text())
+    told = {"seconds": seconds, "from_scratch": round(seconds + saved, 1)}
+    write_json(build / "timings" / f"{chapter.name}.json", told)
 
 
 def expected_seconds(book: Book, build: Path, profile: str, chapter: Chapter) -> float | None:

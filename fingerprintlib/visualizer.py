@@ -8,12 +8,13 @@ from torch import Tensor
 
 from .attribution import SourceClassifier
 from .runtime import Fabric
+from .training import fit
 from .views import LabelledImages
 from .visualization import VisualizationLoss, VisualizationNetwork
 
 
 class Visualizer(SourceClassifier[VisualizationNetwork]):
-    """A trained visualization network. Make one with `train` or `load_or_train`, open one with `load`.
+    """A trained visualization network. Make one with `load_or_train`, open one with `load`.
 
     Its settings are `attribution.Settings`, with `correlation`, ``"normalized"`` by default.
     """
@@ -21,7 +22,7 @@ class Visualizer(SourceClassifier[VisualizationNetwork]):
     kind = "visualizer"
     network_type = VisualizationNetwork
     options = ("width", "correlation")
-    modules = ("fingerprintlib.visualization", "fingerprintlib.training")
+    code = (VisualizationNetwork, VisualizationLoss, fit)
 
     @property
     def model_fingerprints(self) -> np.ndarray:

@@ -21,12 +21,12 @@ from .gans import build
 from .gans.progan import ProGAN
 from .gans.siblings import train_siblings
 from .gans.training import TrainedGAN, train_gan
-from .generators import Generator, PrecisionError, load_generator, load_or_train_all, save_generator
+from .generators import Generator, PrecisionError, load_generator, load_or_train, save_generator
 from .images import Pixels
 from .provenance import content_hash, recipe_hash
 from .quality import Reference, verdict
 from .runtime import in_parallel
-from .store import held
+from .store import get_all, held
 
 #: The seed of the samples that are measured; no chapter shows or classifies those.
 MEASURED = 20191027
@@ -256,10 +256,11 @@ def load_or_train_siblings(arguments: Mapping[str, Any], count: int) -> list[Gen
         count: of each kind; fewer than there are images.
     """
     name, seed, images = arguments["name"], arguments["seed"], len(arguments["reals"])
-    seeds = [{**arguments, "name": f"{name}-seed{s}", "seed": s} for s in range(seed + 1, seed + 1 + count)]
+    seeds = {f"{name}-seed{s}": {"seed": s} for s in range(seed + 1, seed + 1 + count)}
     left_out = [images * k // (count + 1) for k in range(1, count + 1)]
-    lacking = [{**arguments, "name": f"{name}-without{one}", "without": one} for one in left_out]
-    return load_or_train_all(seeds + lacking)
+    lacking = {f"{name}-without{one}": {"without": one} for one in left_out}
+    calls = {called: {**arguments, "name": called, **other} for called, other in {**seeds, **lacking}.items()}
+    return list(get_all(load_or_train, calls).values())
 
 
 def origins(generators: Sequence[Generator]) -> str:

@@ -12,9 +12,10 @@ from fingerprintlib.cli import main
 from fingerprintlib.corpus import CorpusError, build_corpus, open_corpus
 from fingerprintlib.errors import UsageError
 from fingerprintlib.images import coloured
-from fingerprintlib.immunization import Attacked, immunize, immunize_all, learned_from
+from fingerprintlib.immunization import Attacked, immunize, learned_from
 from fingerprintlib.perturbations import BLUR, JPEG, NOISE
 from fingerprintlib.runtime import make_fabric
+from fingerprintlib.store import get_all
 
 from .test_attribution import SETTINGS, Toy
 
@@ -29,7 +30,7 @@ def _quiet(monkeypatch):
 @pytest.fixture(scope="module")
 def start(tmp_path_factory):
     folder = tmp_path_factory.mktemp("clean")
-    Attributor.train(Toy(), checkpoint=folder / "run", **SETTINGS).save(folder / "clean.safetensors")
+    Attributor.load_or_train(folder, Toy(), **SETTINGS).save(folder / "clean.safetensors")
     return folder / "clean.safetensors"
 
 
@@ -52,7 +53,10 @@ def test_once_for_each_recipe(start, tmp_path):
     first = immunize(**settings)
     (file,) = tmp_path.iterdir()
     modified = file.stat().st_mtime_ns
-    again, few, other = immunize_all([settings, settings | {"images": 4}, settings | {"attack": JPEG}])
+    calls = {"again": settings, "few": settings | {"images": 4}, "other": settings | {"attack": JPEG}}
+    found = get_all(immunize, calls)
+    assert list(found) == list(calls)
+    again, few, other = found.values()
     assert file.stat().st_mtime_ns == modified
     assert len(list(tmp_path.iterdir())) == 3
     images = Toy().split("test")[0]
@@ -116,7 +120,7 @@ def test_the_command_finds_the_corpus_finetunes_and_writes(colour, tmp_path, mon
     counts = {"train": 40, "validation": 20, "test": 20}
     build_corpus(store / "corpus-1", {"real": Striped(0), "gan": Striped(1)}, counts, 16)
     corpus = open_corpus(store / "corpus-1")
-    clean = Attributor.train(corpus.coloured(colour), checkpoint=tmp_path / "run", steps=2, width=0.06)
+    clean = Attributor.load_or_train(tmp_path, corpus.coloured(colour), steps=2, width=0.06)
     clean.save(tmp_path / "clean.safetensors")
     assert learned_from(clean, store).path == corpus.path
     arguments = ["immunize", str(tmp_path / "clean.safetensors"), "--attack", "noise", "--steps", "2"]

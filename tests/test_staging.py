@@ -147,7 +147,7 @@ def test_the_same_page_is_written_with_the_same_bytes(chapter, executed):
 def test_other_code_than_what_ran_is_refused(chapter, text, executed, change):
     cells = code(text)
     if change == "edited":
-        cells[1].source += " "
+        cells[1].source += "\nz = 1"
     elif change == "removed":
         text.cells.remove(cells[1])
     elif change == "added":
@@ -156,6 +156,15 @@ def test_other_code_than_what_ran_is_refused(chapter, text, executed, change):
         cells[1].source, cells[2].source = cells[2].source, cells[1].source
     with pytest.raises(FingerprintsError, match=r"The code of 01-page\.md has changed since it ran"):
         merge(chapter, text, executed, VALUES, "quick", RECORD, TIMINGS)
+
+
+def test_a_comment_needs_no_run_and_is_shown(chapter, text, executed):
+    cells = code(text)
+    cells[1].source += "  # a comment"
+    cells[0].source = cells[0].source.replace("#", "# indeed", 1)  # of a parameter: its value counts, not its line
+    merge(chapter, text, executed, VALUES, "quick", RECORD, TIMINGS)
+    assert code(text)[1].source.endswith("# a comment")
+    assert "# indeed" in code(text)[0].source
 
 
 def test_the_page_of_timings(chapter, tmp_path):

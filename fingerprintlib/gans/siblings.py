@@ -21,8 +21,8 @@ from torch.overrides import TorchFunctionMode
 
 from .. import __version__
 from ..checkpoints import load_checkpoint, pack, save_checkpoint, unpack
+from ..codehash import code_of
 from ..images import Pixels, quantize
-from ..provenance import code_hash, versions
 from ..runtime import Fabric, computed_with, make_fabric, progress, require_finite, step_generator
 from .progan import ProGAN, critic_loss, shrink
 from .training import (
@@ -151,7 +151,7 @@ def train_siblings(
         gan.recipe
         | {"images": images, "seed": member["seed"], "without": member.get("without"), "data": data_hash}
         | computed_with(fabric)
-        | {"code": code_hash([__name__]), "versions": versions()}
+        | code_of(__name__)
         for gan, member in zip(gans, members, strict=True)
     ]
     run = _Run(gans, reals, recipes, fabric, Path(folder) / "siblings.safetensors")

@@ -14,9 +14,10 @@ from tqdm import tqdm
 
 from .. import __version__
 from ..checkpoints import CheckpointError, load_checkpoint, pack, save_checkpoint, unpack
+from ..codehash import code_of
 from ..errors import UsageError
 from ..images import Pixels, quantize, to_tensor
-from ..provenance import code_hash, content_hash, versions
+from ..provenance import content_hash
 from ..runtime import (
     Fabric,
     average_gradients,
@@ -126,15 +127,7 @@ def train_gan(
         raise UsageError(f"images={images} is not possible. Give the number of real images to show, 1 or more.")
     if without is not None and not (0 <= without < len(reals) and len(reals) > 1):
         raise UsageError(f"There is no image {without} to leave out. Name one of 0 to {len(reals) - 1}.")
-    recipe = gan.recipe | {
-        "images": images,
-        "seed": seed,
-        "without": without,
-        "data": data_hash or content_hash(np.ascontiguousarray(reals[:]).data.cast("B")),
-        **computed_with(fabric),
-        "code": code_hash([__name__]),
-        "versions": versions(),
-    }
+    recipe = recipe_of(gan, reals, images, seed, fabric, data_hash, without)
     run = _Run(gan, reals, recipe, fabric, Path(folder) / "training.safetensors")
     run.watch = watch or run.watch
     run.resume()
@@ -144,6 +137,20 @@ def train_gan(
             run.train(bar, save_seconds)
     fabric.barrier()
     return run.result()
+
+
+def recipe_of(
+    gan: Model, reals: Images, images: int, seed: int, fabric: Fabric, data_hash: str | None, without: int | None
+) -> dict[str, Any]:
+    """All that decides the weights which `train_gan` leaves; JSON-able. Arguments as there."""
+    return gan.recipe | {
+        "images": images,
+        "seed": seed,
+        "without": without,
+        "data": data_hash or content_hash(np.ascontiguousarray(reals[:]).data.cast("B")),
+        **computed_with(fabric),
+        **code_of(_Run, type(gan)),
+    }
 
 
 class _Run:
