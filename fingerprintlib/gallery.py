@@ -12,7 +12,7 @@ from typing import Any
 
 from . import plots
 from .grids import in_words
-from .notebook import Plot
+from .plots import Plot
 from .plots.sweeps import told
 from .provenance import write_atomically
 from .sweeps import Estimate, Point, Sweep, small

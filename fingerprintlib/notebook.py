@@ -7,7 +7,6 @@ A point of a sweep opens what lies in the build and leaves what it makes in its 
 
 import ast
 import inspect
-import io
 import json
 import math
 import os
@@ -16,25 +15,15 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from .claims import Measurement
 from .errors import FingerprintsError
 from .provenance import recipe_hash, write_json
 from .store import REUSED
 
-
-class Plot(NamedTuple):
-    """A figure and the sentence that says what it shows to those who cannot see it."""
-
-    figure: Any
-    alt: str
-
-    def png(self) -> bytes:
-        """The figure as a PNG file."""
-        buffer = io.BytesIO()
-        self.figure.savefig(buffer, format="png")
-        return buffer.getvalue()
+if TYPE_CHECKING:
+    from .plots import Plot
 
 
 class Page:
@@ -118,7 +107,7 @@ class Page:
         self._claims.append(measurement.as_dict())
         display(Markdown(f"Claim `{claim}`: {measurement.told()}, **{measurement.verdict}**"))
 
-    def show(self, plot: Plot, place: str | None = None) -> None:
+    def show(self, plot: "Plot", place: str | None = None) -> None:
         """Display a figure with its alternative text; one shown at the same `place` before is replaced."""
         from IPython.display import Image, display
 

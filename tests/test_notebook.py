@@ -11,7 +11,8 @@ from fingerprintlib.chapters import Book
 from fingerprintlib.engine import _forget_removed_chapters
 from fingerprintlib.errors import FingerprintsError, UsageError
 from fingerprintlib.metrics import wilson_interval
-from fingerprintlib.notebook import Page, Plot
+from fingerprintlib.notebook import Page
+from fingerprintlib.plots import Plot
 
 from .conftest import ROOT
 
