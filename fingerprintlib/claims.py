@@ -89,14 +89,14 @@ class Claim:
     verified: bool = False
 
 
-def load_paper(root: Path | str) -> dict[str, Any]:
-    """``data/paper.yml`` as it stands."""
-    return yaml.safe_load((Path(root) / "data" / "paper.yml").read_text(encoding="utf-8"))
+def load_paper(path: Path | str) -> dict[str, Any]:
+    """The file ``data/paper.yml`` as it stands."""
+    return yaml.safe_load(Path(path).read_text(encoding="utf-8"))
 
 
-def load_claims(root: Path | str) -> list[Claim]:
-    """The paper's claims in the order of the paper; a figure is looked up in the tables, never typed twice."""
-    paper = load_paper(root)
+def load_claims(path: Path | str) -> list[Claim]:
+    """The claims of ``data/paper.yml``, in its order; a figure is looked up in the tables there, never typed twice."""
+    paper = load_paper(path)
     claims = []
     for entry in paper["claims"]:
         paths = [entry[key] for key in ("figure", "less") if key in entry]

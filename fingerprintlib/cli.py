@@ -135,7 +135,7 @@ def sweep(
     found = found.showing(metrics)
     report = write_report(found, folder)
     if name:
-        click.echo(str(publish(found, name, project.root)))
+        click.echo(str(publish(found, name, project.root / "data" / "sweeps")))
     click.echo(str(report))
 
 
@@ -343,10 +343,10 @@ def sample(name: str, count: int, seed: int, out: Path) -> None:
 
 
 def _zoo() -> Any:
-    from .chapters import Book
+    from .project import find_root
     from .zoo import Zoo
 
-    return Zoo.of(Book().root)
+    return Zoo.of(find_root() / "data" / "zoo")
 
 
 # What the Snakefile calls, from within the build folder; `fingerprints book` left the configuration there.

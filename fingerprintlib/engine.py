@@ -38,13 +38,12 @@ REMEMBERED = 5  # runs of a chapter that need not be repeated when a knob is tur
 def run_chapter(book: Book, job: Job, profile: str, build: Path) -> None:
     """Execute one chapter; leave the notebook, its metrics, artifacts and timing in the job's folder in `build`.
 
-    The kernel works in ``book/`` with ``FINGERPRINTS_BUILD`` and ``FINGERPRINTS_POINT`` set. Progress and the
-    cells' own progress bars go to standard error.
+    The kernel works in ``book/`` with ``FINGERPRINTS_BUILD``, ``FINGERPRINTS_POINT`` and ``FINGERPRINTS_READS`` set
+    (see `notebook`). Progress and the cells' own progress bars go to standard error.
 
     Raises:
         BookError: a cell failed; the notebook up to there is kept, and the message says where.
     """
-    import jupytext
     import nbformat
     import papermill
     from nbclient.exceptions import CellTimeoutError, DeadKernelError
@@ -61,9 +60,12 @@ def run_chapter(book: Book, job: Job, profile: str, build: Path) -> None:
     done, partial, source = (folder / f"{chapter.name}{end}.ipynb" for end in ("", ".partial", ".source"))
     expected = expected_seconds(book, home, profile, chapter)
     start = time.perf_counter()
-    with environment(FINGERPRINTS_BUILD=str(build), FINGERPRINTS_POINT=str(home), PYTHONHASHSEED="0"):
+    reads = os.pathsep.join(chapter.reads)
+    with environment(
+        FINGERPRINTS_BUILD=str(build), FINGERPRINTS_POINT=str(home), FINGERPRINTS_READS=reads, PYTHONHASHSEED="0"
+    ):
         try:
-            nbformat.write(jupytext.reads(chapter.text, fmt="md:myst"), source)
+            nbformat.write(chapter.notebook, source)
             papermill.execute_notebook(
                 _literal(source),
                 _literal(partial),
@@ -167,10 +169,14 @@ def _literal(path: Path) -> str:
 
 
 def _heading_of(chapter: Chapter, source: str) -> str:
-    """The last heading above a cell."""
-    position = chapter.text.find(source.strip()) if source.strip() else -1
-    headings = re.findall(r"^#+ (.+)$", chapter.text[: max(position, 0)], re.MULTILINE)
-    return headings[-1] if headings else chapter.title
+    """The last heading above a cell; the title if the cell is none of the chapter's, but one that papermill added."""
+    heading = chapter.title
+    for cell in chapter.notebook.cells:
+        if cell.cell_type == "markdown":
+            heading = [heading, *re.findall(r"^#+ (.+)$", cell.source, re.MULTILINE)][-1]
+        elif cell.source == source:
+            return heading
+    return chapter.title
 
 
 @contextlib.contextmanager

@@ -3,6 +3,8 @@
 The runner says through the environment where the build lies (``FINGERPRINTS_BUILD``). Without it, in JupyterLab, a
 chapter opens what ``make book`` built at the profile ``quick`` and writes to ``_build/lab``: playing breaks no page.
 A point of a sweep opens what lies in the build and leaves what it makes in its own folder (``FINGERPRINTS_POINT``).
+The runner also says what the chapter declares to read of the project's data (``FINGERPRINTS_READS``): if it were looked
+up here, every chapter would depend on the module `chapters`, and run again when that is edited.
 """
 
 import ast
@@ -19,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from .claims import Measurement
 from .errors import FingerprintsError
+from .project import find_root
 from .provenance import recipe_hash, write_json
 from .store import REUSED
 
@@ -35,7 +38,7 @@ class Page:
         `root` is the project's folder; it is looked for above the working directory if not given.
         """
         self.name = name
-        self.root = Path(root) if root else _find_root()
+        self.root = Path(root) if root else find_root()
         build = os.environ.get("FINGERPRINTS_BUILD")
         self.build = Path(build) if build else self.root / "_build" / "lab"
         self._made = Path(os.environ.get("FINGERPRINTS_POINT") or self.build)
@@ -52,6 +55,19 @@ class Page:
         folder = self.build.parent / "store"
         folder.mkdir(parents=True, exist_ok=True)
         return folder
+
+    def data(self, name: str) -> Path:
+        """The path of ``data/NAME``; while the book is built, NAME has to stand among the chapter's ``reads``.
+
+        So the chapter runs again when the file, or a file in the folder, has changed.
+
+        Raises:
+            FingerprintsError: the chapter's front matter does not declare it.
+        """
+        declared = os.environ.get("FINGERPRINTS_READS")
+        if declared is not None and name not in declared.split(os.pathsep):
+            raise FingerprintsError(f"Chapter {self.name!r} reads data/{name}: add it to `reads` in its front matter.")
+        return self.root / "data" / name
 
     def open(self, artifact: str) -> Any:
         """What an earlier chapter gave to `make` under this name.
@@ -148,13 +164,6 @@ class Page:
         """The file in the build; in the lab, in its own folder or in that of `quick`, whichever was made last."""
         paths = [folder / relative for folder in (self.build, self._fallback) if folder]
         return max((path for path in paths if path.exists()), key=lambda path: path.stat().st_mtime, default=None)
-
-
-def _find_root() -> Path:
-    for folder in [Path.cwd(), *Path.cwd().parents]:
-        if (folder / "_config.yml").is_file() and (folder / "book").is_dir():
-            return folder
-    raise FingerprintsError("This notebook lies outside the project's folder: open it from there (`make lab`).")
 
 
 def _device() -> str:

@@ -1,5 +1,6 @@
 """From executed notebooks and the present texts to the pages: staged for Jupyter Book, then built."""
 
+import copy
 import errno
 import json
 import re
@@ -10,7 +11,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import jupytext
 import nbformat
 
 from . import __version__
@@ -123,7 +123,7 @@ def _stage(book: Book, profile: str, overrides: Mapping[str, Mapping[str, Any]],
         if path.suffix == ".md" and Chapter(path).is_notebook:
             chapter = Chapter(path)
             values = book.values(chapter.name, profile, overrides.get(chapter.name))
-            text = jupytext.reads(chapter.text, fmt="md:myst")
+            text = copy.deepcopy(chapter.notebook)
             executed = nbformat.read(build / "executed" / f"{chapter.name}.ipynb", 4)
             record = json.loads((build / "metrics" / f"{chapter.name}.json").read_text())
             merge(chapter, text, executed, values, profile, record, costs)

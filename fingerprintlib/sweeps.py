@@ -20,7 +20,7 @@ from . import __version__
 from .chapters import Book, Job, data_hash
 from .errors import FingerprintsError, UsageError, unknown
 from .grids import Grid, name_of
-from .provenance import recipe_hash, write_atomically, write_json
+from .provenance import write_atomically, write_json
 from .timings import machine
 
 MOST_PUBLISHED = 40  # points of a published sweep: each becomes a figure on the page
@@ -178,7 +178,7 @@ def collect(
         "version": __version__,
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "code": chapter.code["code"],
-        "zoo": zoo_hash(book.root),
+        "zoo": zoo_hash(book.root / "data" / "zoo"),
         "machine": machine(),
         "device": ", ".join(sorted(devices)),
         "cores": cores,
@@ -195,9 +195,9 @@ def collect(
     )
 
 
-def zoo_hash(root: Path | str) -> str:
-    """Of the generators and cards that come with the book: a sweep with another `provenance` is about others."""
-    return recipe_hash(data_hash(Path(root) / "data" / "zoo"))
+def zoo_hash(folder: Path) -> str:
+    """Of the generators and cards in ``data/zoo``: a sweep with another one in its `provenance` is about others."""
+    return data_hash(folder)
 
 
 def estimates_of(record: Mapping[str, Any]) -> dict[str, Estimate]:
@@ -293,9 +293,8 @@ def write_csv(sweep: Sweep, path: Path) -> None:
 # --- publishing ---------------------------------------------------------------------------------
 
 
-def publish(sweep: Sweep, name: str, root: Path) -> Path:
-    """Write what is `shown` to ``data/sweeps/<name>.json``, and pictures beside it; in place of what was there."""
-    folder = root / "data" / "sweeps"
+def publish(sweep: Sweep, name: str, folder: Path) -> Path:
+    """Write what is `shown` to ``<name>.json`` in ``data/sweeps``, pictures beside it; in place of what was there."""
     shutil.rmtree(folder / name, ignore_errors=True)
     points = []
     for point in sweep.points:
@@ -320,14 +319,14 @@ def publish(sweep: Sweep, name: str, root: Path) -> Path:
     return path
 
 
-def load_sweeps(root: Path | str) -> list[Sweep]:
-    """The published sweeps, by name; none if there is no ``data/sweeps``.
+def load_sweeps(folder: Path) -> list[Sweep]:
+    """The sweeps published in ``data/sweeps``, by name; none if there is no such folder.
 
     Raises:
         FingerprintsError: a file is not what `publish` writes, or a picture is missing.
     """
     found = []
-    for path in sorted((Path(root) / "data" / "sweeps").glob("*.json")):
+    for path in sorted(folder.glob("*.json")):
         try:
             found.append(_load(path))
         except (KeyError, TypeError, ValueError, OSError) as error:

@@ -49,9 +49,9 @@ class Zoo:
     plan: Mapping[str, Any]
 
     @classmethod
-    def of(cls, root: Path | str) -> "Zoo":
-        """The zoo of the project in the folder `root`."""
-        folder = Path(root) / "data" / "zoo"
+    def of(cls, folder: Path | str) -> "Zoo":
+        """The zoo in a folder: the project's is ``data/zoo``."""
+        folder = Path(folder)
         return cls(folder, yaml.safe_load((folder / "zoo.yml").read_text(encoding="utf-8")))
 
     @property

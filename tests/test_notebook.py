@@ -1,4 +1,6 @@
 import json
+import os
+import re
 import sys
 from types import SimpleNamespace
 
@@ -7,8 +9,8 @@ import pytest
 import torch
 
 from fingerprintlib import exercises
-from fingerprintlib.chapters import Book
-from fingerprintlib.engine import _forget_removed_chapters
+from fingerprintlib.chapters import Book, Job
+from fingerprintlib.engine import _forget_removed_chapters, run_chapter
 from fingerprintlib.errors import FingerprintsError, UsageError
 from fingerprintlib.metrics import wilson_interval
 from fingerprintlib.notebook import Page
@@ -93,8 +95,42 @@ def test_the_project_is_found_above_the_notebook(lab, monkeypatch):
     monkeypatch.chdir(ROOT / "book" / "profiles")
     assert Page("first").root == ROOT
     monkeypatch.chdir(lab)
-    with pytest.raises(FingerprintsError, match="outside the project's folder"):
+    with pytest.raises(FingerprintsError, match=r"There is no book in .*`make lab`"):
         Page("first")
+
+
+# --- data ---------------------------------------------------------------------------------------
+
+
+def test_an_undeclared_read_is_refused_by_name(build, tmp_path, monkeypatch):
+    monkeypatch.setenv("FINGERPRINTS_READS", os.pathsep.join(["paper.yml", "zoo"]))
+    page = Page("first", tmp_path)
+    assert page.data("zoo") == tmp_path / "data" / "zoo"
+    for name in ("sweeps", "", "zoo/zoo.yml"):
+        words = f"Chapter 'first' reads data/{name}: add it to `reads` in its front matter."
+        with pytest.raises(FingerprintsError, match=re.escape(words)):
+            page.data(name)
+    monkeypatch.setenv("FINGERPRINTS_READS", "")
+    with pytest.raises(FingerprintsError, match="reads data/zoo"):
+        page.data("zoo")
+
+
+def test_the_lab_refuses_no_data(lab, monkeypatch):
+    monkeypatch.delenv("FINGERPRINTS_READS", raising=False)
+    assert Page("first", lab).data("zoo") == lab / "data" / "zoo"
+
+
+@pytest.mark.parametrize("chapter", ["claims", "fingerprints"])
+def test_the_engine_hands_down_what_a_chapter_declares(chapter, tmp_path, monkeypatch):
+    book, read = Book(ROOT), []
+    job = Job(book.chapter(chapter), {}, [], {}, "")
+    cell = lambda *_, **__: read.append(Page(chapter, ROOT).data("paper.yml"))  # noqa: E731
+    monkeypatch.setattr("papermill.execute_notebook", cell)
+    declared = chapter == "claims"
+    words = r"ended without `page\.finish\(\)`" if declared else "'fingerprints' reads data/paper.yml"
+    with pytest.raises(FingerprintsError, match=words):
+        run_chapter(book, job, "smoke", tmp_path)
+    assert read == [ROOT / "data" / "paper.yml"] * declared
 
 
 # --- numbers ------------------------------------------------------------------------------------

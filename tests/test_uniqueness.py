@@ -147,7 +147,7 @@ def test_siblings_are_found_by_their_cards_whatever_their_names():
 
 
 def test_the_family_of_the_zoo_that_comes_with_the_book():
-    zoo = Zoo.of(ROOT)
+    zoo = Zoo.of(ROOT / "data" / "zoo")
     cards = [json.loads((zoo.folder / f"{name}.json").read_text()) for name in zoo.names]
     gans = [SimpleNamespace(name=card["name"], card=card) for card in cards if card["recipe"]["gan"] in GANS]
     kin = Siblings.of(gans, "progan", 3)

@@ -49,7 +49,7 @@ def planned(root):
     folder = root / "data" / "zoo"
     folder.mkdir(parents=True)
     (folder / "zoo.yml").write_text(PLAN)
-    return Zoo.of(root)
+    return Zoo.of(folder)
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,7 @@ def trained(tmp_path_factory, work):
 def zoo(trained, tmp_path):
     """A zoo that a test may spoil."""
     shutil.copytree(trained.folder, tmp_path / "data" / "zoo")
-    return Zoo.of(tmp_path)
+    return Zoo.of(tmp_path / "data" / "zoo")
 
 
 @pytest.fixture(scope="module")
@@ -568,7 +568,7 @@ def test_siblings_differ_in_the_seed_or_in_one_image_and_are_trained_once(tmp_pa
 
 # --- the one that the project ships -------------------------------------------------------------
 
-SHIPPED = Zoo.of(ROOT)
+SHIPPED = Zoo.of(ROOT / "data" / "zoo")
 MAIN = ("progan", "sngan", "cramergan", "mmdgan")
 
 
