@@ -19,14 +19,14 @@ from torch import Tensor, nn
 from . import __version__
 from .checkpoints import CheckpointError, load_checkpoint, save_checkpoint
 from .errors import UsageError, unknown
-from .images import COLOURS, coloured
+from .images import COLOURS, check_images, check_labels, coloured
+from .labelled import LabelledImages
 from .metrics import Report
 from .networks import AttributionNetwork
 from .provenance import code_hash, recipe_hash, versions
 from .runtime import Fabric, computed_with, in_parallel, make_fabric, report_reuse
 from .store import get_or_make
-from .training import Objective, apply, check_images, check_labels, fit
-from .views import LabelledImages
+from .training import Objective, apply, fit
 
 
 class Settings(TypedDict, total=False):

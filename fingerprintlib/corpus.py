@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 
 from .errors import FingerprintsError, UsageError, unknown
 from .images import COLOURS, Pixels, coloured
+from .labelled import LabelledImages
 from .provenance import (
     PACKAGE,
     code_hash,
@@ -77,7 +78,7 @@ class Finite(Protocol):
 
 
 @dataclass(frozen=True)
-class Corpus:
+class Corpus(LabelledImages):
     """An open corpus.
 
     Attributes:

@@ -4,7 +4,7 @@ import numpy as np
 
 from .baselines import Baseline, Labelled
 from .errors import UsageError
-from .training import check_images
+from .images import check_images
 
 
 def channel_histograms(images: np.ndarray, bins: int = 32) -> np.ndarray:

@@ -7,8 +7,8 @@ import numpy as np
 from torch import Tensor
 
 from .attribution import SourceClassifier
+from .labelled import LabelledImages
 from .runtime import Fabric
-from .views import LabelledImages
 from .visualization import VisualizationLoss, VisualizationNetwork
 
 
