@@ -20,13 +20,13 @@ from . import __version__
 from .checkpoints import CheckpointError, load_checkpoint, save_checkpoint
 from .codehash import code_of
 from .errors import UsageError, unknown
-from .images import COLOURS, coloured
+from .images import COLOURS, check_images, check_labels, coloured
+from .labelled import LabelledImages
 from .metrics import Report
 from .networks import AttributionNetwork
 from .runtime import Fabric, computed_with, make_fabric
 from .store import trained
-from .training import Objective, apply, check_images, check_labels, fit
-from .views import LabelledImages
+from .training import Objective, apply, fit
 
 
 class Settings(TypedDict, total=False):

@@ -24,9 +24,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from . import prnu
 from .errors import UsageError
+from .images import check_images, check_labels
 from .runtime import progress
 from .spectra import log_dct, radial_spectra
-from .training import check_images, check_labels
 
 Labelled = tuple[np.ndarray, np.ndarray]
 Candidate = tuple[dict[str, Any], Any, np.ndarray]  # settings, fitted estimator, its answers to the validation images

@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from .codehash import PACKAGE, code_of
 from .errors import FingerprintsError, UsageError, unknown
 from .images import COLOURS, Pixels, coloured
+from .labelled import LabelledImages
 from .provenance import content_hash, file_hash, recipe_hash, write_atomically, write_json
 from .splits import SPLITS
 from .store import get_or_make, named, put_in_place, unfinished
@@ -69,7 +70,7 @@ class Finite(Protocol):
 
 
 @dataclass(frozen=True)
-class Corpus:
+class Corpus(LabelledImages):
     """An open corpus.
 
     Attributes:

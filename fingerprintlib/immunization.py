@@ -1,7 +1,6 @@
 """Immunization: finetune an attributor on attacked images, so that it attributes them too (the fourth finding)."""
 
 import copy
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,23 +14,25 @@ from .codehash import code_of
 from .corpus import Corpus, CorpusError, corpus_hash, open_corpus
 from .errors import UsageError
 from .images import Pixels, coloured
+from .labelled import LabelledImages
 from .perturbations import Attack
-from .provenance import files_in, recipe_hash
+from .provenance import files_in
 from .runtime import Fabric, computed_with, make_fabric
 from .splits import SPLITS
 from .store import trained
 from .training import fit
-from .views import LabelledImages, View
+from .views import View
 
 
-@dataclass(frozen=True)
-class Attacked(View):
-    """A corpus whose images were attacked, and then put under the colour control. It can be learned like a corpus.
+def attacked(
+    corpus: LabelledImages, attack: Attack, strength: float | None = None, control: str = "as_is", seed: int = 0
+) -> View:
+    """A corpus whose images were attacked, and then put under the colour control.
 
     That is the order of things outside: images are changed on their way, and whoever attributes them controls what
     arrives.
 
-    Attributes:
+    Args:
         corpus: images as they are.
         attack: what happens to each.
         strength: the same for all, in place of one drawn for each.
@@ -41,32 +42,16 @@ class Attacked(View):
     Raises:
         UsageError: the corpus is under a colour control already.
     """
+    if corpus.colour != "as_is":
+        raise UsageError(f"The corpus is {corpus.colour} already. Give the one as it is, and a control.")
 
-    attack: Attack
-    strength: float | None = None
-    control: str = "as_is"
-    seed: int = 0
+    def change(split: str, images: Pixels, labels: np.ndarray) -> tuple[Pixels, np.ndarray]:
+        met = attack(images, len(SPLITS) * seed + SPLITS.index(split), strength=strength)
+        return coloured(met, control), labels
 
-    def __post_init__(self) -> None:
-        if self.corpus.colour != "as_is":
-            raise UsageError(f"The corpus is {self.corpus.colour} already. Give the one as it is, and a control.")
-
-    @property
-    def colour(self) -> str:
-        """The control."""
-        return self.control
-
-    @property
-    def hash(self) -> str:
-        """Of the corpus and of all that happens to its images."""
-        how = [*_told(self.attack), self.strength, self.control, self.seed]
-        return recipe_hash({"attacked": self.corpus.hash, "how": how, **code_of(Attacked, type(self.attack))})
-
-    def split(self, name: str) -> tuple[Pixels, np.ndarray]:
-        """uint8 ``[N, H, W, 3]`` and int64 ``[N]``; computed anew each time."""
-        images, labels = self.corpus.split(name)
-        attacked = self.attack(images, len(SPLITS) * self.seed + SPLITS.index(name), strength=self.strength)
-        return coloured(attacked, self.control), labels
+    return View(
+        corpus, ["attacked", *_told(attack), strength, seed, code_of(attacked, type(attack))], change, control=control
+    )
 
 
 def immunize(
@@ -123,16 +108,13 @@ def immunize(
         return torch.from_numpy(np.array(coloured(attack(drawn, generator).numpy(), attributor.colour)))
 
     def finetune(checkpoint: Path) -> Attributor:
-        seen, labels = corpus.split("train")
-        if images is not None:
-            some = np.concatenate([np.flatnonzero(labels == k)[:images] for k in range(len(corpus.class_names))])
-            seen, labels = seen[some], labels[some]
+        seen, labels = corpus.split("train") if images is None else corpus.first("train", images)[:2]
         network = copy.deepcopy(attributor.network)
         history = fit(
             network,
             seen,
             labels,
-            Attacked(corpus, attack, control=attributor.colour, seed=seed).split("validation"),
+            attacked(corpus, attack, control=attributor.colour, seed=seed).split("validation"),
             checkpoint=checkpoint,
             augment=augment,
             evaluate_every=max(1, steps // 5),  # enough for a curve

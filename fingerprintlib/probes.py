@@ -5,7 +5,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from threadpoolctl import threadpool_limits
 
 from .baselines import Baseline, Labelled
-from .training import check_images
+from .images import check_images
 
 BINS = 32  # of a channel's histogram, equal ones over 0..255
 LEVELS = 6  # equal steps of a channel in the joint histogram

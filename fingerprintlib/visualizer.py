@@ -7,9 +7,9 @@ import numpy as np
 from torch import Tensor
 
 from .attribution import SourceClassifier
+from .labelled import LabelledImages
 from .runtime import Fabric
 from .training import fit
-from .views import LabelledImages
 from .visualization import VisualizationLoss, VisualizationNetwork
 
 

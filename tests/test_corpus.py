@@ -8,15 +8,10 @@ import numpy as np
 import pytest
 
 from fingerprintlib import corpus as module
-from fingerprintlib.components import Middle
-from fingerprintlib.confounds import Handled
 from fingerprintlib.corpus import CHUNK, CorpusError, build_corpus, corpus_hash, open_corpus, shared_images
 from fingerprintlib.datasets import open_dataset
 from fingerprintlib.errors import UsageError
 from fingerprintlib.images import equalize
-from fingerprintlib.immunization import Attacked
-from fingerprintlib.perturbations import NOTHING
-from fingerprintlib.views import ShuffledLabels, SomeSources
 
 COUNTS = {"train": 2 * CHUNK + 10, "validation": 20, "test": 30}
 SIDE = 8
@@ -335,21 +330,6 @@ def test_a_corpus_knows_which_images_share_a_group(tmp_path):
     assert corpus.coloured("grey").groups("test").tolist() == corpus.groups("test").tolist()
     with pytest.raises(UsageError, match="'test'"):
         corpus.groups("tset")
-
-
-def test_views_have_the_groups_of_their_images(tmp_path):
-    counts = {"test": 5}
-    corpus = build(tmp_path / "a", {"gan": Noise(2), "real": Photographs(1)}, counts=counts)
-    both = corpus.groups("test")  # 0 1 2 3 4, 5 5 5 6 6
-    swapped = SomeSources(corpus, ("real", "gan"))
-    assert swapped.groups("test").tolist() == [*both[5:], *both[:5]]
-    halves = Handled.twins(corpus, "real", "none", "min-max")
-    assert halves.groups("test").tolist() == [5, 5, 6, 5, 6]  # photographs 0, 2, 4 and then 1, 3
-    for view in (ShuffledLabels(corpus), Attacked(corpus, NOTHING)):
-        assert view.groups("test").tolist() == both.tolist()
-    sources = {"real": Photographs(1, side=32), "gan": Noise(2, side=32)}
-    wide = build(tmp_path / "b", sources, counts=counts, resolution=32)
-    assert Middle(wide, 2).groups("test").tolist() == wide.groups("test").tolist()
 
 
 def test_groups_of_another_number_of_images_are_refused(tmp_path):

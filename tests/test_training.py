@@ -12,7 +12,7 @@ from fingerprintlib.errors import FingerprintsError, UsageError
 from fingerprintlib.images import to_tensor
 from fingerprintlib.networks import AttributionNetwork
 from fingerprintlib.runtime import make_fabric, step_generator
-from fingerprintlib.training import CrossEntropy, apply, batch_indices, evaluate, fit, to_network
+from fingerprintlib.training import CrossEntropy, apply, batch_indices, evaluate, fit
 
 
 class Line(nn.Module):
@@ -203,12 +203,6 @@ def test_divergence_stops_and_keeps_the_last_good_checkpoint(tmp_path):
     with pytest.raises(FingerprintsError, match="step 1: the loss is inf"):
         fit(Line(), *toy(8, 0), toy(8, 1), steps=2, checkpoint=tmp_path / "run", objective=Poisoned(make_fabric()))
     assert not (tmp_path / "run").exists()
-
-
-def test_scaling_is_the_one_of_images():
-    images = toy(3, 0)[0]
-    assert torch.equal(to_network(torch.from_numpy(images)), to_tensor(images))
-    assert to_network(torch.from_numpy(images)).is_contiguous(memory_format=torch.channels_last)
 
 
 def test_apply_does_not_depend_on_the_batches_and_reads_memory_maps(tmp_path):

@@ -9,6 +9,7 @@ from fingerprintlib.attribution import Attributor
 from fingerprintlib.checkpoints import CheckpointError
 from fingerprintlib.errors import UsageError
 from fingerprintlib.images import quantize
+from fingerprintlib.labelled import LabelledImages
 from fingerprintlib.provenance import content_hash
 from fingerprintlib.visualizer import Visualizer
 
@@ -18,7 +19,7 @@ PATTERNS = np.random.default_rng(99).choice([-1, 1], (3, SIDE, SIDE, 3))
 
 
 @dataclass(frozen=True)
-class Planted:
+class Planted(LabelledImages):
     """Coarse random images of three sources, each with a faint fixed pattern added: what is to be found."""
 
     class_names: tuple[str, ...] = ("real", "one", "two")

@@ -22,7 +22,7 @@ from torch.overrides import TorchFunctionMode
 from .. import __version__
 from ..checkpoints import load_checkpoint, pack, save_checkpoint, unpack
 from ..codehash import code_of
-from ..images import Pixels, quantize
+from ..images import Pixels, quantize, to_network
 from ..runtime import Fabric, computed_with, make_fabric, progress, require_finite, step_generator
 from .progan import ProGAN, critic_loss, shrink
 from .training import (
@@ -266,7 +266,7 @@ class _Run:
         pixels = self.reals[torch.stack(rows).to(self.reals.device)]  # [members, n, R, R, 3]
         flips = torch.stack(mirrored).to(pixels.device)[..., None, None, None]
         pixels = torch.where(flips, pixels.flip(3), pixels)
-        return pixels.movedim(-1, 2).float().div_(127.5).sub_(1)
+        return to_network(pixels, pixels.device)
 
     def update(self, optimizer: torch.optim.Optimizer, losses: Tensor) -> None:
         optimizer.zero_grad()
