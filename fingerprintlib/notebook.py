@@ -15,7 +15,7 @@ import os
 import re
 import sys
 import textwrap
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,8 +24,10 @@ from .errors import FingerprintsError
 from .project import find_root
 from .provenance import recipe_hash, write_json
 from .store import REUSED
+from .tables import markdown
 
 if TYPE_CHECKING:
+    from .metrics import Report
     from .plots import Plot
 
 
@@ -101,11 +103,15 @@ class Page:
     def metric(self, name: str, value: float | int | str) -> None:
         """Record a number (or word) and hand it to the prose as the glue ``CHAPTER.NAME``.
 
+        Whatever in the name is neither letter nor digit becomes an underscore: ``log-DCT, as they are`` is called
+        ``log_DCT_as_they_are``.
+
         Raises:
             FingerprintsError: it is neither, or not finite.
         """
         from myst_nb import glue
 
+        name = re.sub(r"\W+", "_", name)
         if callable(getattr(value, "item", None)):
             value = value.item()  # type: ignore[union-attr]  # a scalar of NumPy or PyTorch
         if not isinstance(value, float | int | str):
@@ -114,6 +120,25 @@ class Page:
             raise FingerprintsError(f"The metric {name!r} of chapter {self.name!r} is {value}: look into its cell.")
         self._metrics[name] = value
         glue(f"{self.name}.{name}", value, display=False)
+
+    def interval(self, name: str, value: float, interval: tuple[float, float], scale: float = 100) -> None:
+        """Record a value and the ends of its interval, as the metrics NAME, NAME_low and NAME_high; shares in per cent.
+
+        Raises:
+            FingerprintsError: see `metric`.
+        """
+        for end, number in zip(("", "_low", "_high"), (value, *interval), strict=True):
+            self.metric(name + end, scale * number)
+
+    def report(self, name: str, report: "Report") -> None:
+        """Record the accuracy of a report and its interval, in per cent: see `interval`."""
+        self.interval(name, report.accuracy, report.interval)
+
+    def table(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Display rows as a table; the columns are the keys of the first: see `tables.markdown`."""
+        from IPython.display import Markdown, display
+
+        display(Markdown(markdown(rows)))
 
     def claim(self, claim: str, value: float, interval: tuple[float, float], **bounds: Any) -> None:
         """Record our figure for a claim of ``data/paper.yml``, show its verdict; see `Measurement` for the bounds."""

@@ -27,6 +27,7 @@ from .provenance import content_hash, recipe_hash
 from .quality import Reference, verdict
 from .runtime import in_parallel
 from .store import get_all, held
+from .tables import markdown
 
 #: The seed of the samples that are measured; no chapter shows or classifies those.
 MEASURED = 20191027
@@ -283,7 +284,7 @@ def origins(generators: Sequence[Generator]) -> str:
                 "Weights": f"`{generator.hash[:8]}`",
             }
         )
-    return _markdown(rows)
+    return markdown(rows)
 
 
 def settings(generators: Sequence[Generator]) -> str:
@@ -298,9 +299,7 @@ def settings(generators: Sequence[Generator]) -> str:
         if setting not in columns.values():
             columns[generator.name] = setting
     names = list(dict.fromkeys(name for setting in columns.values() for name in setting))
-    return _markdown(
-        [{"": f"`{n}`"} | {title: setting.get(n, "") for title, setting in columns.items()} for n in names]
-    )
+    return markdown([{"": f"`{n}`"} | {title: setting.get(n, "") for title, setting in columns.items()} for n in names])
 
 
 def departures(generators: Sequence[Generator]) -> str:
@@ -331,9 +330,4 @@ def qualities(generators: Sequence[Generator]) -> str:
                     "Verdict": verdict(quality),
                 }
             )
-    return _markdown(rows) if rows else "None of these generators was measured when it was made."
-
-
-def _markdown(rows: Sequence[Mapping[str, Any]]) -> str:
-    lines = [list(rows[0]), ["-"] * len(rows[0]), *([str(cell) for cell in row.values()] for row in rows)]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return markdown(rows) if rows else "None of these generators was measured when it was made."

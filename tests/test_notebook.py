@@ -396,3 +396,17 @@ def test_a_wrong_solution_stops_the_build(exercise, build, capsys):
         with pytest.raises(FingerprintsError, match="the printed solution gives"):
             check(answer, **options)
     assert capsys.readouterr().out == ""
+
+
+def test_a_report_is_recorded_with_its_interval_and_names_are_plain(build, tmp_path, glued):
+    page = Page("first", tmp_path)
+    page.report("log-DCT, as they are", SimpleNamespace(accuracy=0.5, interval=(0.25, 0.75)))
+    page.interval("seam error", 3.0, (2.0, 5.0), scale=1)
+    page.finish()
+    found = json.loads((build / "metrics" / "first.json").read_text())["metrics"]
+    name = "log_DCT_as_they_are"
+    assert found == {
+        **{name: 50.0, f"{name}_low": 25.0, f"{name}_high": 75.0},
+        **{"seam_error": 3.0, "seam_error_low": 2.0, "seam_error_high": 5.0},
+    }
+    assert set(glued) == {f"first.{name}" for name in found}

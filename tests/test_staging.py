@@ -171,7 +171,7 @@ def test_the_page_of_timings(chapter, tmp_path):
     page = timings_page([chapter, Chapter(tmp_path / "02-other.md")], TIMINGS).splitlines()
     for line in (
         "| Chapter | `smoke` | `quick` |",
-        "|-|-:|-:|",
+        "| - | -: | -: |",
         "| {doc}`01-page` | 12 s | 10.0 min |",
         "| {doc}`02-other` | 80 s |  |",
         "| **All chapters** | 1.5 min | 10.0 min |",
