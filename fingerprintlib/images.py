@@ -30,7 +30,9 @@ Pixels = NDArray[np.uint8]
 MAX_PIXELS = 50_000_000
 # Formats whose decoders are plain and self-contained; Pillow would otherwise also try PostScript and the like.
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")
-COLOURS = ("as_is", "equalized", "grey")
+#: The colour conditions: what pages call them, and the colour control that images are under.
+CONDITIONS = {"as they are": "as_is", "equalized": "equalized", "grey": "grey"}
+COLOURS = tuple(CONDITIONS.values())
 LUMA = (299, 587, 114)  # thousandths of red, green and blue in the luma of ITU-R BT.601
 OPAQUE_MODES = ("RGB", "L")
 MODES_WITH_ALPHA = ("RGBA", "LA", "P", "PA")
