@@ -61,18 +61,28 @@ def _pgd(
     bits = np.ascontiguousarray(words).view(np.uint16)[:, : images[0].size].reshape(images.shape)
     moves = (bits.astype(np.int32) * (2 * levels + 1) >> 16) - levels
     now = np.clip(images + moves, low, high).astype(np.uint8)
-    best, worst_loss = now, np.full(len(images), -np.inf)
-    for step in range(steps + 1):
-        losses, uphill = _losses_and_signs(attributor, now, labels)
-        better = losses > worst_loss
-        best = np.where(better[:, None, None, None], now, best)
-        worst_loss = np.maximum(losses, worst_loss)
-        if step < steps:
-            now = np.clip(now.astype(np.int16) + uphill, low, high).astype(np.uint8)
-    return best
+    return climb(attributor, now, labels, low, high, steps)
 
 
-def _losses_and_signs(attributor: Attributor, images: Pixels, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def climb(attributor: Attributor, images: Pixels, labels: np.ndarray, low: Pixels, high: Pixels, steps: int) -> Pixels:
+    """Up the gradient of the loss, a level a step, between `low` and `high`: of each image the state of most loss.
+
+    Args:
+        attributor, labels: see `pgd`.
+        images, low, high: uint8 ``[n, H, W, 3]``: where to begin, and the bounds.
+        steps: how many.
+    """
+    worst, highest = images, np.full(len(images), -np.inf)
+    for _ in range(steps + 1):
+        losses, uphill = losses_and_signs(attributor, images, labels)
+        more = losses > highest
+        worst = np.where(more[:, None, None, None], images, worst)
+        highest = np.maximum(losses, highest)
+        images = np.clip(images.astype(np.int16) + uphill, low, high).astype(np.uint8)
+    return worst
+
+
+def losses_and_signs(attributor: Attributor, images: Pixels, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The cross-entropy of each image, float ``[n]``, and the signs of its slopes, int8 ``[n, H, W, 3]``."""
     fabric = attributor.fabric
     x = to_network(torch.from_numpy(np.array(coloured(images, attributor.colour))), fabric.device).requires_grad_()
