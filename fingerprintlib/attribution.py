@@ -7,6 +7,7 @@ one safetensors file, so that no answer can be read against the wrong list of na
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from inspect import signature
 from pathlib import Path
 from platform import python_version
@@ -25,7 +26,7 @@ from .networks import AttributionNetwork
 from .provenance import code_hash, recipe_hash, versions
 from .runtime import Fabric, computed_with, in_parallel, make_fabric, report_reuse
 from .store import get_or_make
-from .training import Objective, apply, check_images, check_labels, fit
+from .training import Hyperparameters, Objective, apply, check_images, check_labels, fit
 from .views import LabelledImages
 
 
@@ -37,7 +38,8 @@ class Settings(TypedDict, total=False):
         width: of the network; 1 is the paper, the default of 1/4 is enough for 64x64.
         batch_size: images a step, 32 by default.
         learning_rate: of Adam, 1e-3 by default.
-        evaluate_every: steps between evaluations, by default a tenth of `steps` or more, see `training.fit`.
+        evaluate_every: steps between evaluations, by default a tenth of `steps` or more, see
+            `training.Hyperparameters`.
         seed: of the initial weights, the order and the flips, 0 by default.
         band, factor, pool_from, order: of an attribution network, see `networks.AttributionNetwork`.
         correlation: of a visualization network, a name in `visualization.CORRELATIONS`.
@@ -76,6 +78,7 @@ class SourceClassifier(Generic[Network]):
         colour: one of `images.COLOURS`; every image is put under that colour control before it is judged. One that has
             been under it stays as it is, so nobody has to say which kind is given.
         provenance: JSON-able: recipe, history, seconds, versions, device.
+        given_fabric: see `fabric`.
     """
 
     kind: ClassVar[str]
@@ -87,7 +90,12 @@ class SourceClassifier(Generic[Network]):
     class_names: tuple[str, ...]
     colour: str
     provenance: dict[str, Any]
-    fabric: Fabric = field(default_factory=make_fabric, repr=False)
+    given_fabric: Fabric | None = field(default=None, repr=False)
+
+    @cached_property
+    def fabric(self) -> Fabric:
+        """Device and precision to judge with: those given, or else launched when first needed."""
+        return self.given_fabric or make_fabric()
 
     @property
     def resolution(self) -> int:
@@ -122,7 +130,8 @@ class SourceClassifier(Generic[Network]):
             settings: see `Settings`.
 
         Raises:
-            UsageError: an argument is out of range, or the checkpoint is of another recipe.
+            UsageError: an argument is out of range.
+            CheckpointError: the checkpoint is damaged, or of another recipe.
         """
         fabric = fabric or make_fabric()
         return cls._train(corpus, cls._complete(corpus, **settings), Path(checkpoint), fabric)
@@ -190,7 +199,7 @@ class SourceClassifier(Generic[Network]):
         seed: int = 0,
         **options: Any,
     ) -> dict[str, Any]:
-        """All arguments of the network and of `training.fit` that the settings and the corpus decide."""
+        """The network's arguments and the `training.Hyperparameters`, as the settings and the corpus decide."""
         parameters = signature(cls.network_type).parameters
         known = {name: parameters[name].default for name in cls.options} | {"width": width}
         for name in options.keys() - known.keys():
@@ -242,15 +251,14 @@ class SourceClassifier(Generic[Network]):
         recipe = cls._recipe(corpus, settings, fabric)
         history = fit(
             network,
-            images,
-            labels,
+            (images, labels),
             validation,
+            Hyperparameters(**settings["training"]),
             checkpoint=checkpoint,
             recipe=recipe,
             fabric=fabric,
             objective=cls._objective(network, settings, fabric),
             description=f"training {cls.kind}",
-            **settings["training"],
         )
         provenance = {
             "recipe": recipe,

@@ -230,12 +230,13 @@ def load_or_train(
 
     Args:
         name: of the source.
-        gan, reals, resolution, width, images, seed, data_hash, without, fabric, watch, options: see
-            `gans.training.train_gan`.
+        gan, resolution, width, seed, options: see `gans.build`.
+        reals, images, data_hash, without, fabric, watch: see `gans.training.train_gan`.
         folder: of the generators and of the checkpoints of those in training.
     """
     fabric = fabric or make_fabric()
-    recipe = build(gan, resolution, width, seed, **options).recipe | {
+    model = build(gan, resolution, width, seed, **options)
+    recipe = model.recipe | {
         "name": name,
         "images": images,
         "seed": seed,
@@ -259,18 +260,14 @@ def load_or_train(
 
     def make() -> Generator:
         trained = train_gan(
-            gan,
+            model,
             reals,
-            resolution=resolution,
-            width=width,
             images=images,
-            seed=seed,
             folder=unfinished,
             data_hash=recipe["data"],
             without=without,
             fabric=fabric,
             watch=watch,
-            **options,
         )
         if fabric.global_rank == 0:
             save_generator(path, trained, name)

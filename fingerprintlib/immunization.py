@@ -21,7 +21,7 @@ from .provenance import code_hash, files_in, recipe_hash, versions
 from .runtime import Fabric, computed_with, in_parallel, make_fabric, report_reuse
 from .splits import SPLITS
 from .store import get_or_make
-from .training import fit
+from .training import Hyperparameters, fit
 from .views import LabelledImages, View
 
 
@@ -135,18 +135,17 @@ def immunize(
             some = np.concatenate([np.flatnonzero(labels == k)[:images] for k in range(len(corpus.class_names))])
             seen, labels = seen[some], labels[some]
         network, unfinished = copy.deepcopy(attributor.network), path.with_suffix(".training")
+        curve = max(1, steps // 5)  # five points are enough for one
         history = fit(
             network,
-            seen,
-            labels,
+            (seen, labels),
             Attacked(corpus, attack, control=attributor.colour, seed=seed).split("validation"),
+            Hyperparameters(evaluate_every=curve, **settings),  # type: ignore[arg-type]
             checkpoint=unfinished,
             augment=augment,
-            evaluate_every=max(1, steps // 5),  # enough for a curve
             recipe=recipe,
             fabric=fabric,
             description=f"immunizing, {attack.name}",
-            **settings,  # type: ignore[arg-type]
         )
         told = {"recipe": recipe, "immunized": attack.name, "history": history, "seconds": history[-1]["seconds"]}
         provenance = {**attributor.provenance, **told, "start": attributor.provenance["recipe"]}
