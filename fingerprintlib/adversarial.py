@@ -10,9 +10,8 @@ import torch.nn.functional as F
 
 from .attribution import Attributor
 from .errors import UsageError
-from .images import Pixels, coloured
+from .images import Pixels, check_images, check_labels, coloured, to_network
 from .perturbations import random_words
-from .training import check_images, check_labels, to_network
 
 STREAM = 1000  # far from those of the attacks
 BATCH = 256

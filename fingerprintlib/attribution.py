@@ -5,7 +5,7 @@ one safetensors file, so that no answer can be read against the wrong list of na
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from inspect import signature
@@ -19,15 +19,15 @@ from torch import Tensor, nn
 
 from . import __version__
 from .checkpoints import CheckpointError, load_checkpoint, save_checkpoint
+from .codehash import code_of
 from .errors import UsageError, unknown
-from .images import COLOURS, coloured
+from .images import COLOURS, check_images, check_labels, coloured
+from .labelled import LabelledImages
 from .metrics import Report
 from .networks import AttributionNetwork
-from .provenance import code_hash, recipe_hash, versions
-from .runtime import Fabric, computed_with, in_parallel, make_fabric, report_reuse
-from .store import get_or_make
-from .training import Hyperparameters, Objective, apply, check_images, check_labels, fit
-from .views import LabelledImages
+from .runtime import Fabric, computed_with, make_fabric
+from .store import trained
+from .training import Hyperparameters, Objective, apply, fit
 
 
 class Settings(TypedDict, total=False):
@@ -72,25 +72,27 @@ class SourceClassifier(Generic[Network]):
         kind: of the file, and the first word of its name.
         network_type: makes the network from `class_count`, `resolution`, its `options` and a `seed`.
         options: the attributes of the network that its file has to tell besides those.
-        modules: whose code decides the weights.
+        code: what decides the weights: functions and classes.
         network: in evaluation mode.
         class_names: the K sources; prediction k means the k-th.
         colour: one of `images.COLOURS`; every image is put under that colour control before it is judged. One that has
             been under it stays as it is, so nobody has to say which kind is given.
         provenance: JSON-able: recipe, history, seconds, versions, device.
         given_fabric: see `fabric`.
+        path: the file that it was loaded from.
     """
 
     kind: ClassVar[str]
     network_type: ClassVar[Callable[..., Any]]
     options: ClassVar[tuple[str, ...]]
-    modules: ClassVar[tuple[str, ...]]
+    code: ClassVar[tuple[Callable[..., Any], ...]]
 
     network: Network
     class_names: tuple[str, ...]
     colour: str
     provenance: dict[str, Any]
     given_fabric: Fabric | None = field(default=None, repr=False)
+    path: Path | None = None
 
     @cached_property
     def fabric(self) -> Fabric:
@@ -113,30 +115,6 @@ class SourceClassifier(Generic[Network]):
         return self.provenance["seconds"]
 
     @classmethod
-    def train(
-        cls,
-        corpus: LabelledImages,
-        *,
-        checkpoint: Path | str,
-        fabric: Fabric | None = None,
-        **settings: Unpack[Settings],
-    ) -> Self:
-        """Train on the corpus's ``train`` split, choose by its ``validation`` split.
-
-        Args:
-            corpus: labelled images of at least two sources; its colour becomes this one's.
-            checkpoint: file for resuming after a kill; it stays when done.
-            fabric: device and precision; by default `runtime.make_fabric()`.
-            settings: see `Settings`.
-
-        Raises:
-            UsageError: an argument is out of range.
-            CheckpointError: the checkpoint is damaged, or of another recipe.
-        """
-        fabric = fabric or make_fabric()
-        return cls._train(corpus, cls._complete(corpus, **settings), Path(checkpoint), fabric)
-
-    @classmethod
     def load_or_train(
         cls,
         folder: Path | str,
@@ -145,46 +123,33 @@ class SourceClassifier(Generic[Network]):
         fabric: Fabric | None = None,
         **settings: Unpack[Settings],
     ) -> Self:
-        """What `train` would give: loaded if `folder` has it, else trained (or resumed) and saved there.
+        """Loaded if `folder` has it, else trained (or trained further, after a kill) and saved there.
 
-        The file's name holds the hash of corpus, settings, precision, number of processes, training code and package
-        versions, so one that is found is never stale. While another process trains the same, this one waits.
+        It learns from the corpus's ``train`` split, and is chosen by its ``validation`` split. The file's name holds
+        the hash of corpus, settings, precision, number of processes, training code and package versions, so one that
+        is found is never stale. While another process trains the same, this one waits. Several: `store.get_all`.
+
+        Args:
+            folder: where it is kept.
+            corpus: labelled images of at least two sources; its colour becomes this one's.
+            fabric: device and precision; by default `runtime.make_fabric()`.
+            settings: see `Settings`.
+
+        Raises:
+            UsageError: an argument is out of range.
         """
         fabric = fabric or make_fabric()
         complete = cls._complete(corpus, **settings)
-        path = Path(folder) / cls._file_name(cls._recipe(corpus, complete, fabric))
-        return get_or_make(
-            path,
-            path.exists,
-            lambda: cls._reuse(path, fabric),
-            lambda: cls._train_and_save(corpus, complete, path, fabric),
-            fabric,
+        recipe = cls._recipe(corpus, complete, fabric)
+        return trained(
+            folder,
+            cls.kind,
+            recipe,
+            train=lambda checkpoint: cls._train(corpus, complete, recipe, checkpoint, fabric),
+            save=cls.save,
+            load=lambda path: cls.load(path, fabric=fabric),
+            fabric=fabric,
         )
-
-    @classmethod
-    def _reuse(cls, path: Path, fabric: Fabric) -> Self:
-        found = cls.load(path, fabric=fabric)
-        report_reuse(cls.kind, found.seconds)
-        return found
-
-    @classmethod
-    def _train_and_save(cls, corpus: LabelledImages, settings: dict[str, Any], path: Path, fabric: Fabric) -> Self:
-        unfinished = path.with_suffix(".training")
-        trained = cls._train(corpus, settings, unfinished, fabric)
-        if fabric.is_global_zero:
-            trained.save(path)
-            unfinished.unlink()
-        fabric.barrier()
-        return trained
-
-    @classmethod
-    def load_or_train_all(cls, calls: Sequence[Mapping[str, Any]]) -> list[Self]:
-        """`load_or_train` for each set of arguments (`folder` and `corpus` too); on a CPU several side by side."""
-        return [cls.load(path) for path in in_parallel(cls._path_when_trained, calls)]
-
-    @classmethod
-    def _path_when_trained(cls, **arguments: Any) -> Path:
-        return Path(arguments["folder"]) / cls.load_or_train(**arguments).file_name
 
     @classmethod
     def _complete(
@@ -228,18 +193,20 @@ class SourceClassifier(Generic[Network]):
 
     @classmethod
     def _recipe(cls, corpus: LabelledImages, settings: dict[str, Any], fabric: Fabric) -> dict[str, Any]:
-        """All that decides the weights. The code is that of `modules`: a better report trains nothing anew."""
+        """All that decides the weights."""
         names = list(corpus.class_names)
         data = {"corpus": corpus.hash, "class_names": names, "colour": corpus.colour}
-        code = {"code": code_hash(list(cls.modules)), "versions": versions()}
-        return {**data, **code, **computed_with(fabric), "settings": settings}
+        return {**data, **code_of(*cls.code), **computed_with(fabric), "settings": settings}
 
     @classmethod
-    def _file_name(cls, recipe: dict[str, Any]) -> str:
-        return f"{cls.kind}-{recipe_hash(recipe)[:12]}.safetensors"
-
-    @classmethod
-    def _train(cls, corpus: LabelledImages, settings: dict[str, Any], checkpoint: Path, fabric: Fabric) -> Self:
+    def _train(
+        cls,
+        corpus: LabelledImages,
+        settings: dict[str, Any],
+        recipe: dict[str, Any],
+        checkpoint: Path,
+        fabric: Fabric,
+    ) -> Self:
         # Nothing that shapes the weights is decided here: it is all in the settings, and those are in the recipe.
         if corpus.colour not in COLOURS:
             raise UsageError(f"The corpus has the colour {corpus.colour!r}; it must be one of {', '.join(COLOURS)}.")
@@ -248,7 +215,6 @@ class SourceClassifier(Generic[Network]):
         (images, labels), validation = corpus.split("train"), corpus.split("validation")
         check_labels(labels, len(images), "the corpus's train labels", class_count)
         check_labels(validation[1], len(validation[0]), "the corpus's validation labels", class_count)
-        recipe = cls._recipe(corpus, settings, fabric)
         history = fit(
             network,
             (images, labels),
@@ -273,11 +239,6 @@ class SourceClassifier(Generic[Network]):
             "trained": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         }
         return cls(network, tuple(corpus.class_names), corpus.colour, provenance, fabric)
-
-    @property
-    def file_name(self) -> str:
-        """What `load_or_train` calls its file."""
-        return self._file_name(self.provenance["recipe"])
 
     def save(self, path: Path | str) -> None:
         """Write everything as one safetensors file, atomically."""
@@ -307,7 +268,7 @@ class SourceClassifier(Generic[Network]):
         except (KeyError, RuntimeError) as error:
             raise CheckpointError(f"{path} does not fit this version's network ({error}). Train it again.") from error
         network.to(fabric.device).to(memory_format=torch.channels_last).eval()
-        return cls(network, names, colour, provenance, fabric)
+        return cls(network, names, colour, provenance, fabric, Path(path))
 
     def predict(self, images: np.ndarray) -> np.ndarray:
         """The most likely source of each of the uint8 images ``[N, H, W, 3]``: int64 ``[N]``, indices of `class_names`.
@@ -371,12 +332,12 @@ class SourceClassifier(Generic[Network]):
 
 
 class Attributor(SourceClassifier[AttributionNetwork]):
-    """A trained attribution network. Make one with `train` or `load_or_train`, open one with `load`."""
+    """A trained attribution network. Make one with `load_or_train`, open one with `load`."""
 
     kind = "attributor"
     network_type = AttributionNetwork
     options = ("width", "band", "factor", "pool_from", "order")
-    modules = ("fingerprintlib.networks", "fingerprintlib.training")
+    code = (AttributionNetwork, fit, make_fabric)
 
     @property
     def model_fingerprints(self) -> np.ndarray:

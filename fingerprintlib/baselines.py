@@ -1,21 +1,32 @@
-"""What the attribution network is compared with: simpler classifiers behind one small interface.
+"""What the attribution network is compared with: simpler classifiers, each an estimator of scikit-learn.
 
-Each is used as in scikit-learn: ``fit(images, labels, validation)``, ``predict(images)``, ``score(images, labels)``,
-with uint8 images ``[N, H, W, 3]`` and integer labels ``[N]``. What a method leaves open is chosen by accuracy on the
+They are used as any: ``fit(images, labels, validation)``, ``predict(images)``, ``score(images, labels)``, `clone`, with
+uint8 images ``[N, H, W, 3]`` and integer labels ``[N]``. What a method leaves open is chosen by accuracy on the
 validation images, from which nothing else is learned. Threads are those of the linear algebra; no jobs run beside them.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from copy import copy
 from typing import Any, Self
 
 import numpy as np
+from scipy.stats import mode
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.compose import make_column_transformer
+from sklearn.decomposition import PCA
+from sklearn.linear_model import LogisticRegression, RidgeClassifier
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
+from sklearn.utils.validation import check_is_fitted
 
 from . import prnu
 from .errors import UsageError
+from .images import check_images, check_labels
 from .runtime import progress
 from .spectra import log_dct, radial_spectra
-from .training import check_images, check_labels
 
 Labelled = tuple[np.ndarray, np.ndarray]
 Candidate = tuple[dict[str, Any], Any, np.ndarray]  # settings, fitted estimator, its answers to the validation images
@@ -25,10 +36,11 @@ CHUNK = 256
 ROUNDING = 1e-5
 
 
-class Baseline(ABC):
-    """The interface, and the checks.
+class Baseline(ClassifierMixin, BaseEstimator, ABC):
+    """The checks that all have in common.
 
     Attributes:
+        classes_: after `fit`, the K labels, in ascending order.
         chosen_: after `fit`, the settings that were chosen and their ``accuracy`` on the validation images, in [0, 1];
             empty where there is nothing to choose.
         tried_: after `fit`, all settings that were tried, each like `chosen_`.
@@ -47,43 +59,33 @@ class Baseline(ABC):
         """
         check_images(images)
         check_labels(labels, len(images))
-        if len(np.unique(labels)) < 2:
+        self.classes_ = np.unique(labels)
+        if len(self.classes_) < 2:
             raise UsageError("labels must hold at least two classes; they are all the same.")
         if validation is not None:
             check_images(validation[0], "validation images")
             check_labels(validation[1], len(validation[0]), "validation labels")
-            _check_size(validation[0], images.shape, "validation images")
+            _check_size(validation[0], images.shape[1:], "validation images")
         self.tried_: list[dict[str, Any]] = []
         self.chosen_: dict[str, Any] = {}
         self._fit(images, labels, validation)
-        self._shape = images.shape  # last: what failed half-way is not fitted
+        self.image_shape_ = images.shape[1:]  # last: what failed half-way is not fitted
         return self
 
     def predict(self, images: np.ndarray) -> np.ndarray:
         """The label of each of the uint8 images ``[N, H, W, 3]``, int64 ``[N]``.
 
         Raises:
-            UsageError: images of another kind, or of another size than in `fit`, or `fit` was not called.
+            UsageError: images of another kind, or of another size than in `fit`.
+            NotFittedError: `fit` was not called.
         """
         self._check_fitted(images)
         return self._predict(images).astype(np.int64)
 
-    def score(self, images: np.ndarray, labels: np.ndarray) -> float:
-        """Accuracy in [0, 1].
-
-        Raises:
-            UsageError: an argument is of another kind, or `fit` was not called.
-        """
-        check_images(images)
-        check_labels(labels, len(images))
-        return float(np.mean(self.predict(images) == labels))
-
     def _check_fitted(self, images: np.ndarray) -> None:
-        name = type(self).__name__
-        if not hasattr(self, "_shape"):
-            raise UsageError(f"This {name} has learned nothing yet. Call fit(images, labels) first.")
+        check_is_fitted(self, "image_shape_")
         check_images(images)
-        _check_size(images, self._shape, "images")
+        _check_size(images, self.image_shape_, "images")
 
     @abstractmethod
     def _fit(self, images: np.ndarray, labels: np.ndarray, validation: Labelled | None) -> None: ...
@@ -93,15 +95,19 @@ class Baseline(ABC):
 
 
 def _check_size(images: np.ndarray, shape: Sequence[int], name: str) -> None:
-    if images.shape[1:] != tuple(shape[1:]):
+    if images.shape[1:] != tuple(shape):
         raise UsageError(
-            f"{name} are {images.shape[1]}x{images.shape[2]}, those to learn from {shape[1]}x{shape[2]}. "
+            f"{name} are {images.shape[1]}x{images.shape[2]}, those to learn from {shape[0]}x{shape[1]}. "
             "Crop or resize them alike."
         )
 
 
 class Searched(Baseline):
-    """A baseline with settings: of all candidates the first that does best on the validation images is kept."""
+    """A baseline with settings: of all candidates the first that does best on the validation images is kept.
+
+    A GridSearchCV with a PredefinedSplit would copy the features for each candidate, fit the best one twice, and look
+    for neighbours anew for each number of them.
+    """
 
     def _fit(self, images: np.ndarray, labels: np.ndarray, validation: Labelled | None) -> None:
         if validation is None:
@@ -133,24 +139,18 @@ class NearestNeighbours(Searched):
     """k nearest neighbours on raw pixels, by Euclidean distance.
 
     Args:
-        neighbours: values of k to try; those above the number of images to learn from are left out.
         images: most images to look for neighbours among, drawn at random, as many of each class as there are; at least
             one a class. They are held in memory as float32.
         seed: of the draw.
     """
 
-    def __init__(self, neighbours: Sequence[int] = (1, 3, 5, 9, 15, 25), images: int = 10_000, seed: int = 0):
-        if not neighbours or min(neighbours) < 1:
-            raise UsageError(f"neighbours must be whole numbers of 1 or more, not {list(neighbours)}.")
-        self.neighbours, self.images, self.seed = sorted(neighbours), images, seed
+    neighbours = (1, 3, 5, 9, 15, 25)  # values of k to try; those above the number of images are left out
+
+    def __init__(self, images: int = 10_000, seed: int = 0):
+        self.images, self.seed = images, seed
 
     def _learn_features(self, images: np.ndarray, labels: np.ndarray) -> Labelled:
         drawn = _drawn(labels, self.images, self.seed)
-        if self.neighbours[0] > len(drawn):
-            raise UsageError(
-                f"neighbours must not all exceed the {len(drawn)} images to learn from; the least is "
-                f"{self.neighbours[0]}. Give more images or try fewer neighbours."
-            )
         self._grey = _all_grey(images)
         return np.concatenate([_pixels(images[some], self._grey) for some in _chunks(drawn)]), labels[drawn]
 
@@ -158,17 +158,11 @@ class NearestNeighbours(Searched):
         return np.concatenate([_pixels(some, self._grey) for some in _chunks(images)])
 
     def _candidates(self, features: np.ndarray, labels: np.ndarray, seen: np.ndarray) -> Iterator[Candidate]:
-        from sklearn.neighbors import KNeighborsClassifier
-
         counts = [k for k in self.neighbours if k <= len(features)]
-        self._index = KNeighborsClassifier(max(counts), algorithm="brute").fit(features, labels)
-        found = labels[self._index.kneighbors(seen, return_distance=False)]  # [M, k], nearest first: searched only once
+        index = KNeighborsClassifier(max(counts), algorithm="brute").fit(features, labels)
+        found = labels[index.kneighbors(seen, return_distance=False)]  # [M, k], nearest first: searched only once
         for k in counts:
-            votes = (found[:, :k, None] == self._index.classes_).sum(1)
-            yield {"k": k}, self._index, self._index.classes_[votes.argmax(1)]
-
-    def _predict(self, images: np.ndarray) -> np.ndarray:
-        return self._index.set_params(n_neighbors=self.chosen_["k"]).predict(self._features(images))
+            yield {"k": k}, copy(index).set_params(n_neighbors=k), mode(found[:, :k], axis=1).mode
 
 
 class Eigenface(Searched):
@@ -177,32 +171,20 @@ class Eigenface(Searched):
     The components are found once, by a randomized decomposition, and cut where they hold a part of the variance.
 
     Args:
-        variances: parts of the variance to try, each in (0, 1].
-        costs: values of C to try, the inverse of the L2 penalty, each above 0; the components have unit variance.
         components: most components to find, at least 1; where they hold less than a wanted part, all of them are used.
-        images: most images to find them on, drawn at random, as many of each class as there are; at least one a class.
-        seed: of the draw and the decomposition.
+        seed: of the draw of images to find them on, and of the decomposition.
     """
 
-    def __init__(
-        self,
-        variances: Sequence[float] = (0.25, 0.5, 0.75, 0.95),
-        costs: Sequence[float] = (1e-2, 1e-1, 1.0),
-        components: int = 256,
-        images: int = 10_000,
-        seed: int = 0,
-    ):
-        if not variances or not all(0 < variance <= 1 for variance in variances):
-            raise UsageError(f"variances must be above 0 and at most 1, not {list(variances)}.")
-        _check_positive(costs, "costs")
-        if components < 1:
-            raise UsageError(f"components must be at least 1, not {components}.")
-        self.variances, self.costs = sorted(variances), sorted(costs)
-        self.components, self.images, self.seed = components, images, seed
+    variances = (0.25, 0.5, 0.75, 0.95)  # parts of the variance to try
+    costs = (1e-2, 1e-1, 1.0)  # values of C to try, the inverse of the L2 penalty; the components have unit variance
+    images = 10_000  # most images to find the components on
+
+    def __init__(self, components: int = 256, seed: int = 0):
+        self.components, self.seed = components, seed
 
     def _learn_features(self, images: np.ndarray, labels: np.ndarray) -> Labelled:
-        from sklearn.decomposition import PCA
-
+        if self.components < 1:
+            raise UsageError(f"components must be at least 1, not {self.components}.")
         self._grey = _all_grey(images)
         drawn = _drawn(labels, self.images, self.seed)
         pixels = np.concatenate([_pixels(images[some], self._grey) for some in _chunks(drawn)])
@@ -221,15 +203,11 @@ class Eigenface(Searched):
         return np.concatenate(found)
 
     def _candidates(self, features: np.ndarray, labels: np.ndarray, seen: np.ndarray) -> Iterator[Candidate]:
-        from sklearn.linear_model import LogisticRegression
-        from sklearn.pipeline import make_pipeline
-        from sklearn.preprocessing import FunctionTransformer
-
         held = np.cumsum(self._pca.explained_variance_ratio_[: self._kept], dtype=np.float64)
         counts = [min(int(np.searchsorted(held, variance)) + 1, len(held)) for variance in self.variances]
         for count in dict.fromkeys(counts):  # where components run out, two parts of the variance are one
             for cost in self.costs:
-                cut = FunctionTransformer(_first, kw_args={"count": count})
+                cut = make_column_transformer(("passthrough", slice(count)))
                 model = make_pipeline(cut, LogisticRegression(C=cost, max_iter=500)).fit(features, labels)
                 settings = {"components": count, "variance": float(held[count - 1]), "C": cost}
                 yield settings, model, model.predict(seen)
@@ -245,15 +223,14 @@ class PRNU(Baseline):
             `prnu.camera_postprocessing`. Marra et al. do neither.
 
     Attributes:
-        classes_: after `fit`, the K labels, in ascending order.
-        patterns_: after `fit`, their patterns before post-processing, float32 ``[K, H, W, 3]`` on the scale 0..255.
+        patterns_: after `fit`, one a label, before post-processing, float32 ``[K, H, W, 3]`` on the scale 0..255.
     """
 
     def __init__(self, zero_mean: bool = False, wiener: bool = False):
         self.zero_mean, self.wiener = zero_mean, wiener
 
     def _fit(self, images: np.ndarray, labels: np.ndarray, validation: Labelled | None) -> None:
-        self.classes_, places = np.unique(labels, return_inverse=True)
+        places = np.searchsorted(self.classes_, labels)
         self.patterns_ = prnu.mean_residuals(images, places, len(self.classes_))
         for label, pattern in zip(self.classes_, self.patterns_, strict=True):
             if pattern.std() <= prnu.FAINT:
@@ -261,15 +238,14 @@ class PRNU(Baseline):
 
     def with_postprocessing(self, zero_mean: bool, wiener: bool) -> "PRNU":
         """This fitted PRNU with the switches set so; it learns nothing anew."""
-        other = PRNU(zero_mean, wiener)
-        other.__dict__ |= {name: value for name, value in self.__dict__.items() if name not in other.__dict__}
-        return other
+        return copy(self).set_params(zero_mean=zero_mean, wiener=wiener)
 
     def correlations(self, images: np.ndarray) -> np.ndarray:
         """Of the residuals of uint8 images ``[N, H, W, 3]`` with the patterns: float32 ``[N, K]`` in [-1, 1].
 
         Raises:
-            UsageError: images of another kind, or of another size than in `fit`, or `fit` was not called.
+            UsageError: images of another kind, or of another size than in `fit`.
+            NotFittedError: `fit` was not called.
         """
         self._check_fitted(images)
         patterns = self._postprocessed(self.patterns_)
@@ -290,17 +266,12 @@ class PRNU(Baseline):
 class LogDCT(Searched):
     """Ridge regression on the standardized logarithms of the luma's cosine transform (Frank et al., arXiv 2003.08685).
 
-    Args:
-        penalties: strengths of the regression's L2 penalty to try, each above 0.
+    It has no parameters.
     """
 
-    def __init__(self, penalties: Sequence[float] = (1e5, 1e4, 1e3)):
-        _check_positive(penalties, "penalties")
-        self.penalties = sorted(penalties, reverse=True)
+    penalties = (1e5, 1e4, 1e3)  # strengths of the regression's L2 penalty to try
 
     def _learn_features(self, images: np.ndarray, labels: np.ndarray) -> Labelled:
-        from sklearn.preprocessing import StandardScaler
-
         self._scaler = StandardScaler(copy=False)
         features = log_dct(images).reshape(len(images), -1)
         for some in _chunks(features):  # at once it would compute on a float64 copy
@@ -312,8 +283,6 @@ class LogDCT(Searched):
         return self._scaler.transform(log_dct(images).reshape(len(images), -1))
 
     def _candidates(self, features: np.ndarray, labels: np.ndarray, seen: np.ndarray) -> Iterator[Candidate]:
-        from sklearn.linear_model import RidgeClassifier
-
         for penalty in self.penalties:
             model = RidgeClassifier(penalty).fit(features, labels)
             yield {"penalty": penalty}, model, model.predict(seen)
@@ -323,19 +292,17 @@ class RadialSpectrum(Searched):
     """A support vector machine on the standardized radial spectrum (Durall et al., arXiv 2003.01826).
 
     Args:
-        costs: values of C to try, each above 0.
         images: most images to learn from, drawn at random, as many of each class as there are; at least one a class.
             The time grows with their square.
         seed: of the draw.
     """
 
-    def __init__(self, costs: Sequence[float] = (1.0, 10.0, 100.0), images: int = 5000, seed: int = 0):
-        _check_positive(costs, "costs")
-        self.costs, self.images, self.seed = sorted(costs), images, seed
+    costs = (1.0, 10.0, 100.0)  # values of C to try
+
+    def __init__(self, images: int = 5000, seed: int = 0):
+        self.images, self.seed = images, seed
 
     def _learn_features(self, images: np.ndarray, labels: np.ndarray) -> Labelled:
-        from sklearn.preprocessing import StandardScaler
-
         drawn = _drawn(labels, self.images, self.seed)
         features = np.concatenate([radial_spectra(images[some]) for some in _chunks(drawn)])
         self._scaler = StandardScaler().fit(features)
@@ -346,8 +313,6 @@ class RadialSpectrum(Searched):
         return self._scaler.transform(radial_spectra(images))
 
     def _candidates(self, features: np.ndarray, labels: np.ndarray, seen: np.ndarray) -> Iterator[Candidate]:
-        from sklearn.svm import SVC
-
         for cost in self.costs:
             model = SVC(C=cost).fit(features, labels)
             yield {"C": cost}, model, model.predict(seen)
@@ -356,11 +321,6 @@ class RadialSpectrum(Searched):
 def _leave_constants(scaler: Any) -> None:
     """Have a fitted StandardScaler shift what is constant but for `ROUNDING`, and not scale it."""
     scaler.scale_[scaler.scale_ <= ROUNDING * scaler.scale_.max()] = 1
-
-
-def _check_positive(values: Sequence[float], name: str) -> None:
-    if not values or not all(value > 0 for value in values):
-        raise UsageError(f"{name} must be above 0, not {list(values)}.")
 
 
 def _drawn(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
@@ -393,7 +353,3 @@ def _pixels(images: np.ndarray, grey: bool) -> np.ndarray:
     """
     pixels = images.mean(-1, dtype=np.float32) if grey else images.astype(np.float32)
     return pixels.reshape(len(images), -1) / 255
-
-
-def _first(features: np.ndarray, count: int) -> np.ndarray:
-    return features[:, :count]

@@ -5,46 +5,48 @@ A chapter is a MyST text notebook in ``book/``. Its first code cell is tagged ``
     steps: int = 400  # training steps of the attribution network [1..1000000]
     colour: str = "as_is"  # pixels as they are, or rank-equalized [as_is, equalized]
 
-that is name, type, default, meaning, and what is allowed: a range, a list, or any ``text``. Its front matter names the
-artifacts it ``opens`` (made by earlier chapters) and ``makes``. All of this is read off the text: nothing is imported
-or run, so that a mistake is refused before anything starts.
+that is name, type, default, meaning, and what is allowed: a range, a list, or any ``text``. Its front matter names what
+it ``reads`` of the project's ``data``, and the artifacts it ``opens`` (made by earlier chapters) and ``makes``::
+
+    fingerprints:
+      reads: [paper.yml, zoo]
+      opens: [corpus]
+      makes: [attributor]
+
+All of this is read off the notebook that jupytext makes of the text: nothing is imported or run, so that a mistake is
+refused before anything starts.
 """
 
 import ast
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from .errors import FingerprintsError, UsageError, unknown
+from .codehash import code_of_cells
+from .errors import FingerprintsError, UsageError, one_line, unknown
 from .parameters import FOLDER, ChapterError, Parameter, absolute, contents
-from .provenance import code_hash, file_hash, files_in, imports_of, recipe_hash
+from .project import find_root
+from .provenance import file_hash, files_in, recipe_hash
 
 PROFILES = ("smoke", "quick", "full", "paper")
-# A change of one of these packages may change a result; a change of the others cannot.
-COMPUTING_PACKAGES = ("matplotlib", "numpy", "pillow", "scikit-image", "scikit-learn", "scipy", "torch", "torchvision")
-# Functions that read the project's data: a chapter that calls one runs again when the file has changed.
-DATA = {
-    "load_claims": "data/paper.yml",
-    "load_paper": "data/paper.yml",
-    "load_sweeps": "data/sweeps",
-    "Zoo.of": "data/zoo",
-    "zoo_hash": "data/zoo",
-}
-
-CELL = re.compile(r"^```\{code-cell\}[^\n]*\n(?P<body>.*?)^```\s*$", re.MULTILINE | re.DOTALL)
 
 
 @dataclass(frozen=True)
 class Chapter:
-    """One text notebook of the book."""
+    """One text notebook of the book.
+
+    Attributes:
+        path: its file.
+        hashes: of what was read of the project's data so far, by name; the chapters of a book share them.
+    """
 
     path: Path
+    hashes: dict[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def name(self) -> str:
@@ -52,52 +54,67 @@ class Chapter:
         return re.sub(r"^\d+-", "", self.path.stem)
 
     @cached_property
-    def text(self) -> str:
-        """The file's text."""
-        return self.path.read_text(encoding="utf-8")
+    def notebook(self) -> Any:
+        """What jupytext reads, an ``nbformat.NotebookNode``: for others to look at, not to change.
 
-    @cached_property
-    def front_matter(self) -> dict[str, Any]:
-        """The YAML between the first two lines of dashes; empty if there is none."""
-        match = re.match(r"---\n(.*?)\n---\n", self.text, re.DOTALL)
-        return _mapping(match[1], f"The front matter of {self.path.name}", ChapterError) if match else {}
+        Raises:
+            ChapterError: the front matter or a cell's options cannot be read.
+        """
+        import jupytext  # takes a second, which `fingerprints --help` need not wait for
+
+        text = self.path.read_text(encoding="utf-8")
+        try:
+            return jupytext.reads(text, fmt="md:myst")
+        except Exception as error:  # jupytext, YAML and nbformat have each their own, without a common ancestor
+            raise ChapterError(f"{self.path.name} cannot be read: {one_line(str(error))}") from error
 
     @property
     def is_notebook(self) -> bool:
         """Whether it has code to run."""
-        return "kernelspec" in self.front_matter
+        return "kernelspec" in self.notebook.metadata
 
     @cached_property
     def title(self) -> str:
         """The first heading."""
-        match = re.search(r"^# (.+)$", self.text, re.MULTILINE)
+        prose = "\n".join(cell.source for cell in self.notebook.cells if cell.cell_type == "markdown")
+        match = re.search(r"^# (.+)$", prose, re.MULTILINE)
         return match[1] if match else self.name
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The files and folders of the project's ``data`` that it reads; a change of one makes it run again."""
+        return self._declared("reads")
 
     @property
     def opens(self) -> tuple[str, ...]:
         """The artifacts of earlier chapters that it opens; ``metrics`` stands for all their metrics."""
-        return tuple(self.front_matter.get("fingerprints", {}).get("opens", ()))
+        return self._declared("opens")
 
     @property
     def makes(self) -> tuple[str, ...]:
         """The artifacts that it makes for later chapters."""
-        return tuple(self.front_matter.get("fingerprints", {}).get("makes", ()))
+        return self._declared("makes")
 
-    @cached_property
-    def _cells(self) -> list[tuple[dict[str, Any], str]]:
-        """The code cells: options and source."""
-        what = f"The options of a cell of {self.path.name}"
-        return [_split_options(match["body"], what) for match in CELL.finditer(self.text)]
+    def _declared(self, what: str) -> tuple[str, ...]:
+        declared = self.notebook.metadata.get("fingerprints", {})
+        names = declared.get(what, []) if isinstance(declared, dict) else None
+        if not isinstance(names, list):
+            raise ChapterError(f"{self.path.name}: `{what}` under `fingerprints` in its front matter must be a list.")
+        return tuple(names)
+
+    @property
+    def _code(self) -> list[Any]:
+        return [cell for cell in self.notebook.cells if cell.cell_type == "code"]
 
     @property
     def cells(self) -> list[tuple[list[str], str]]:
         """The code cells: tags and source."""
-        return [(options.get("tags", []), source) for options, source in self._cells]
+        return [(cell.metadata.get("tags", []), cell.source) for cell in self._code]
 
     @property
     def figures(self) -> list[str]:
         """The labels of its figures, ``fig-confusion`` for example."""
-        named = [options.get("mystnb", {}).get("figure", {}).get("name") for options, _ in self._cells]
+        named = [cell.metadata.get("mystnb", {}).get("figure", {}).get("name") for cell in self._code]
         return [name for name in named if name]
 
     @cached_property
@@ -135,34 +152,34 @@ class Chapter:
     def fingerprint(self, values: Mapping[str, Any]) -> str:
         """A hash of all that its results depend on, but for the artifacts it opens.
 
-        Code, parameters, the library modules it really imports, the project's data that it reads, and the packages that
-        compute. Prose is not in it: a corrected sentence costs no training.
+        Its cells with what they reach in the library and the packages that compute there (`codehash`), the values of
+        its parameters, the project's data that it declares to read. Prose is not in it, nor is a comment: a corrected
+        sentence costs no training.
 
         Raises:
             ChapterError: a cell is not Python.
             UsageError: a value names a folder that is not there.
         """
-        sources = [source for _, source in self.cells]
-        read = {path for name, path in DATA.items() if any(name in source for source in sources)}
+        for name in self.reads:
+            if name not in self.hashes:
+                self.hashes[name] = data_hash(self.path.parents[1] / "data" / name)
         return recipe_hash(
             {
-                "code": sources,
+                "code": self.code,
                 "values": dict(values),
                 "folders": {value: contents(value) for value in values.values() if str(value).startswith(FOLDER)},
-                "library": self.library,
-                "data": {path: data_hash(self.path.parents[1] / path) for path in read},
-                "versions": {name: metadata.version(name) for name in COMPUTING_PACKAGES},
+                "data": {name: self.hashes[name] for name in self.reads},
             }
         )
 
     @cached_property
-    def library(self) -> str:
-        """A hash of the library modules that its cells really import.
+    def code(self) -> dict[str, Any]:
+        """What its cells mean: see `codehash.code_of_cells`. The default values of its parameters are not in it.
 
         Raises:
             ChapterError: a cell is not Python.
         """
-        return code_hash({module for _, source in self.cells for module in imports_of(self._plain_python(source))})
+        return code_of_cells([self._plain_python(source) for tags, source in self.cells if "parameters" not in tags])
 
     def _plain_python(self, source: str) -> str:
         """A cell's source; if it has lines that are IPython's alone (``%time``, ``!ls``), they become ``pass``."""
@@ -205,14 +222,7 @@ class Book:
         Raises:
             UsageError: there is none.
         """
-        start = Path(root) if root else Path.cwd()
-        for folder in [start, *([] if root else start.parents)]:
-            if (folder / "_config.yml").is_file() and (folder / "book" / "_toc.yml").is_file():
-                self.root = folder.resolve()
-                return
-        raise UsageError(
-            f"There is no book in {start} (no _config.yml with book/_toc.yml): go to the project's folder."
-        )
+        self.root = find_root(root)
 
     @cached_property
     def pages(self) -> list[Chapter]:
@@ -222,7 +232,8 @@ class Book:
         for part in toc.get("parts", [toc]):
             names += [entry["file"] for entry in part.get("chapters", [])]
         paths = [self.root / "book" / f"{name}.md" for name in names]
-        return [Chapter(path) for path in paths if path.is_file()]
+        hashes: dict[str, str] = {}
+        return [Chapter(path, hashes) for path in paths if path.is_file()]
 
     @cached_property
     def chapters(self) -> list[Chapter]:
@@ -319,22 +330,11 @@ class Book:
         return jobs
 
 
-def data_hash(path: Path) -> Any:
-    """Of a file of the project, or of each file in a folder; a folder that is not there is an empty one."""
+def data_hash(path: Path) -> str:
+    """Of a file, or of the names and contents of all files in a folder; one that is not there is an empty folder."""
     if path.is_file():
         return file_hash(path)
-    return {str(file.relative_to(path)): file_hash(file) for file in files_in(path)}
-
-
-def _split_options(body: str, what: str) -> tuple[dict[str, Any], str]:
-    """A MyST cell's options (``:tags: [...]`` lines, or YAML between dashes) and its source."""
-    if body.startswith("---\n"):
-        header, _, source = body[4:].partition("\n---\n")
-        return _mapping(header, what, ChapterError), source
-    lines = body.splitlines(keepends=True)
-    count = next((index for index, line in enumerate(lines) if not line.startswith(":")), len(lines))
-    options = _mapping("".join(line[1:] for line in lines[:count]), what, ChapterError)
-    return options, "".join(lines[count:]).lstrip("\n")
+    return recipe_hash({str(file.relative_to(path)): file_hash(file) for file in files_in(path)})
 
 
 def _mapping(text: str, what: str, error: type[FingerprintsError]) -> dict[str, Any]:

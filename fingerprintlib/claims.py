@@ -13,6 +13,8 @@ from typing import Any
 import yaml
 
 from .errors import UsageError, unknown
+from .intervals import told
+from .tables import markdown
 
 HOLDS, FAILS, OPEN, UNMEASURED = "holds", "fails", "not reproduced at this scale", "not measured yet"
 
@@ -64,8 +66,7 @@ class Measurement:
 
     def told(self, decimals: int = 1) -> str:
         """``69.5 (66.2–72.6)``: figure and interval, fractions as per cent."""
-        value, low, high = (f"{self.scale * x:.{decimals}f}" for x in (self.value, self.low, self.high))
-        return f"{value} ({low}–{high})"
+        return told(self.value, (self.low, self.high), self.scale, decimals)
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-able, verdict included."""
@@ -89,14 +90,14 @@ class Claim:
     verified: bool = False
 
 
-def load_paper(root: Path | str) -> dict[str, Any]:
-    """``data/paper.yml`` as it stands."""
-    return yaml.safe_load((Path(root) / "data" / "paper.yml").read_text(encoding="utf-8"))
+def load_paper(path: Path | str) -> dict[str, Any]:
+    """The file ``data/paper.yml`` as it stands."""
+    return yaml.safe_load(Path(path).read_text(encoding="utf-8"))
 
 
-def load_claims(root: Path | str) -> list[Claim]:
-    """The paper's claims in the order of the paper; a figure is looked up in the tables, never typed twice."""
-    paper = load_paper(root)
+def load_claims(path: Path | str) -> list[Claim]:
+    """The claims of ``data/paper.yml``, in its order; a figure is looked up in the tables there, never typed twice."""
+    paper = load_paper(path)
     claims = []
     for entry in paper["claims"]:
         paths = [entry[key] for key in ("figure", "less") if key in entry]
@@ -159,15 +160,19 @@ def ledger(claims: Iterable[Claim], metrics: Iterable[Mapping[str, Any]]) -> lis
 
 def as_table(entries: Iterable[Entry], decimals: int = 1) -> str:
     """The ledger as a Markdown table; a figure of the paper that a second source confirms has a tick."""
-    head = "| Finding | Claim | Paper (✓ confirmed) | Ours | Holds from | Chapter | Verdict |"
-    lines = [head, "|-|-|-:|-:|-:|-|-|"]
+    rows = []
     for entry in entries:
         claim, measured = entry.claim, entry.measurement
-        paper = "" if claim.paper is None else f"{claim.paper:g}{' ✓' if claim.verified else ''}"
-        ours = measured.told(decimals) if measured else ""
-        bound = f"{measured.scale * measured.holds_above:.4g}" if measured else ""
-        chapter = entry.chapter or ""
-        lines.append(
-            f"| {claim.finding} | {claim.statement} | {paper} | {ours} | {bound} | {chapter} | **{entry.verdict}** |"
+        confirmed = " ✓" if claim.verified else ""
+        rows.append(
+            {
+                "Finding": claim.finding,
+                "Claim": claim.statement,
+                "Paper (✓ confirmed)": "" if claim.paper is None else f"{claim.paper:g}{confirmed}",
+                "Ours": measured.told(decimals) if measured else "",
+                "Holds from": f"{measured.scale * measured.holds_above:.4g}" if measured else "",
+                "Chapter": entry.chapter or "",
+                "Verdict": f"**{entry.verdict}**",
+            }
         )
-    return "\n".join(lines)
+    return markdown(rows)

@@ -135,7 +135,7 @@ def sweep(
     found = found.showing(metrics)
     report = write_report(found, folder)
     if name:
-        click.echo(str(publish(found, name, project.root)))
+        click.echo(str(publish(found, name, project.root / "data" / "sweeps")))
     click.echo(str(report))
 
 
@@ -207,7 +207,7 @@ def immunize(
     from .attribution import Attributor
     from .chapters import Book
     from .corpus import open_corpus
-    from .immunization import Attacked, learned_from
+    from .immunization import attacked, learned_from
     from .immunization import immunize as finetune
     from .perturbations import find_attack
 
@@ -217,10 +217,10 @@ def immunize(
     corpus = open_corpus(folder) if folder else learned_from(before, store)
     after = finetune(attributor, corpus, attack, store / "attributors", steps=steps, images=images, seed=seed)
     after.save(out)
-    attacked = Attacked(corpus, attack, control=before.colour, seed=seed)
+    met = attacked(corpus, attack, control=before.colour, seed=seed)
     for title, some in {"before": before, "after": after}.items():
         clean = some.evaluate(*corpus.split("test"))
-        click.echo(f"{title:6s}  under {name}: {some.evaluate_corpus(attacked)}; clean: {clean.accuracy:.1%}")
+        click.echo(f"{title:6s}  under {name}: {some.evaluate_corpus(met)}; clean: {clean.accuracy:.1%}")
     click.echo(str(out))
 
 
@@ -343,10 +343,10 @@ def sample(name: str, count: int, seed: int, out: Path) -> None:
 
 
 def _zoo() -> Any:
-    from .chapters import Book
+    from .project import find_root
     from .zoo import Zoo
 
-    return Zoo.of(Book().root)
+    return Zoo.of(find_root() / "data" / "zoo")
 
 
 # What the Snakefile calls, from within the build folder; `fingerprints book` left the configuration there.

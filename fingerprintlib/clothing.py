@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from .errors import UsageError
-from .images import Pixels, centre_square, decode, encode_webp, shrink
+from .images import Pixels, centre_square, decode, encode_webp, luma, shrink
 from .project import data_folder
 from .provenance import content_hash, file_hash, write_atomically
 from .splits import SHARES, SPLITS, DatasetError, Split
@@ -252,8 +252,8 @@ def grid_strength(images: Iterable[Pixels], period: int, others: Sequence[int] =
     sums = {p: np.zeros(p) for p in {period, *others}}
     counts = {p: np.zeros(p) for p in sums}
     for image in images:
-        luma = image @ np.array([0.299, 0.587, 0.114])
-        for steps in (np.abs(np.diff(luma, axis=1)).mean(0), np.abs(np.diff(luma, axis=0)).mean(1)):
+        plane = luma(image, np.float64)
+        for steps in (np.abs(np.diff(plane, axis=1)).mean(0), np.abs(np.diff(plane, axis=0)).mean(1)):
             for p in sums:
                 at = np.arange(len(steps)) % p
                 sums[p] += np.bincount(at, steps / steps.mean().clip(1e-9), p)

@@ -4,18 +4,17 @@ The networks see their band themselves (`networks.AttributionNetwork`), as float
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from .bands import BANDS
+from .codehash import code_of
 from .errors import UsageError, unknown
-from .images import Pixels, coloured, quantize, to_tensor
+from .images import Pixels, check_images, coloured, quantize, to_tensor
+from .labelled import LabelledImages
 from .networks import factors
-from .provenance import code_hash, recipe_hash
-from .training import check_images
-from .views import LabelledImages
+from .views import View
 
 CHUNK = 256
 CLIPPED = 1e-3  # the share of a band's values that may be cut off
@@ -64,14 +63,12 @@ def _bands(images: Pixels, band: str, factor: int) -> Iterator[torch.Tensor]:
         yield BANDS[band](to_tensor(images[start : start + CHUNK]), factor)
 
 
-@dataclass(frozen=True)
-class Middle:
+def middle(corpus: LabelledImages, factor: int, colour: str = "as_is") -> View:
     """A corpus of which only the middle of each image is left: few pixels, but all of their frequencies.
 
-    It has as many pixels as the low-pass image of this factor, so it tells what the lack of pixels alone does. It can
-    be learned like a corpus.
+    It has as many pixels as the low-pass image of this factor, so it tells what the lack of pixels alone does.
 
-    Attributes:
+    Args:
         corpus: images as they are.
         factor: one of `networks.factors`; a side of the middle is the image's over this.
         colour: the colour control, which comes after cutting: the histogram of what is left tells nothing either.
@@ -79,40 +76,16 @@ class Middle:
     Raises:
         UsageError: a factor that the images do not allow, or a corpus under a colour control.
     """
+    whole = corpus.resolution
+    if factor not in factors(whole):
+        raise UsageError(f"At {whole}x{whole} factor must be one of {factors(whole)}, not {factor}.")
+    if corpus.colour != "as_is":
+        raise UsageError(f"The corpus is {corpus.colour} already. Give the one as it is, and a colour.")
+    side = whole // factor
+    start = (whole - side) // 2
+    inside = slice(start, start + side)
 
-    corpus: LabelledImages
-    factor: int
-    colour: str = "as_is"
+    def change(split: str, images: Pixels, labels: np.ndarray) -> tuple[Pixels, np.ndarray]:
+        return coloured(np.ascontiguousarray(images[:, inside, inside]), colour), labels
 
-    def __post_init__(self) -> None:
-        if self.factor not in factors(self.corpus.resolution):
-            side = self.corpus.resolution
-            raise UsageError(f"At {side}x{side} factor must be one of {factors(side)}, not {self.factor}.")
-        if self.corpus.colour != "as_is":
-            raise UsageError(f"The corpus is {self.corpus.colour} already. Give the one as it is, and a colour.")
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """The corpus's."""
-        return self.corpus.class_names
-
-    @property
-    def resolution(self) -> int:
-        """Side of what is left."""
-        return self.corpus.resolution // self.factor
-
-    @property
-    def hash(self) -> str:
-        """Of the corpus and what is left of it."""
-        return recipe_hash([self.corpus.hash, self.factor, self.colour, code_hash([__name__])])
-
-    def split(self, name: str) -> tuple[Pixels, np.ndarray]:
-        """uint8 ``[N, H / factor, W / factor, 3]`` and int64 ``[N]``, as of a corpus; computed anew each time."""
-        images, labels = self.corpus.split(name)
-        start = (self.corpus.resolution - self.resolution) // 2
-        inside = slice(start, start + self.resolution)
-        return coloured(np.ascontiguousarray(images[:, inside, inside]), self.colour), labels
-
-    def groups(self, name: str) -> np.ndarray:
-        """The corpus's, int64 ``[N]``."""
-        return self.corpus.groups(name)
+    return View(corpus, ["middle", code_of(middle)], change, side=side, control=colour)

@@ -4,21 +4,19 @@ The trick of the chapter on confounds: give *one* source two names and handle it
 under the other. No fingerprint can tell the two apart, so whatever does is the handling.
 """
 
-from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import cache, partial
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
+from .codehash import code_of
 from .errors import UsageError, unknown
-from .images import Pixels, coloured, resize
+from .images import Pixels, check_images, coloured, resize
+from .labelled import LabelledImages
 from .perturbations import ATTACKS
-from .provenance import code_hash, recipe_hash
-from .training import check_images
-from .views import LabelledImages
+from .views import View
 
 
 def min_max(images: Pixels) -> Pixels:
@@ -56,11 +54,10 @@ TREATMENTS: dict[str, Callable[[Pixels], Pixels]] = {
 }
 
 
-@dataclass(frozen=True)
-class Handled:
-    """The images of a corpus under new names, each name's handled in its own way. It can be learned like a corpus.
+def handled(corpus: LabelledImages, classes: Mapping[str, tuple[str, str]], colour: str = "as_is") -> View:
+    """The images of a corpus under new names, each name's handled in its own way.
 
-    Attributes:
+    Args:
         corpus: images as they are.
         classes: name to source and treatment (of `TREATMENTS`). Names of one source share its images out.
         colour: the colour control that comes after all else.
@@ -68,65 +65,27 @@ class Handled:
     Raises:
         UsageError: an unknown source or treatment, a corpus under a colour control, or treatments to different sizes.
     """
+    treatments = [treatment for _, treatment in classes.values()]
+    for treatment in treatments:
+        if treatment not in TREATMENTS:
+            raise unknown("treatment", treatment, list(TREATMENTS))
+    if corpus.colour != "as_is":
+        raise UsageError(f"The corpus is {corpus.colour} already. Give the one as it is, and a colour.")
+    if len(sides := {_side_after(treatment, corpus.resolution) for treatment in treatments}) != 1:
+        raise UsageError(f"classes must be images of one size; these are of the sides {sorted(sides)}.")
 
-    corpus: LabelledImages
-    classes: Mapping[str, tuple[str, str]]
-    colour: str = "as_is"
+    def change(split: str, images: Pixels, labels: np.ndarray) -> tuple[Pixels, np.ndarray]:
+        parts = [TREATMENTS[treatment](images[labels == k]) for k, treatment in enumerate(treatments)]
+        return np.concatenate([coloured(part, colour) for part in parts]), labels
 
-    def __post_init__(self) -> None:
-        for source, treatment in self.classes.values():
-            if source not in self.corpus.class_names:
-                raise unknown("source", source, self.corpus.class_names)
-            if treatment not in TREATMENTS:
-                raise unknown("treatment", treatment, list(TREATMENTS))
-        if self.corpus.colour != "as_is":
-            raise UsageError(f"The corpus is {self.corpus.colour} already. Give the one as it is, and a colour.")
-        if len(sizes := {_side_after(t, self.corpus.resolution) for _, t in self.classes.values()}) != 1:
-            raise UsageError(f"classes must be images of one size; these are of the sides {sorted(sizes)}.")
+    told = ["handled", treatments, code_of(handled)]
+    sources = {name: source for name, (source, _) in classes.items()}
+    return View(corpus, told, change, sources, side=sides.pop(), control=colour)
 
-    @classmethod
-    def twins(cls, corpus: LabelledImages, source: str, one: str, other: str, colour: str = "as_is") -> "Handled":
-        """One source as two classes, under two treatments, or under the same as a control."""
-        return cls(corpus, {f"{one}, one half": (source, one), f"{other}, other half": (source, other)}, colour)
 
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """The new names."""
-        return tuple(self.classes)
-
-    @property
-    def resolution(self) -> int:
-        """Side of the images when all is done."""
-        return _side_after(next(iter(self.classes.values()))[1], self.corpus.resolution)
-
-    @property
-    def hash(self) -> str:
-        """Of the corpus and of what is done to it."""
-        classes = [[name, *handling] for name, handling in self.classes.items()]
-        return recipe_hash([self.corpus.hash, classes, self.colour, code_hash([__name__])])
-
-    def split(self, name: str) -> tuple[Pixels, np.ndarray]:
-        """uint8 ``[N, H, W, 3]`` and int64 ``[N]``, as of a corpus; computed anew each time."""
-        images, labels = self.corpus.split(name)
-        treatments = [treatment for _, treatment in self.classes.values()]
-        pairs = zip(treatments, self._rows(labels), strict=True)
-        found = [coloured(TREATMENTS[treatment](images[rows]), self.colour) for treatment, rows in pairs]
-        return np.concatenate(found), np.repeat(np.arange(len(found)), [len(some) for some in found])
-
-    def groups(self, name: str) -> np.ndarray:
-        """The corpus's of these images, int64 ``[N]``; two names of one source may have some in common."""
-        return self.corpus.groups(name)[np.concatenate(self._rows(self.corpus.split(name)[1]))]
-
-    def _rows(self, labels: np.ndarray) -> list[np.ndarray]:
-        """Where each name's images lie in the corpus: names of one source take turns."""
-        sharers = Counter(source for source, _ in self.classes.values())
-        served: Counter[str] = Counter()
-        found = []
-        for source, _ in self.classes.values():
-            mine = np.flatnonzero(labels == self.corpus.class_names.index(source))
-            found.append(mine[served[source] :: sharers[source]])
-            served[source] += 1
-        return found
+def twins(corpus: LabelledImages, source: str, one: str, other: str, colour: str = "as_is") -> View:
+    """One source as two classes, `handled` by two treatments, or by the same as a control."""
+    return handled(corpus, {f"{one}, one half": (source, one), f"{other}, other half": (source, other)}, colour)
 
 
 @cache

@@ -26,20 +26,13 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from .codehash import PACKAGE, code_of
 from .errors import FingerprintsError, UsageError, unknown
 from .images import COLOURS, Pixels, coloured
-from .provenance import (
-    PACKAGE,
-    code_hash,
-    content_hash,
-    file_hash,
-    recipe_hash,
-    versions,
-    write_atomically,
-    write_json,
-)
+from .labelled import LabelledImages
+from .provenance import content_hash, file_hash, recipe_hash, write_atomically, write_json
 from .splits import SPLITS
-from .store import get_or_make, put_in_place, unfinished
+from .store import get_or_make, named, put_in_place, unfinished
 
 FORMAT = "fingerprintlib-corpus-1"
 CHUNK = 256  # images between two entries of the journal: what a killed build loses at most
@@ -77,7 +70,7 @@ class Finite(Protocol):
 
 
 @dataclass(frozen=True)
-class Corpus:
+class Corpus(LabelledImages):
     """An open corpus.
 
     Attributes:
@@ -113,8 +106,8 @@ class Corpus:
 
     @property
     def hash(self) -> str:
-        """Hash of the whole card, and by the hashes in it of every image and label."""
-        return str(self.card["hash"])
+        """Of every image, label and group, the class names and the colour: made in another way, it is the same."""
+        return _content(self.card)
 
     def split(self, name: str) -> tuple[Pixels, NDArray[np.int64]]:
         """Images (uint8 ``[n, H, W, 3]``, read-only, mapped from disk) and labels (int64 ``[n]``) of a split.
@@ -192,15 +185,14 @@ def build_corpus(
     sources: Mapping[str, Source],
     counts: Mapping[str, int],
     resolution: int,
-    provenance: Mapping[str, Any] | None = None,
     colour: str = "as_is",
 ) -> Corpus:
     """Build a corpus, or open it where it stands already.
 
     The recipe is all the arguments but the path, with each source's provenance, the code that makes the images and the
-    versions of the packages it computes with. A corpus of the same recipe is
-    verified and opened; a corpus of another recipe is replaced, once the new one is whole. A build that was stopped
-    is continued if the recipe is the same, and started over if not. While another process builds it, this one waits.
+    versions of the packages it computes with. A corpus of the same recipe is verified and opened; a corpus of another
+    recipe is replaced, once the new one is whole. A build that was stopped is continued if the recipe is the same, and
+    started over if not. While another process builds it, this one waits.
 
     Args:
         path: the folder to make.
@@ -209,7 +201,6 @@ def build_corpus(
         counts: images per class, for any of the splits. Where a source has fewer, all classes get as many as that one
             has: `Corpus.counts` has what there is, and `Corpus.told` says so.
         resolution: side of the images.
-        provenance: anything else to be recorded; JSON-able.
         colour: what the sources were subjected to; leave it and see `Corpus.coloured`.
 
     Raises:
@@ -218,7 +209,7 @@ def build_corpus(
         CorpusError: a source gives other images than asked for, or the disk fails. What is done is kept.
     """
     path = Path(path)
-    recipe = _recipe(sources, counts, resolution, provenance, colour)
+    recipe = _recipe(sources, counts, resolution, colour)
     if path.exists() and not (path / "card.json").is_file() and not (path.is_dir() and not any(path.iterdir())):
         raise UsageError(f"{path} exists and is not a corpus. Name another folder or remove it.")
 
@@ -247,8 +238,8 @@ def load_or_build(
 
     Args and Raises: see `build_corpus`.
     """
-    digest = recipe_hash(_recipe(sources, counts, resolution, None, "as_is"))
-    return build_corpus(Path(folder) / f"{name}-{digest[:12]}", sources, counts, resolution)
+    path = named(folder, name, _recipe(sources, counts, resolution, "as_is"))
+    return build_corpus(path, sources, counts, resolution)
 
 
 def open_corpus(path: Path | str, verify: bool = True) -> Corpus:
@@ -280,6 +271,21 @@ def shared_images(corpus: Corpus) -> int:
     hashes = {split: [content_hash(image.tobytes()) for image in corpus.split(split)[0]] for split in corpus.counts}
     splits_with = Counter(one for mine in hashes.values() for one in set(mine))
     return sum(splits_with[one] > 1 for mine in hashes.values() for one in mine)
+
+
+def _content(card: Mapping[str, Any]) -> str:
+    """A hash of what the images, labels and groups are, whatever made them."""
+    told = {key: card["recipe"][key] for key in ("classes", "counts", "resolution", "colour")}
+    return recipe_hash({**told, "files": card["files"]})
+
+
+def corpus_hash(path: Path | str) -> str:
+    """The `Corpus.hash` of the corpus at `path`, read off its card alone.
+
+    Raises:
+        CorpusError: there is none.
+    """
+    return _content(_read_card(Path(path)))
 
 
 def _slices(counts: Mapping[str, int], classes: int) -> dict[str, slice]:
@@ -326,7 +332,6 @@ def _recipe(
     sources: Mapping[str, Source],
     counts: Mapping[str, int],
     resolution: int,
-    provenance: Mapping[str, Any] | None,
     colour: str,
 ) -> dict[str, Any]:
     """Everything a corpus depends on, as it will be read back from JSON."""
@@ -351,9 +356,7 @@ def _recipe(
         "resolution": resolution,
         "colour": colour,
         "sources": {name: dict(source.provenance) for name, source in sources.items()},
-        "provenance": dict(provenance or {}),
-        "code": code_hash([__name__, *_modules(sources)]),
-        "versions": versions(),
+        **code_of(_write, *sorted(_modules(sources))),
     }
     try:
         plain: dict[str, Any] = json.loads(json.dumps(recipe))

@@ -23,9 +23,10 @@ from typing import Any
 import filelock
 
 from .chapters import Book, Chapter, Job
+from .codehash import code_of
 from .errors import BookError, one_line
 from .grids import Grid
-from .provenance import code_hash, file_hash, recipe_hash, write_atomically, write_json
+from .provenance import file_hash, recipe_hash, write_atomically, write_json
 from .timings import build_folder, expected_seconds, record_run
 
 REMEMBERED = 5  # runs of a chapter that need not be repeated when a knob is turned back
@@ -37,13 +38,12 @@ REMEMBERED = 5  # runs of a chapter that need not be repeated when a knob is tur
 def run_chapter(book: Book, job: Job, profile: str, build: Path) -> None:
     """Execute one chapter; leave the notebook, its metrics, artifacts and timing in the job's folder in `build`.
 
-    The kernel works in ``book/`` with ``FINGERPRINTS_BUILD`` and ``FINGERPRINTS_POINT`` set. Progress and the
-    cells' own progress bars go to standard error.
+    The kernel works in ``book/`` with ``FINGERPRINTS_BUILD``, ``FINGERPRINTS_POINT`` and ``FINGERPRINTS_READS`` set
+    (see `notebook`). Progress and the cells' own progress bars go to standard error.
 
     Raises:
         BookError: a cell failed; the notebook up to there is kept, and the message says where.
     """
-    import jupytext
     import nbformat
     import papermill
     from nbclient.exceptions import CellTimeoutError, DeadKernelError
@@ -60,9 +60,12 @@ def run_chapter(book: Book, job: Job, profile: str, build: Path) -> None:
     done, partial, source = (folder / f"{chapter.name}{end}.ipynb" for end in ("", ".partial", ".source"))
     expected = expected_seconds(book, home, profile, chapter)
     start = time.perf_counter()
-    with environment(FINGERPRINTS_BUILD=str(build), FINGERPRINTS_POINT=str(home), PYTHONHASHSEED="0"):
+    reads = os.pathsep.join(chapter.reads)
+    with environment(
+        FINGERPRINTS_BUILD=str(build), FINGERPRINTS_POINT=str(home), FINGERPRINTS_READS=reads, PYTHONHASHSEED="0"
+    ):
         try:
-            nbformat.write(jupytext.reads(chapter.text, fmt="md:myst"), source)
+            nbformat.write(chapter.notebook, source)
             papermill.execute_notebook(
                 _literal(source),
                 _literal(partial),
@@ -95,7 +98,7 @@ def run_chapter(book: Book, job: Job, profile: str, build: Path) -> None:
     for artifact in chapter.makes:
         if not (home / f"{artifact}.json").is_file():
             raise BookError(f"Chapter {chapter.name!r} says it makes {artifact!r}: add `page.make({artifact!r}, ...)`.")
-    record_run(home, chapter, partial, round(time.perf_counter() - start, 1))
+    record_run(home, chapter, round(time.perf_counter() - start, 1))
     partial.replace(done)
 
 
@@ -166,10 +169,14 @@ def _literal(path: Path) -> str:
 
 
 def _heading_of(chapter: Chapter, source: str) -> str:
-    """The last heading above a cell."""
-    position = chapter.text.find(source.strip()) if source.strip() else -1
-    headings = re.findall(r"^#+ (.+)$", chapter.text[: max(position, 0)], re.MULTILINE)
-    return headings[-1] if headings else chapter.title
+    """The last heading above a cell; the title if the cell is none of the chapter's, but one that papermill added."""
+    heading = chapter.title
+    for cell in chapter.notebook.cells:
+        if cell.cell_type == "markdown":
+            heading = [heading, *re.findall(r"^#+ (.+)$", cell.source, re.MULTILINE)][-1]
+        elif cell.source == source:
+            return heading
+    return chapter.title
 
 
 @contextlib.contextmanager
@@ -377,6 +384,6 @@ def snakemake_plan(config: Mapping[str, Any]) -> tuple[list[Job], list[Job], str
     texts = [book.root / "_config.yml", *book.page_files]
     texts += [path for path in [book.root / "data" / "timings.json"] if path.is_file()]
     files = {str(path.relative_to(book.root)): file_hash(path) for path in texts}
-    code = code_hash(["fingerprintlib.staging", "fingerprintlib.offline"])
+    code = code_of("fingerprintlib.staging", "fingerprintlib.offline")
     versions = {name: metadata.version(name) for name in ("sphinx", "jupyter-book", "sphinx-book-theme")}
     return jobs, points, recipe_hash({"files": files, "code": code, "versions": versions})

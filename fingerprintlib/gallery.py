@@ -4,18 +4,19 @@ As the `player`, they work from a folder, without a network and without a kernel
 """
 
 import html
-import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from string import Template
 from typing import Any
 
+from pandas import DataFrame, Series
+
 from . import plots
 from .grids import in_words
-from .notebook import Plot
+from .plots import Plot
 from .plots.sweeps import told
 from .provenance import write_atomically
-from .sweeps import Estimate, Point, Sweep, small
+from .sweeps import Point, Sweep, small
 from .widgets import FRAME, data_url, script_data, widget_id
 
 SLIDERS = Template("""\
@@ -121,33 +122,28 @@ def figure(sweep: Sweep, at: int | None = None) -> Plot:
         at: the number of a point, to be marked.
     """
     parameter, *others = sweep.parameters
-    values = sweep.parameters[parameter]
-    combinations = list(itertools.product(*(sweep.parameters[name] for name in others)))
-    lines = [in_words(dict(zip(others, some, strict=True))) for some in combinations]
-    panels: dict[str, dict[str, list[Estimate | None]]] = {}
+    lines = [in_words({name: point.values[name] for name in others}) for point in sweep.points]
+    panels = {}
     for name in sweep.shown:
-        found = [sweep.scaled(point, name) for point in sweep.points]
-        panels[sweep.printed(name)] = {line: found[k :: len(lines)] for k, line in enumerate(lines)}
-    marked = None if at is None else (lines[at % len(lines)], at // len(lines))
+        found = Series([sweep.scaled(point, name) for point in sweep.points], dtype=object)
+        panels[sweep.printed(name)] = found.groupby(lines, sort=False).agg(list).to_dict()
+    values = sweep.parameters[parameter]
+    marked = None if at is None else (lines[at], values.index(sweep.points[at].values[parameter]))
     return plots.against_parameter(parameter, values, panels, marked)
 
 
 def table(sweep: Sweep) -> str:
     """What is `shown`, as an HTML table with a row a point."""
-    head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in _head(sweep))
-    rows = []
-    for point in sweep.points:
-        cells = [str(point.values[name]) for name in sweep.parameters]
-        cells += [told(sweep.scaled(point, name)) for name in sweep.shown]
-        rows.append("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) + "</tr>")
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+    rows = [
+        [str(point.values[name]) for name in sweep.parameters]
+        + [told(sweep.scaled(point, name)) for name in sweep.shown]
+        for point in sweep.points
+    ]
+    frame = DataFrame(rows, columns=[*sweep.parameters, *map(sweep.printed, sweep.shown)])
+    return frame.to_html(index=False, border=0, justify="left")
 
 
-def _head(sweep: Sweep) -> list[str]:
-    return [*sweep.parameters, *map(sweep.printed, sweep.shown)]
-
-
-def sliders(sweep: Sweep, pictures: bool = True) -> str:
+def sliders(sweep: Sweep, pictures: bool) -> str:
     """HTML with a slider a parameter; it shows the `figure` of the point where they stand, and the point's picture.
 
     The sliders are the browser's own, so the arrow keys move them. Without JavaScript the first figure and the table
@@ -228,7 +224,7 @@ def write_report(sweep: Sweep, folder: Path) -> Path:
     return folder / "sweep.html"
 
 
-def pieces(sweeps: Sequence[Sweep], pictures: bool = True) -> list[Any]:
+def pieces(sweeps: Sequence[Sweep], pictures: bool) -> list[Any]:
     """What the gallery displays: the `sliders` of each sweep, or how to make one if there is none."""
     from IPython.display import HTML, Markdown
 

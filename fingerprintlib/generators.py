@@ -7,8 +7,7 @@ people to read. The first carries a hash of the second, so neither can be change
 import json
 import math
 import re
-import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -23,12 +22,12 @@ from torch import Tensor
 from .checkpoints import CheckpointError, load_checkpoint, pack, save_checkpoint, tensors_hash, unpack
 from .errors import FingerprintsError, UsageError, unknown
 from .gans import Model, build
-from .gans.training import Images, TrainedGAN, evaluating, train_gan
+from .gans.training import Images, TrainedGAN, evaluating, recipe_of, train_gan
 from .images import Pixels, quantize
-from .provenance import code_hash, content_hash, recipe_hash, versions, write_atomically
-from .runtime import Fabric, computed_with, in_parallel, make_fabric, report_reuse, step_generator
+from .provenance import recipe_hash, write_atomically
+from .runtime import Fabric, make_fabric, step_generator
 from .splits import SPLITS
-from .store import get_or_make
+from .store import trained
 
 KIND = "generator"
 #: Images computed together. Fixed, and aligned to multiples of itself: rounding may differ with the shape of a batch.
@@ -55,6 +54,11 @@ class Generator:
     def hash(self) -> str:
         """Of the weights."""
         return tensors_hash(self.gan.sampler.state_dict())
+
+    @property
+    def seconds(self) -> float:
+        """How long the training took."""
+        return float(self.card["seconds"])
 
     def sample(self, n: int, seed: int, start: int = 0) -> Pixels:
         """See `sample`."""
@@ -152,10 +156,10 @@ def save_generator(path: Path | str, trained: TrainedGAN | Generator, name: str,
     if trained.previews is not None:
         tensors["previews"] = torch.from_numpy(trained.previews)
     metadata = {"name": name, "gan": gan.recipe, "card": recipe_hash(card), "moments": trained.moments, "plain": plain}
-    save_checkpoint(path, KIND, tensors, metadata)
     text = json.dumps(card, indent=1, sort_keys=True, ensure_ascii=False)
-    # A loss curve is one line, not two hundred.
+    # The card first: where there are weights, there is their card. A loss curve is one line, not two hundred.
     write_atomically(_card_path(path), re.sub(r"\[\n[-\d\s.,e]+\]", lambda m: " ".join(m[0].split()), text) + "\n")
+    save_checkpoint(path, KIND, tensors, metadata)
 
 
 def load_generator(path: Path | str, expect: str | None = None) -> Generator:
@@ -236,30 +240,10 @@ def load_or_train(
     """
     fabric = fabric or make_fabric()
     model = build(gan, resolution, width, seed, **options)
-    recipe = model.recipe | {
-        "name": name,
-        "images": images,
-        "seed": seed,
-        "data": data_hash or content_hash(np.ascontiguousarray(reals[:]).data.cast("B")),
-        "without": without,
-        **computed_with(fabric),
-        "code": code_hash(["fingerprintlib.gans.training"]),
-        "versions": versions(),
-    }
-    stem = f"{name}-{recipe_hash(recipe)[:12]}"
-    path = Path(folder) / f"{stem}.safetensors"
-    unfinished = Path(folder) / f"{stem}.training"
+    recipe = recipe_of(model, reals, images, fabric, data_hash, without) | {"name": name}
 
-    def is_there() -> bool:
-        return path.is_file() and _card_path(path).is_file()
-
-    def get() -> Generator:
-        found = load_generator(path)
-        report_reuse(name, found.card["seconds"])
-        return found
-
-    def make() -> Generator:
-        trained = train_gan(
+    def train(unfinished: Path) -> TrainedGAN:
+        return train_gan(
             model,
             reals,
             images=images,
@@ -269,24 +253,16 @@ def load_or_train(
             fabric=fabric,
             watch=watch,
         )
-        if fabric.global_rank == 0:
-            save_generator(path, trained, name)
-            shutil.rmtree(unfinished)
-        fabric.barrier()
-        return load_generator(path)
 
-    return get_or_make(path, is_there, get, make, fabric)
-
-
-def load_or_train_all(calls: Sequence[Mapping[str, Any]]) -> list[Generator]:
-    """`load_or_train` for each set of arguments; on a CPU several are trained side by side."""
-    return [load_generator(path) for path in in_parallel(_path_when_trained, calls)]
-
-
-def _path_when_trained(**arguments: Any) -> Path:
-    path = load_or_train(**arguments).path
-    assert path is not None  # it was loaded
-    return path
+    return trained(
+        folder,
+        name,
+        recipe,
+        train=train,
+        save=lambda made, path: save_generator(path, made, name),
+        load=load_generator,
+        fabric=fabric,
+    )
 
 
 def _restored(recipe: dict[str, Any], tensors: dict[str, Tensor], plain: dict[str, Any]) -> Model:

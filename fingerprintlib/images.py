@@ -22,6 +22,7 @@ from .errors import FingerprintsError, UsageError, unknown
 from .provenance import write_atomically
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
 Pixels = NDArray[np.uint8]
@@ -29,7 +30,9 @@ Pixels = NDArray[np.uint8]
 MAX_PIXELS = 50_000_000
 # Formats whose decoders are plain and self-contained; Pillow would otherwise also try PostScript and the like.
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")
-COLOURS = ("as_is", "equalized", "grey")
+#: The colour conditions: what pages call them, and the colour control that images are under.
+CONDITIONS = {"as they are": "as_is", "equalized": "equalized", "grey": "grey"}
+COLOURS = tuple(CONDITIONS.values())
 LUMA = (299, 587, 114)  # thousandths of red, green and blue in the luma of ITU-R BT.601
 OPAQUE_MODES = ("RGB", "L")
 MODES_WITH_ALPHA = ("RGBA", "LA", "P", "PA")
@@ -116,6 +119,40 @@ def _name(source: Path | str | bytes) -> str:
     return "The image" if isinstance(source, bytes) else str(source)
 
 
+def check_images(images: np.ndarray, name: str = "images") -> None:
+    """Refuse what is not uint8 ``[N, H, W, 3]`` with at least one image.
+
+    Raises:
+        UsageError: naming what came.
+    """
+    if not isinstance(images, np.ndarray):
+        raise UsageError(f"{name} must be a NumPy array, uint8 [N, H, W, 3], not a {type(images).__name__}.")
+    if images.dtype != np.uint8:
+        raise UsageError(f"{name} must be uint8 (0..255), not {images.dtype}. Quantize them first.")
+    if images.ndim == 3 and images.shape[2] == 3:
+        raise UsageError(f"{name} must be [N, H, W, 3], not a single {list(images.shape)}. Pass image[None].")
+    if images.ndim != 4 or images.shape[3] != 3:
+        raise UsageError(f"{name} must be [N, H, W, 3], not {list(images.shape)}.")
+    if len(images) == 0:
+        raise UsageError(f"{name} is empty. At least one image is needed.")
+
+
+def check_labels(labels: np.ndarray, count: int, name: str = "labels", class_count: int | None = None) -> None:
+    """Refuse what is not an integer array ``[count]`` of values from 0 to ``class_count - 1``.
+
+    Raises:
+        UsageError: naming what came.
+    """
+    if not isinstance(labels, np.ndarray) or labels.dtype.kind not in "iu":
+        raise UsageError(f"{name} must be an array of integers, not {getattr(labels, 'dtype', type(labels).__name__)}.")
+    if labels.shape != (count,):
+        raise UsageError(f"{name} must be [{count}], one an image, not {list(labels.shape)}.")
+    top = np.inf if class_count is None else class_count
+    if labels.min() < 0 or labels.max() >= top:
+        allowed = "0 or above" if class_count is None else f"from 0 to {class_count - 1}"
+        raise UsageError(f"{name} must be {allowed}; they run from {labels.min()} to {labels.max()}.")
+
+
 def to_tensor(images: Pixels) -> "Tensor":
     """uint8 ``[N, H, W, 3]`` to float32 ``[N, 3, H, W]`` in [-1, 1]: ``x / 127.5 - 1``.
 
@@ -123,9 +160,17 @@ def to_tensor(images: Pixels) -> "Tensor":
     """
     import torch
 
-    _require_batch(images)
+    check_images(images)
     writable = np.require(images, requirements=["C", "W"])  # a memory map is read-only, a tensor cannot be
-    return torch.from_numpy(writable).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
+    return to_network(torch.from_numpy(writable))
+
+
+def to_network(pixels: "Tensor", device: "torch.device | str" = "cpu") -> "Tensor":
+    """`to_tensor` for tensors, and on a device: uint8 ``[..., H, W, 3]`` to float32 ``[..., 3, H, W]`` in [-1, 1].
+
+    The bytes travel to the device as bytes.
+    """
+    return pixels.to(device, non_blocking=True).movedim(-1, -3).float().div_(127.5).sub_(1)
 
 
 def quantize(images: "Tensor") -> Pixels:
@@ -230,6 +275,17 @@ def _sums(values: NDArray[Any], count: int) -> NDArray[np.int64]:
     return np.diff(count * upto[whole] + rest[:, None] * cut, axis=0)
 
 
+def luma(images: Pixels, dtype: type[np.floating] = np.float32) -> NDArray[Any]:
+    """The luma (ITU-R BT.601) of uint8 ``[..., 3]``: floats ``[...]`` on the scale 0..255."""
+    return images.astype(dtype) @ (np.array(LUMA, dtype) / 1000)
+
+
+def luma_of_planes(images: "Tensor") -> "Tensor":
+    """The luma of floats ``[N, 3, H, W]`` of any scale: ``[N, H, W]`` of the same."""
+    red, green, blue = (weight / 1000 * plane for weight, plane in zip(LUMA, images.unbind(1), strict=True))
+    return red + green + blue
+
+
 def coloured(images: Pixels, colour: str) -> Pixels:
     """uint8 ``[N, H, W, 3]`` under one of the `COLOURS`; doing it twice changes nothing.
 
@@ -261,7 +317,7 @@ def equalize(images: Pixels, seed: int = 0, grey: bool = False) -> Pixels:
     Returns:
         uint8 ``[N, H, W, 3]``; each value occurs ``H * W / 256`` times a channel, rounded down or up.
     """
-    _require_batch(images)
+    check_images(images)
     count, height, width, _ = images.shape
     pixels = height * width
     if not 0 < pixels <= 1 << 24:
@@ -293,12 +349,12 @@ def _random_words(image: Pixels, seed: int, count: int) -> NDArray[np.uint64]:
 
 def grid(images: Pixels, columns: int, gap: int = 2, background: int = 255) -> Pixels:
     """Lay uint8 ``[N, H, W, 3]`` out row by row as one image, with `gap` pixels of a grey between them."""
-    _require_batch(images)
+    check_images(images)
     count, height, width, _ = images.shape
-    if count < 1 or columns < 1 or gap < 0 or not 0 <= background <= 255:
+    if columns < 1 or gap < 0 or not 0 <= background <= 255:
         raise UsageError(
-            "A grid needs an image, a column, a gap of 0 or more and a grey of 0..255; "
-            f"given {count} images, columns={columns}, gap={gap}, background={background}."
+            "A grid needs a column, a gap of 0 or more and a grey of 0..255; "
+            f"given columns={columns}, gap={gap}, background={background}."
         )
     rows = -(-count // columns)
     shape = (rows * (height + gap) - gap, columns * (width + gap) - gap, 3)
@@ -307,11 +363,6 @@ def grid(images: Pixels, columns: int, gap: int = 2, background: int = 255) -> P
         top, left = index // columns * (height + gap), index % columns * (width + gap)
         sheet[top : top + height, left : left + width] = image
     return sheet
-
-
-def _require_batch(images: Pixels) -> None:
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3:
-        raise UsageError(f"A batch of images is uint8 [N, H, W, 3]; this is {images.dtype} {list(images.shape)}.")
 
 
 def _require_image(image: Pixels) -> None:

@@ -1,9 +1,6 @@
 """Immunization: finetune an attributor on attacked images, so that it attributes them too (the fourth finding)."""
 
 import copy
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,26 +10,29 @@ from torch import Tensor
 
 from .attribution import Attributor
 from .checkpoints import tensors_hash
-from .corpus import Corpus, CorpusError, open_corpus
+from .codehash import code_of
+from .corpus import Corpus, CorpusError, corpus_hash, open_corpus
 from .errors import UsageError
 from .images import Pixels, coloured
+from .labelled import LabelledImages
 from .perturbations import Attack
-from .provenance import code_hash, files_in, recipe_hash, versions
-from .runtime import Fabric, computed_with, in_parallel, make_fabric, report_reuse
+from .provenance import files_in
+from .runtime import Fabric, computed_with, make_fabric
 from .splits import SPLITS
-from .store import get_or_make
+from .store import trained
 from .training import Hyperparameters, fit
-from .views import LabelledImages, View
+from .views import View
 
 
-@dataclass(frozen=True)
-class Attacked(View):
-    """A corpus whose images were attacked, and then put under the colour control. It can be learned like a corpus.
+def attacked(
+    corpus: LabelledImages, attack: Attack, strength: float | None = None, control: str = "as_is", seed: int = 0
+) -> View:
+    """A corpus whose images were attacked, and then put under the colour control.
 
     That is the order of things outside: images are changed on their way, and whoever attributes them controls what
     arrives.
 
-    Attributes:
+    Args:
         corpus: images as they are.
         attack: what happens to each.
         strength: the same for all, in place of one drawn for each.
@@ -42,32 +42,16 @@ class Attacked(View):
     Raises:
         UsageError: the corpus is under a colour control already.
     """
+    if corpus.colour != "as_is":
+        raise UsageError(f"The corpus is {corpus.colour} already. Give the one as it is, and a control.")
 
-    attack: Attack
-    strength: float | None = None
-    control: str = "as_is"
-    seed: int = 0
+    def change(split: str, images: Pixels, labels: np.ndarray) -> tuple[Pixels, np.ndarray]:
+        met = attack(images, len(SPLITS) * seed + SPLITS.index(split), strength=strength)
+        return coloured(met, control), labels
 
-    def __post_init__(self) -> None:
-        if self.corpus.colour != "as_is":
-            raise UsageError(f"The corpus is {self.corpus.colour} already. Give the one as it is, and a control.")
-
-    @property
-    def colour(self) -> str:
-        """The control."""
-        return self.control
-
-    @property
-    def hash(self) -> str:
-        """Of the corpus and of all that happens to its images."""
-        how = [*_told(self.attack), self.strength, self.control, self.seed]
-        return recipe_hash({"attacked": self.corpus.hash, "how": how, "code": code_hash([__name__])})
-
-    def split(self, name: str) -> tuple[Pixels, np.ndarray]:
-        """uint8 ``[N, H, W, 3]`` and int64 ``[N]``; computed anew each time."""
-        images, labels = self.corpus.split(name)
-        attacked = self.attack(images, len(SPLITS) * self.seed + SPLITS.index(name), strength=self.strength)
-        return coloured(attacked, self.control), labels
+    return View(
+        corpus, ["attacked", *_told(attack), strength, seed, code_of(attacked, type(attack))], change, control=control
+    )
 
 
 def immunize(
@@ -85,7 +69,8 @@ def immunize(
 ) -> Attributor:
     """Go on training an attributor on images that are attacked anew, each time they are seen.
 
-    What it becomes is chosen on attacked validation images; if `folder` has it already, it is loaded.
+    What it becomes is chosen on attacked validation images; if `folder` has it already, it is loaded. Several:
+    `store.get_all`.
 
     Args:
         start: the attributor's file; it stays as it is.
@@ -115,33 +100,23 @@ def immunize(
         "corpus": corpus.hash,
         "colour": attributor.colour,
         "settings": settings,
-        "code": code_hash([__name__]),
-        "versions": versions(),
+        **code_of(immunize, *Attributor.code, type(attack)),
         **computed_with(fabric),
     }
-    path = Path(folder) / _file_name(recipe)
-
-    def get() -> Attributor:
-        found = Attributor.load(path, fabric=fabric)
-        report_reuse("immunized attributor", found.seconds)
-        return found
 
     def augment(drawn: Tensor, generator: torch.Generator) -> Tensor:
         return torch.from_numpy(np.array(coloured(attack(drawn, generator).numpy(), attributor.colour)))
 
-    def make() -> Attributor:
-        seen, labels = corpus.split("train")
-        if images is not None:
-            some = np.concatenate([np.flatnonzero(labels == k)[:images] for k in range(len(corpus.class_names))])
-            seen, labels = seen[some], labels[some]
-        network, unfinished = copy.deepcopy(attributor.network), path.with_suffix(".training")
+    def finetune(checkpoint: Path) -> Attributor:
+        seen, labels = corpus.split("train") if images is None else corpus.first("train", images)[:2]
+        network = copy.deepcopy(attributor.network)
         curve = max(1, steps // 5)  # five points are enough for one
         history = fit(
             network,
             (seen, labels),
-            Attacked(corpus, attack, control=attributor.colour, seed=seed).split("validation"),
+            attacked(corpus, attack, control=attributor.colour, seed=seed).split("validation"),
             Hyperparameters(evaluate_every=curve, **settings),  # type: ignore[arg-type]
-            checkpoint=unfinished,
+            checkpoint=checkpoint,
             augment=augment,
             recipe=recipe,
             fabric=fabric,
@@ -149,28 +124,17 @@ def immunize(
         )
         told = {"recipe": recipe, "immunized": attack.name, "history": history, "seconds": history[-1]["seconds"]}
         provenance = {**attributor.provenance, **told, "start": attributor.provenance["recipe"]}
-        immune = Attributor(network, attributor.class_names, attributor.colour, provenance, fabric)
-        if fabric.is_global_zero:
-            immune.save(path)
-            unfinished.unlink()
-        fabric.barrier()
-        return immune
+        return Attributor(network, attributor.class_names, attributor.colour, provenance, fabric)
 
-    return get_or_make(path, path.exists, get, make, fabric)
-
-
-def immunize_all(calls: Sequence[Mapping[str, Any]]) -> list[Attributor]:
-    """`immunize` for each set of arguments; on a CPU several side by side."""
-    return [Attributor.load(path) for path in in_parallel(_path_when_immune, calls)]
-
-
-def _path_when_immune(**arguments: Any) -> Path:
-    immune = immunize(**arguments)
-    return Path(arguments["folder"]) / _file_name(immune.provenance["recipe"])
-
-
-def _file_name(recipe: Mapping[str, Any]) -> str:
-    return f"immunized-{recipe_hash(recipe)[:12]}.safetensors"
+    return trained(
+        folder,
+        "immunized",
+        recipe,
+        train=finetune,
+        save=Attributor.save,
+        load=lambda path: Attributor.load(path, fabric=fabric),
+        fabric=fabric,
+    )
 
 
 def learned_from(attributor: Attributor, store: Path | str) -> Corpus:
@@ -180,10 +144,10 @@ def learned_from(attributor: Attributor, store: Path | str) -> Corpus:
         CorpusError: it is not there.
     """
     wanted = attributor.provenance["recipe"]["corpus"]
-    for card in (path for path in files_in(store) if path.name == "card.json"):
-        if json.loads(card.read_text(encoding="utf-8")).get("hash") == wanted:
-            controlled = (card.parents[1] / card.name).is_file()
-            return open_corpus(card.parents[1] if controlled else card.parent)
+    for folder in (path.parent for path in files_in(store) if path.name == "card.json"):
+        if corpus_hash(folder) == wanted:
+            controlled = (folder.parent / "card.json").is_file()
+            return open_corpus(folder.parent if controlled else folder)
     raise CorpusError(f"The corpus that the attributor learned from is not in {store}. Name the folder of one like it.")
 
 

@@ -46,6 +46,12 @@ def wilson_interval(correct: int, total: int, confidence: float = 0.95) -> Inter
     return float(interval.low), float(interval.high)
 
 
+def told(value: float, interval: Interval, scale: float = 100, decimals: int = 1, signed: bool = False) -> str:
+    """A value and its interval as tables have them: ``69.5 (66.2–72.6)``; differences: ``+3.1 (-0.2 to +6.4)``."""
+    number, low, high = (f"{scale * x:{'+' if signed else ''}.{decimals}f}" for x in (value, *interval))
+    return f"{number} ({low} to {high})" if signed else f"{number} ({low}–{high})"
+
+
 def by_group(values: np.ndarray, groups: np.ndarray, labels: np.ndarray | None = None) -> list[Counts]:
     """Sums and numbers of the values of each group, source by source.
 

@@ -8,7 +8,16 @@ from typing import Any
 import numpy as np
 
 from .errors import UsageError
-from .intervals import Counts, Interval, by_group, mean_interval, paired_difference, share_interval, wilson_interval
+from .intervals import (
+    Counts,
+    Interval,
+    by_group,
+    mean_interval,
+    paired_difference,
+    share_interval,
+    told,
+    wilson_interval,
+)
 
 __all__ = [
     "Interval",
@@ -175,6 +184,10 @@ class Report:
         probes = {name: cls.from_dict(probe) for name, probe in values["probes"].items()}
         groups = {name: tuple((right, size) for right, size in pairs) for name, pairs in values["groups"].items()}
         return cls(tuple(values["class_names"]), confusion, values["confidence"], probes, groups)
+
+    def told(self, decimals: int = 1) -> str:
+        """Accuracy and interval in per cent, as tables have them: ``69.5 (66.2–72.6)``."""
+        return told(self.accuracy, self.interval, decimals=decimals)
 
     def __str__(self) -> str:
         low, high = self.interval

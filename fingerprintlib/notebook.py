@@ -3,37 +3,32 @@
 The runner says through the environment where the build lies (``FINGERPRINTS_BUILD``). Without it, in JupyterLab, a
 chapter opens what ``make book`` built at the profile ``quick`` and writes to ``_build/lab``: playing breaks no page.
 A point of a sweep opens what lies in the build and leaves what it makes in its own folder (``FINGERPRINTS_POINT``).
+The runner also says what the chapter declares to read of the project's data (``FINGERPRINTS_READS``): if it were looked
+up here, every chapter would depend on the module `chapters`, and run again when that is edited.
 """
 
 import ast
 import inspect
-import io
 import json
 import math
 import os
 import re
 import sys
 import textwrap
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from .claims import Measurement
 from .errors import FingerprintsError
+from .project import find_root
 from .provenance import recipe_hash, write_json
+from .store import REUSED
+from .tables import markdown
 
-
-class Plot(NamedTuple):
-    """A figure and the sentence that says what it shows to those who cannot see it."""
-
-    figure: Any
-    alt: str
-
-    def png(self) -> bytes:
-        """The figure as a PNG file."""
-        buffer = io.BytesIO()
-        self.figure.savefig(buffer, format="png")
-        return buffer.getvalue()
+if TYPE_CHECKING:
+    from .metrics import Report
+    from .plots import Plot
 
 
 class Page:
@@ -45,7 +40,7 @@ class Page:
         `root` is the project's folder; it is looked for above the working directory if not given.
         """
         self.name = name
-        self.root = Path(root) if root else _find_root()
+        self.root = Path(root) if root else find_root()
         build = os.environ.get("FINGERPRINTS_BUILD")
         self.build = Path(build) if build else self.root / "_build" / "lab"
         self._made = Path(os.environ.get("FINGERPRINTS_POINT") or self.build)
@@ -62,6 +57,19 @@ class Page:
         folder = self.build.parent / "store"
         folder.mkdir(parents=True, exist_ok=True)
         return folder
+
+    def data(self, name: str) -> Path:
+        """The path of ``data/NAME``; while the book is built, NAME has to stand among the chapter's ``reads``.
+
+        So the chapter runs again when the file, or a file in the folder, has changed.
+
+        Raises:
+            FingerprintsError: the chapter's front matter does not declare it.
+        """
+        declared = os.environ.get("FINGERPRINTS_READS")
+        if declared is not None and name not in declared.split(os.pathsep):
+            raise FingerprintsError(f"Chapter {self.name!r} reads data/{name}: add it to `reads` in its front matter.")
+        return self.root / "data" / name
 
     def open(self, artifact: str) -> Any:
         """What an earlier chapter gave to `make` under this name.
@@ -95,11 +103,15 @@ class Page:
     def metric(self, name: str, value: float | int | str) -> None:
         """Record a number (or word) and hand it to the prose as the glue ``CHAPTER.NAME``.
 
+        Whatever in the name is neither letter nor digit becomes an underscore: ``log-DCT, as they are`` is called
+        ``log_DCT_as_they_are``.
+
         Raises:
             FingerprintsError: it is neither, or not finite.
         """
         from myst_nb import glue
 
+        name = re.sub(r"\W+", "_", name)
         if callable(getattr(value, "item", None)):
             value = value.item()  # type: ignore[union-attr]  # a scalar of NumPy or PyTorch
         if not isinstance(value, float | int | str):
@@ -109,6 +121,25 @@ class Page:
         self._metrics[name] = value
         glue(f"{self.name}.{name}", value, display=False)
 
+    def interval(self, name: str, value: float, interval: tuple[float, float], scale: float = 100) -> None:
+        """Record a value and the ends of its interval, as the metrics NAME, NAME_low and NAME_high; shares in per cent.
+
+        Raises:
+            FingerprintsError: see `metric`.
+        """
+        for end, number in zip(("", "_low", "_high"), (value, *interval), strict=True):
+            self.metric(name + end, scale * number)
+
+    def report(self, name: str, report: "Report") -> None:
+        """Record the accuracy of a report and its interval, in per cent: see `interval`."""
+        self.interval(name, report.accuracy, report.interval)
+
+    def table(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Display rows as a table; the columns are the keys of the first: see `tables.markdown`."""
+        from IPython.display import Markdown, display
+
+        display(Markdown(markdown(rows)))
+
     def claim(self, claim: str, value: float, interval: tuple[float, float], **bounds: Any) -> None:
         """Record our figure for a claim of ``data/paper.yml``, show its verdict; see `Measurement` for the bounds."""
         from IPython.display import Markdown, display
@@ -117,7 +148,7 @@ class Page:
         self._claims.append(measurement.as_dict())
         display(Markdown(f"Claim `{claim}`: {measurement.told()}, **{measurement.verdict}**"))
 
-    def show(self, plot: Plot, place: str | None = None) -> None:
+    def show(self, plot: "Plot", place: str | None = None) -> None:
         """Display a figure with its alternative text; one shown at the same `place` before is replaced."""
         from IPython.display import Image, display
 
@@ -152,18 +183,12 @@ class Page:
             "device": _device(),
         }
         write_json(self._made / "metrics" / f"{self.name}.json", record)
+        write_json(self._made / "reused" / f"{self.name}.json", sum(REUSED))
 
     def _find(self, relative: str) -> Path | None:
         """The file in the build; in the lab, in its own folder or in that of `quick`, whichever was made last."""
         paths = [folder / relative for folder in (self.build, self._fallback) if folder]
         return max((path for path in paths if path.exists()), key=lambda path: path.stat().st_mtime, default=None)
-
-
-def _find_root() -> Path:
-    for folder in [Path.cwd(), *Path.cwd().parents]:
-        if (folder / "_config.yml").is_file() and (folder / "book").is_dir():
-            return folder
-    raise FingerprintsError("This notebook lies outside the project's folder: open it from there (`make lab`).")
 
 
 def _device() -> str:

@@ -8,9 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .errors import FingerprintsError, UsageError, unknown
-from .images import LUMA, Pixels, to_tensor
+from .images import Pixels, check_images, luma, to_tensor
 from .runtime import progress
-from .training import check_images
 
 SIDE, SIGMA = 11, 1.5  # of the Gaussian window
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # of the scales, the finest first
@@ -48,7 +47,7 @@ def ms_ssim(first: Pixels, second: Pixels) -> np.ndarray:
         raise UsageError(f"Images must be as many and as large, at least 16x16, not {first.shape} and {second.shape}.")
     found = []
     for start in range(0, len(first), 512):
-        one, two = (_moments(_luma(some[start : start + 512])) for some in (first, second))
+        one, two = (_moments(_planes(some[start : start + 512])) for some in (first, second))
         found.append(_similarity(one, two))
     return torch.cat(found).numpy()
 
@@ -66,13 +65,13 @@ def nearest_by_ms_ssim(images: Pixels, others: Pixels, candidates: int = 16) -> 
     check_images(others, "others")
     if images.shape[1:] != others.shape[1:] or min(images.shape[1:3]) < THUMBNAIL:
         raise UsageError(f"Images must be as large as others, at least 16x16, not {images.shape} and {others.shape}.")
-    theirs = _luma(others)
+    theirs = _planes(others)
     moments = _moments(theirs)
     small = _thumbnails(theirs)
     places, distances = [], []
     with progress(len(images), "nearest real", "images") as bar:
         for start in range(0, len(images), 32):
-            mine = _luma(images[start : start + 32])
+            mine = _planes(images[start : start + 32])
             near = torch.cdist(_thumbnails(mine), small).topk(min(candidates, len(others)), largest=False).indices
             one: list[Scale] = [
                 tuple(part.repeat_interleave(near.shape[1], 0) for part in scale) for scale in _moments(mine)
@@ -158,23 +157,23 @@ def rank_within(values: np.ndarray, groups: np.ndarray) -> np.ndarray:
 Scale = tuple[Tensor, ...]  # images, window means, window variances: [N, 1, h, w]
 
 
-def _luma(images: Pixels) -> Tensor:
-    weights = np.array(LUMA, np.float32) / 1000
-    return torch.from_numpy(images.astype(np.float32) @ weights)[:, None]
+def _planes(images: Pixels) -> Tensor:
+    """The luma as float32 ``[N, 1, H, W]``."""
+    return torch.from_numpy(luma(images))[:, None]
 
 
-def _thumbnails(luma: Tensor) -> Tensor:
-    return F.adaptive_avg_pool2d(luma, THUMBNAIL).flatten(1)
+def _thumbnails(planes: Tensor) -> Tensor:
+    return F.adaptive_avg_pool2d(planes, THUMBNAIL).flatten(1)
 
 
-def _moments(luma: Tensor) -> list[Scale]:
+def _moments(planes: Tensor) -> list[Scale]:
     """What each image contributes to all its comparisons, scale by scale."""
     found: list[Scale] = []
-    for scale in range(scale_count(min(luma.shape[2:]))):
+    for scale in range(scale_count(min(planes.shape[2:]))):
         if scale:
-            luma = F.avg_pool2d(luma, 2)
-        mean = _window(luma)
-        found.append((luma, mean, _window(luma * luma) - mean * mean))
+            planes = F.avg_pool2d(planes, 2)
+        mean = _window(planes)
+        found.append((planes, mean, _window(planes * planes) - mean * mean))
     return found
 
 

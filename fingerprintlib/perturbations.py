@@ -24,7 +24,7 @@ from torch import Tensor
 
 from .distortions import Strengths, Words, blur, crop, jpeg, noise, notch, relight, resample, uniform
 from .errors import UsageError, unknown
-from .training import check_images
+from .images import check_images
 
 Images = TypeVar("Images", np.ndarray, Tensor)
 Change = Callable[[Tensor, Strengths, Words], Tensor]

@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 
 from .errors import UsageError
+from .images import check_images
 from .runtime import progress
-from .training import check_images
 
 WAVELET, LEVELS = "db4", 4
 SIGMA = 5.0  # deviation of the noise on the scale 0..255

@@ -1,58 +1,56 @@
 """What colours alone tell: histograms, and a classifier of them. It explains away what needs no fingerprint."""
 
 import numpy as np
+from sklearn.ensemble import HistGradientBoostingClassifier
+from threadpoolctl import threadpool_limits
 
 from .baselines import Baseline, Labelled
-from .errors import UsageError
-from .training import check_images
+from .images import check_images
+
+BINS = 32  # of a channel's histogram, equal ones over 0..255
+LEVELS = 6  # equal steps of a channel in the joint histogram
 
 
-def channel_histograms(images: np.ndarray, bins: int = 32) -> np.ndarray:
+def channel_histograms(images: np.ndarray) -> np.ndarray:
     """Each image's red, green and blue histograms, one after the other.
 
     Args:
         images: uint8 ``[N, H, W, 3]``.
-        bins: equal bins over 0..255, a divisor of 256.
 
     Returns:
-        float32 ``[N, 3 * bins]``; each channel's histogram sums to 1.
+        float32 ``[N, 3 * BINS]``; each channel's histogram sums to 1.
 
     Raises:
-        UsageError: images of another kind, or `bins` does not divide 256.
+        UsageError: images of another kind.
     """
     check_images(images)
-    if bins < 1 or 256 % bins:
-        raise UsageError(f"bins must divide 256, not {bins}. Use 32.")
     count, pixels = len(images), images.shape[1] * images.shape[2]
-    histograms = np.empty((count, 3 * bins), np.float32)
-    offsets = np.arange(3) * bins
+    histograms = np.empty((count, 3 * BINS), np.float32)
+    offsets = np.arange(3) * BINS
     for index, image in enumerate(images):  # an image at a time: a corpus may not fit in memory
-        codes = image.astype(np.int64) // (256 // bins) + offsets
-        histograms[index] = np.bincount(codes.ravel(), minlength=3 * bins) / pixels
+        codes = image.astype(np.int64) * BINS // 256 + offsets
+        histograms[index] = np.bincount(codes.ravel(), minlength=3 * BINS) / pixels
     return histograms
 
 
-def joint_histograms(images: np.ndarray, levels: int = 6) -> np.ndarray:
+def joint_histograms(images: np.ndarray) -> np.ndarray:
     """How often each colour occurs in an image, wherever it does: red, green and blue together.
 
     Args:
         images: uint8 ``[N, H, W, 3]``.
-        levels: equal steps that each channel is divided into, 2 to 16.
 
     Returns:
-        float32 ``[N, levels**3]``; each histogram sums to 1.
+        float32 ``[N, LEVELS**3]``; each histogram sums to 1.
 
     Raises:
-        UsageError: images of another kind, or `levels` out of range.
+        UsageError: images of another kind.
     """
     check_images(images)
-    if not 2 <= levels <= 16:
-        raise UsageError(f"levels must be from 2 to 16, not {levels}. Use 6.")
-    histograms = np.empty((len(images), levels**3), np.float32)
+    histograms = np.empty((len(images), LEVELS**3), np.float32)
     for index, image in enumerate(images):
-        red, green, blue = np.moveaxis(image.astype(np.int64) * levels // 256, -1, 0)
-        codes = (red * levels + green) * levels + blue
-        histograms[index] = np.bincount(codes.ravel(), minlength=levels**3) / codes.size
+        red, green, blue = np.moveaxis(image.astype(np.int64) * LEVELS // 256, -1, 0)
+        codes = (red * LEVELS + green) * LEVELS + blue
+        histograms[index] = np.bincount(codes.ravel(), minlength=LEVELS**3) / codes.size
     return histograms
 
 
@@ -93,9 +91,6 @@ class HistogramProbe(Baseline):
         return joint_histograms(images) if self.joint else channel_histograms(images)
 
     def _fit(self, images: np.ndarray, labels: np.ndarray, validation: Labelled | None) -> None:
-        from sklearn.ensemble import HistGradientBoostingClassifier
-        from threadpoolctl import threadpool_limits
-
         self.model_ = HistGradientBoostingClassifier(early_stopping=False, random_state=self.seed)
         features = self._features(images)
         with threadpool_limits(1, "openmp"):  # its threads wait for each other by spinning: minutes on a busy machine

@@ -1,4 +1,4 @@
-"""Where the project's own data lie: photographs, trained generators, the paper's figures."""
+"""Where the project lies, and its own data: photographs, trained generators, the paper's figures."""
 
 import os
 from pathlib import Path
@@ -8,6 +8,22 @@ from .errors import UsageError
 VARIABLE = "FINGERPRINTS_DATA"
 MARK = "paper.yml"  # a file that tells the project's ``data`` from any other folder of that name
 PACKAGE = Path(__file__).resolve().parent
+
+
+def find_root(folder: Path | str | None = None) -> Path:
+    """The project's folder: `folder`, or the first one at or above the working directory that holds the book.
+
+    Raises:
+        UsageError: there is no book.
+    """
+    start = Path(folder) if folder else Path.cwd()
+    for home in [start, *([] if folder else start.parents)]:
+        if (home / "_config.yml").is_file() and (home / "book" / "_toc.yml").is_file():
+            return home.resolve()
+    raise UsageError(
+        f"There is no book in {start} (no _config.yml with book/_toc.yml): go to the project's folder, "
+        "and open its notebooks from there (`make lab`)."
+    )
 
 
 def data_folder() -> Path:

@@ -1,23 +1,16 @@
 """Hashes that say what made a file, so that nothing stale is ever shown.
 
 A *recipe* is a JSON-able dictionary of everything a result depends on: parameters, the hashes of the files it reads,
-and the hash of the code that computes it. Results are stored under their recipe's hash; another recipe is another file.
+and the hash of the code that computes it (`codehash.code_of`). Results are stored under their recipe's hash; another
+recipe is another file.
 """
 
-import ast
 import hashlib
 import json
 import os
 import secrets
-from collections.abc import Iterable
-from contextlib import suppress
-from importlib import metadata
 from pathlib import Path
 from typing import Any
-
-PACKAGE = "fingerprintlib"
-ROOT = Path(__file__).resolve().parent
-PACKAGES = ("numpy", "pillow", "torch")  # another version of these may give other pixels or weights
 
 
 def content_hash(*chunks: bytes | bytearray | memoryview) -> str:
@@ -40,76 +33,6 @@ def file_hash(path: Path | str) -> str:
 def recipe_hash(recipe: Any) -> str:
     """`content_hash` of a JSON-able value; the order of a dictionary's keys does not matter."""
     return content_hash(json.dumps(recipe, sort_keys=True, separators=(",", ":")).encode())
-
-
-def code_hash(modules: Iterable[str]) -> str:
-    """Hash of the source of the package's modules named (dotted, with the package) and of all they import from it."""
-    paths = {module: _path(module) for module in imported_modules(modules)}
-    return recipe_hash({module: file_hash(path) for module, path in paths.items()})
-
-
-def versions() -> dict[str, str]:
-    """The installed versions of the packages that compute pixels and weights; one that is absent is left out."""
-    found = {}
-    for name in PACKAGES:
-        with suppress(metadata.PackageNotFoundError):
-            found[name] = metadata.version(name)
-    return found
-
-
-def imported_modules(modules: Iterable[str]) -> list[str]:
-    """The package's modules that the given ones really import, themselves included, directly or not; sorted.
-
-    Imports are read off the source, those inside functions too, so nothing is executed.
-    """
-    found: set[str] = set()
-    queue = list(modules)
-    while queue:
-        module = queue.pop()
-        if module not in found:
-            found.add(module)
-            queue += imports_of(_path(module).read_text(encoding="utf-8"), module)
-    return sorted(found)
-
-
-def imports_of(source: str, module: str = "") -> list[str]:
-    """The package's modules that a piece of Python source imports; `module` is its own name, for relative imports."""
-    names: set[str] = set()
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            base = node.module or ""
-            if node.level:
-                parents = module.split(".") if _is_package(module) else module.split(".")[:-1]
-                parents = parents[: len(parents) - node.level + 1]
-                base = ".".join([*parents, base] if base else parents)
-            names.add(base)
-            # `from fingerprintlib import plots` names a module; `from fingerprintlib.plots import grid` does not.
-            names |= {f"{base}.{alias.name}" for alias in node.names}
-    names = {name for name in names if name.split(".")[0] == PACKAGE and _path_or_none(name)}
-    # Importing a module runs the packages above it.
-    return sorted({".".join(name.split(".")[:depth]) for name in names for depth in range(1, name.count(".") + 2)})
-
-
-def _path_or_none(module: str) -> Path | None:
-    base = ROOT.joinpath(*module.split(".")[1:])
-    for path in (base / "__init__.py", base.with_suffix(".py")):
-        if path.is_file():
-            return path
-    return None
-
-
-def _path(module: str) -> Path:
-    path = _path_or_none(module)
-    if path is None:
-        raise ValueError(f"{PACKAGE} has no module {module!r}.")
-    return path
-
-
-def _is_package(module: str) -> bool:
-    path = _path_or_none(module)
-    return path is not None and path.name == "__init__.py"
 
 
 def files_in(folder: Path | str) -> list[Path]:

@@ -20,10 +20,9 @@ from torch import Tensor
 from .datasets import Dataset
 from .distances import frechet_distance, kernel_distance, mean_distance, nearest
 from .errors import FingerprintsError, UsageError, unknown
-from .images import Pixels, to_tensor
+from .images import Pixels, check_images, luma_of_planes, to_tensor
 from .networks import AttributionNetwork
 from .runtime import progress
-from .training import check_images
 
 SCALES = 4
 ORIENTATIONS = 4
@@ -82,8 +81,8 @@ def filter_bank_features(images: Pixels) -> Features:
 
 
 def _features(x: Tensor) -> Tensor:
-    red, green, blue = x.unbind(1)
-    brightness = 0.299 * red + 0.587 * green + 0.114 * blue
+    red, _, blue = x.unbind(1)
+    brightness = luma_of_planes(x)
     channels = torch.stack([brightness, red - brightness, blue - brightness], 1)  # [N, 3, H, W]
     means = F.adaptive_avg_pool2d(channels, 2)  # [N, 3, 2, 2]
     blurred = F.conv2d(_padded(brightness[:, None], 1), _binomial())

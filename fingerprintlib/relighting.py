@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .images import LUMA
+from .images import luma_of_planes
 
 SMOOTH = 1 / 16  # deviation of the Gaussian that takes shading from reflectance, in sides of the image
 AMBIENT = 0.25  # share of the new light that comes from everywhere
@@ -38,9 +38,8 @@ def relit(images: Tensor, shares: NDArray[np.float64], directions: NDArray[np.fl
     light, share = (torch.from_numpy(some.astype(np.float32)).to(images.device) for some in (directions, shares))
     right, below, front = light.T[..., None, None]  # [n, 1, 1] each
     planes = images.permute(0, 3, 1, 2).contiguous().float()
-    red, green, blue = (weight / 1000 * plane for weight, plane in zip(LUMA, planes.unbind(1), strict=True))
     smooth_down, smooth_across = (_smooth(size).to(images.device) for size in images.shape[1:3])
-    logarithm = (red + green + blue).add_(1).log_()  # [n, H, W]
+    logarithm = luma_of_planes(planes).add_(1).log_()  # [n, H, W]
     logarithm -= logarithm.mean((1, 2), keepdim=True)  # which changes nothing but rounding: faint slopes need it
     shading = smooth_down @ logarithm @ smooth_across.T
     down, across = torch.gradient(shading, dim=(1, 2))

@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, cast
 
@@ -32,7 +33,7 @@ __all__ = [
     "in_parallel",
     "make_fabric",
     "progress",
-    "report_reuse",
+    "side_by_side",
     "step_generator",
     "update_ema",
 ]
@@ -140,11 +141,6 @@ def progress(total: int, description: str, unit: str, initial: int = 0) -> tqdm:
     )
 
 
-def report_reuse(what: str, seconds: float) -> None:
-    """Say that something was found trained: a chapter where that happened does not show what it costs from scratch."""
-    print(f"{what}: reused, saving {seconds:.0f} s", file=sys.stderr)
-
-
 def in_parallel(function: Callable[..., Any], calls: Sequence[Mapping[str, Any]]) -> list[Any]:
     """Results of `function` for each set of keyword arguments, computed side by side, one on each GPU or core.
 
@@ -156,21 +152,25 @@ def in_parallel(function: Callable[..., Any], calls: Sequence[Mapping[str, Any]]
         function: of a module, so that other processes can import it; arguments and results have to be picklable.
         calls: keyword arguments of each call. Memory-mapped arrays are passed by file.
     """
-    gpus = torch.cuda.device_count()
-    accelerated = gpus or getattr(torch, "accelerator", torch.cuda).is_available()
-    workers = min(len(calls), (gpus or 1) if accelerated else torch.get_num_threads())
-    try:
-        import joblib
-    except ImportError:
-        workers = 1
+    gpus, workers = torch.cuda.device_count(), side_by_side(len(calls))
     if workers < 2:
         return [function(**arguments) for arguments in calls]
+    import joblib
+
     with (
         tempfile.TemporaryDirectory(prefix="fingerprints-") as locks,
         joblib.parallel_config(backend="loky", inner_max_num_threads=None if gpus else 1),
     ):
         jobs = [joblib.delayed(_on_a_free_gpu)(gpus, Path(locks), function, arguments) for arguments in calls]
         return list(joblib.Parallel(n_jobs=workers, batch_size=1)(jobs))
+
+
+def side_by_side(count: int) -> int:
+    """How many of `count` calls `in_parallel` runs at a time: 1 for each GPU, or for each thread of a CPU."""
+    gpus = torch.cuda.device_count()
+    accelerated = gpus or getattr(torch, "accelerator", torch.cuda).is_available()
+    workers = min(count, (gpus or 1) if accelerated else torch.get_num_threads())
+    return workers if find_spec("joblib") else 1
 
 
 def _on_a_free_gpu(gpus: int, locks: Path, function: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:

@@ -8,9 +8,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from .errors import UsageError
-from .images import LUMA
+from .images import check_images, luma
 from .intervals import group_mean
-from .training import check_images
 
 CHUNK = 256
 # Added to images' coefficients and powers before each logarithm, on the scale 0..255. Quantization alone puts some 0.3
@@ -73,9 +72,9 @@ def log_power(planes: np.ndarray) -> np.ndarray:
     return np.log10(np.maximum(found + floor, np.finfo(found.dtype).tiny))
 
 
-def _log_power(luma: np.ndarray) -> np.ndarray:
+def _log_power(planes: np.ndarray) -> np.ndarray:
     """Decimal logarithm of the `power` spectrum of images, whose scale is known: ``[n, H, W]`` on 0..255."""
-    found = power(luma)
+    found = power(planes)
     return np.log10(found + found.dtype.type(FLOOR))
 
 
@@ -224,6 +223,5 @@ def grid_peaks(images: np.ndarray, period: int) -> np.ndarray:
 
 def _luma(images: np.ndarray) -> Iterator[np.ndarray]:
     """float32 ``[n, H, W]`` on the scale 0..255, chunk by chunk."""
-    weights = np.array(LUMA, np.float32) / 1000
     for start in range(0, len(images), CHUNK):
-        yield images[start : start + CHUNK].astype(np.float32) @ weights
+        yield luma(images[start : start + CHUNK])

@@ -4,9 +4,8 @@ import numpy as np
 from scipy.special import log_softmax
 
 from .errors import UsageError
-from .images import Pixels
+from .images import Pixels, check_images
 from .patches import spans
-from .training import check_images
 
 
 def right_of(seams: np.ndarray, resolution: int) -> np.ndarray:

@@ -1,5 +1,6 @@
 """From executed notebooks and the present texts to the pages: staged for Jupyter Book, then built."""
 
+import copy
 import errno
 import json
 import re
@@ -10,11 +11,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import jupytext
 import nbformat
 
 from . import __version__
 from .chapters import Book, Chapter
+from .codehash import same_meaning
 from .errors import BookError, FingerprintsError, one_line
 from .parameters import PARAMETER_LINE
 from .provenance import write_atomically
@@ -43,7 +44,7 @@ def merge(
         c for c in executed.cells if c.cell_type == "code" and "injected-parameters" not in c.metadata.get("tags", [])
     ]
     cells = [cell for cell in text.cells if cell.cell_type == "code"]
-    if [cell.source for cell in cells] != [cell.source for cell in ran]:
+    if len(cells) != len(ran) or not all(map(_same, cells, ran)):
         raise FingerprintsError(f"The code of {chapter.path.name} has changed since it ran: run it again.")
     for cell, done in zip(cells, ran, strict=True):
         cell.outputs, cell.execution_count = done.outputs, done.execution_count
@@ -55,6 +56,11 @@ def merge(
         if cell.cell_type == "markdown":
             cell.source = cell.source.replace("{{ cost }}", cost(chapter.name, costs))
     text.cells.append(nbformat.v4.new_markdown_cell(_stamp(values, profile, record), id=f"{chapter.name}-stamp"))
+
+
+def _same(cell: Any, ran: Any) -> bool:
+    """Whether the cell means what ran. Of parameters the values count, which both were given."""
+    return "parameters" in cell.metadata.get("tags", []) or same_meaning(cell.source, ran.source)
 
 
 def _describe_image(cell: Any) -> None:
@@ -117,7 +123,7 @@ def _stage(book: Book, profile: str, overrides: Mapping[str, Mapping[str, Any]],
         if path.suffix == ".md" and Chapter(path).is_notebook:
             chapter = Chapter(path)
             values = book.values(chapter.name, profile, overrides.get(chapter.name))
-            text = jupytext.reads(chapter.text, fmt="md:myst")
+            text = copy.deepcopy(chapter.notebook)
             executed = nbformat.read(build / "executed" / f"{chapter.name}.ipynb", 4)
             record = json.loads((build / "metrics" / f"{chapter.name}.json").read_text())
             merge(chapter, text, executed, values, profile, record, costs)

@@ -1,21 +1,26 @@
 """Get it or make it, once for all: of several processes that need the same thing, one makes it and the others wait.
 
-What is built or trained lies under a name that stands for all it depends on. So it may well be needed twice at once: by
-the points of a sweep on a cluster, by a kernel beside ``make book``, by the processes that ``torchrun`` started. They
-agree by a lock file beside the thing. The operating system gives the lock back when its holder ends, however it ends.
+What is built or trained lies under a name that stands for all it depends on, its recipe. So it may well be needed twice
+at once: by the points of a sweep on a cluster, by a kernel beside ``make book``, by the processes that ``torchrun``
+started. They agree by a lock file beside the thing. The operating system gives the lock back when its holder ends,
+however it ends.
+
+`trained` is for whatever learns, `get_all` for several of those side by side, `get_or_make` for all else. What was
+found trained, and what that had cost, stands in `REUSED`.
 """
 
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import filelock
 
-from .provenance import content_hash
+from .provenance import content_hash, recipe_hash
 
 if TYPE_CHECKING:
     from .runtime import Fabric
@@ -23,7 +28,97 @@ if TYPE_CHECKING:
 #: Seconds between two signs of life within a run of several processes: these give up on a message after some minutes.
 PATIENCE = 20.0
 
+#: The seconds that this process was saved, for each thing that it found trained.
+REUSED: list[float] = []
+
 Thing = TypeVar("Thing")
+Key = TypeVar("Key")
+
+
+class Learned(Protocol):
+    """What was trained."""
+
+    @property
+    def seconds(self) -> float:
+        """How long that took."""
+
+
+Trained = TypeVar("Trained", bound=Learned)
+
+
+def named(folder: Path | str, name: str, recipe: Any) -> Path:
+    """Where the thing of this recipe lies in a folder: ``NAME-HASH``, with the beginning of the recipe's hash."""
+    return Path(folder) / f"{name}-{recipe_hash(recipe)[:12]}"
+
+
+def trained(
+    folder: Path | str,
+    name: str,
+    recipe: Any,
+    *,
+    train: Callable[[Path], Thing],
+    save: Callable[[Thing, Path], None],
+    load: Callable[[Path], Trained],
+    fabric: "Fabric",
+) -> Trained:
+    """The trained thing of this recipe: loaded if the folder has it, else trained (or trained further) and saved there.
+
+    Args:
+        folder, name, recipe: see `named`; the file ends in ``.safetensors``.
+        train: trains it. It is called with the place where it is to keep what it needs to go on after a kill, a file
+            or a folder.
+        save: writes what was trained to the path given, all at once.
+        load: opens that.
+        fabric: of the run, whose processes all call this.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    stem = named(folder, name, recipe)
+    path, unfinished = stem.with_name(f"{stem.name}.safetensors"), stem.with_name(f"{stem.name}.training")
+
+    def get() -> Trained:
+        found = load(path)
+        REUSED.append(found.seconds)
+        return found
+
+    def make() -> Trained:
+        made = train(unfinished)
+        if fabric.is_global_zero:
+            save(made, path)
+            if unfinished.is_dir():
+                shutil.rmtree(unfinished)
+            else:
+                unfinished.unlink()
+        fabric.barrier()
+        return load(path)
+
+    return get_or_make(path, path.is_file, get, make, fabric)
+
+
+def get_all(function: Callable[..., Thing], calls: Mapping[Key, Mapping[str, Any]]) -> dict[Key, Thing]:
+    """What a function that calls `trained` gives for each set of arguments, by the same keys.
+
+    What is missing is trained first, several at a time: see `runtime.in_parallel`.
+
+    Args:
+        function: ``Attributor.load_or_train``, for example.
+        calls: key to keyword arguments.
+    """
+    from .runtime import in_parallel, side_by_side
+
+    before, several = list(REUSED), side_by_side(len(calls))
+    saved = in_parallel(partial(_saved_by, function), list(calls.values()))
+    found = {key: function(**arguments) for key, arguments in calls.items()}
+    # This process found all of them trained; what counts is what was there before. Side by side they had cost less.
+    REUSED[:] = [*before, *(seconds / several for some in saved for seconds in some)]
+    return found
+
+
+def _saved_by(function: Callable[..., Any], **arguments: Any) -> list[float]:
+    before = len(REUSED)
+    function(**arguments)
+    return REUSED[before:]
 
 
 def get_or_make(

@@ -5,7 +5,6 @@ A point is one run of a chapter (see `grids`); what it recorded with `Page.metri
 """
 
 import base64
-import csv
 import datetime
 import io
 import json
@@ -14,17 +13,21 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import __version__
 from .chapters import Book, Job, data_hash
 from .errors import FingerprintsError, UsageError, unknown
 from .grids import Grid, name_of
-from .provenance import recipe_hash, write_atomically, write_json
+from .provenance import write_atomically, write_json
 from .timings import machine
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 MOST_PUBLISHED = 40  # points of a published sweep: each becomes a figure on the page
 LARGEST_PICTURE = 60_000  # bytes
+ENDS = ("", "_low", "_high")  # of the names of an estimate's three numbers
 SUFFIXES = {b"\x89PNG": ".png", b"RIFF": ".webp"}  # by the first bytes
 
 
@@ -103,10 +106,29 @@ class Sweep:
         value, low, high = found
         return Estimate(100 * value, None if low is None else 100 * low, None if high is None else 100 * high)
 
-    def showing(self, wanted: Sequence[str] = ()) -> "Sweep":
+    @property
+    def table(self) -> "DataFrame":
+        """A row a point: the swept values, then all estimates, NaN where a point has none.
+
+        After an estimate that has an interval somewhere stand ``NAME_low`` and ``NAME_high``. Numbers are as they were
+        recorded: a whole one stays whole where another point has none.
+        """
+        from pandas import DataFrame  # takes a moment, for which the refusal of a request need not wait
+
+        columns = [name + end for name in self.names for end in ENDS]
+        rows = []
+        for point in self.points:
+            told = [
+                (name + end, x) for name, found in point.estimates.items() for end, x in zip(ENDS, found, strict=True)
+            ]
+            rows.append(point.values | {name: number for name, number in told if number is not None})
+        frame = DataFrame(rows, columns=list(dict.fromkeys([*self.parameters, *columns])), dtype=object)
+        return frame.dropna(axis="columns", how="all")
+
+    def showing(self, wanted: Sequence[str]) -> "Sweep":
         """The same, with the estimates `wanted` for its figure.
 
-        By default these are the claims; without claims the metrics with an interval, and without those all metrics.
+        If none is, these are the claims; without claims the metrics with an interval, and without those all metrics.
 
         Raises:
             UsageError: there is no estimate of such a name; ``network_grey`` will do for ``metric.network_grey``.
@@ -114,7 +136,8 @@ class Sweep:
         names = self.names
         if not wanted:
             claims = [name for name in names if name.startswith("claim.")]
-            sure = [name for name in names if any(_has_interval(point, name) for point in self.points)]
+            columns = set(self.table)
+            sure = [name for name in names if {f"{name}_low", f"{name}_high"} <= columns]
             return replace(self, shown=claims or sure or names)
         found = []
         for name in wanted:
@@ -124,10 +147,6 @@ class Sweep:
                 raise unknown(f"metric of chapter {self.chapter!r}", name, known)
             found.append(full[0])
         return replace(self, shown=list(dict.fromkeys(found)))
-
-
-def _has_interval(point: Point, name: str) -> bool:
-    return name in point.estimates and point.estimates[name].low is not None
 
 
 # --- collecting ---------------------------------------------------------------------------------
@@ -156,7 +175,7 @@ def have_run(jobs: Sequence[Job], build: Path) -> bool:
 
 
 def collect(
-    book: Book, grid: Grid, jobs: Sequence[Job], build: Path, profile: str, cores: int, figure: str | None = None
+    book: Book, grid: Grid, jobs: Sequence[Job], build: Path, profile: str, cores: int, figure: str | None
 ) -> Sweep:
     """Read what the points of a grid left in the build folder; with the picture of a `figure`, by its label.
 
@@ -177,8 +196,8 @@ def collect(
         "profile": profile,
         "version": __version__,
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "code": recipe_hash({"cells": [source for _, source in chapter.cells], "library": chapter.library}),
-        "zoo": zoo_hash(book.root),
+        "code": chapter.code["code"],
+        "zoo": zoo_hash(book.root / "data" / "zoo"),
         "machine": machine(),
         "device": ", ".join(sorted(devices)),
         "cores": cores,
@@ -195,9 +214,9 @@ def collect(
     )
 
 
-def zoo_hash(root: Path | str) -> str:
-    """Of the generators and cards that come with the book: a sweep with another `provenance` is about others."""
-    return recipe_hash(data_hash(Path(root) / "data" / "zoo"))
+def zoo_hash(folder: Path) -> str:
+    """Of the generators and cards in ``data/zoo``: a sweep with another one in its `provenance` is about others."""
+    return data_hash(folder)
 
 
 def estimates_of(record: Mapping[str, Any]) -> dict[str, Estimate]:
@@ -233,15 +252,15 @@ def picture_of(notebook: Path, label: str) -> Picture:
     raise FingerprintsError(f"{notebook}: the figure {label!r} is no picture there. Name another one with --figure.")
 
 
-def small(png: bytes, limit: int = LARGEST_PICTURE) -> bytes:
-    """A picture in at most `limit` bytes: as it is, in 256 colours, or as WebP, in the end with fewer pixels.
+def small(png: bytes) -> bytes:
+    """A picture in at most `LARGEST_PICTURE` bytes: as it is, in 256 colours, or as WebP, in the end with fewer pixels.
 
     Raises:
         FingerprintsError: nothing makes it small enough.
     """
     from PIL import Image
 
-    if len(png) <= limit:
+    if len(png) <= LARGEST_PICTURE:
         return png
     with Image.open(io.BytesIO(png)) as opened:
         image = Image.alpha_composite(Image.new("RGBA", opened.size, "white"), opened.convert("RGBA")).convert("RGB")
@@ -252,50 +271,23 @@ def small(png: bytes, limit: int = LARGEST_PICTURE) -> bytes:
     for some, options in ways:
         buffer = io.BytesIO()
         some.save(buffer, **options)
-        if buffer.tell() <= limit:
+        if buffer.tell() <= LARGEST_PICTURE:
             return buffer.getvalue()
-    raise FingerprintsError(f"A picture of {image.width}x{image.height} pixels does not fit into {limit} bytes.")
-
-
-# --- the table ----------------------------------------------------------------------------------
-
-
-def table(sweep: Sweep) -> tuple[list[str], list[list[Any]]]:
-    """A head and a row a point: the swept values, then all estimates; None where a point has none.
-
-    Beside an estimate that has an interval stand ``NAME_low`` and ``NAME_high``. Numbers are as they were recorded.
-    """
-    names = sweep.names
-    bounded = {name for name in names if any(_has_interval(point, name) for point in sweep.points)}
-    head = list(sweep.parameters)
-    for name in names:
-        head += [name, f"{name}_low", f"{name}_high"] if name in bounded else [name]
-    rows = []
-    for point in sweep.points:
-        row = [point.values[name] for name in sweep.parameters]
-        for name in names:
-            found = point.estimates.get(name, (None, None, None))
-            row += found if name in bounded else found[:1]
-        rows.append(row)
-    return head, rows
+    raise FingerprintsError(
+        f"A picture of {image.width}x{image.height} pixels does not fit into {LARGEST_PICTURE} bytes."
+    )
 
 
 def write_csv(sweep: Sweep, path: Path) -> None:
-    """Write the `table`, floats to the last digit."""
-    head, rows = table(sweep)
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(head)
-    writer.writerows(rows)
-    write_atomically(path, text.getvalue())
+    """Write the `Sweep.table`, floats to the last digit."""
+    write_atomically(path, sweep.table.to_csv(index=False, lineterminator="\n"))
 
 
 # --- publishing ---------------------------------------------------------------------------------
 
 
-def publish(sweep: Sweep, name: str, root: Path) -> Path:
-    """Write what is `shown` to ``data/sweeps/<name>.json``, and pictures beside it; in place of what was there."""
-    folder = root / "data" / "sweeps"
+def publish(sweep: Sweep, name: str, folder: Path) -> Path:
+    """Write what is `shown` to ``<name>.json`` in ``data/sweeps``, pictures beside it; in place of what was there."""
     shutil.rmtree(folder / name, ignore_errors=True)
     points = []
     for point in sweep.points:
@@ -320,14 +312,14 @@ def publish(sweep: Sweep, name: str, root: Path) -> Path:
     return path
 
 
-def load_sweeps(root: Path | str) -> list[Sweep]:
-    """The published sweeps, by name; none if there is no ``data/sweeps``.
+def load_sweeps(folder: Path) -> list[Sweep]:
+    """The sweeps published in ``data/sweeps``, by name; none if there is no such folder.
 
     Raises:
         FingerprintsError: a file is not what `publish` writes, or a picture is missing.
     """
     found = []
-    for path in sorted((Path(root) / "data" / "sweeps").glob("*.json")):
+    for path in sorted(folder.glob("*.json")):
         try:
             found.append(_load(path))
         except (KeyError, TypeError, ValueError, OSError) as error:

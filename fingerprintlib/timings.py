@@ -9,6 +9,7 @@ from typing import Any
 
 from .chapters import PROFILES, Book, Chapter
 from .provenance import write_json
+from .tables import markdown
 
 
 def build_folder(book: Book, profile: str) -> Path:
@@ -16,20 +17,14 @@ def build_folder(book: Book, profile: str) -> Path:
     return book.root / "_build" / profile
 
 
-def record_run(build: Path, chapter: Chapter, notebook: Path, seconds: float) -> None:
-    """Note what this run took, and what the chapter takes from scratch.
+def record_run(build: Path, chapter: Chapter, seconds: float) -> None:
+    """Note what this run took, and what the chapter takes from scratch: what was found trained had to be trained, too.
 
-    That is this run's time, unless something was found trained (the library says so on standard error): then the most
-    that a run of the chapter took here.
+    The page has left word of that when it was finished: see `store.REUSED`.
     """
-    import nbformat
-
-    outputs = [output for cell in nbformat.read(notebook, 4).cells for output in cell.get("outputs", [])]
-    reused = any("reused, saving" in output.get("text", "") for output in outputs if output.get("name") == "stderr")
-    known = build / "memory" / chapter.name / "cost.json"
-    most = json.loads(known.read_text()) if known.is_file() and reused else 0.0
-    write_json(known, max(most, seconds))
-    write_json(build / "timings" / f"{chapter.name}.json", {"seconds": seconds, "from_scratch": max(most, seconds)})
+    saved = json.loads((build / "reused" / f"{chapter.name}.json").read_text())
+    told = {"seconds": seconds, "from_scratch": round(seconds + saved, 1)}
+    write_json(build / "timings" / f"{chapter.name}.json", told)
 
 
 def expected_seconds(book: Book, build: Path, profile: str, chapter: Chapter) -> float | None:
@@ -96,19 +91,17 @@ def _minutes(seconds: float) -> str:
 def timings_page(chapters: Sequence[Chapter], timings: Mapping[str, Any]) -> str:
     """The page of measured execution times, as MyST text."""
     measured = [name for name in PROFILES if timings["profiles"][name]]
-    head = "| Chapter | " + " | ".join(f"`{name}`" for name in measured) + " |\n|-|" + "-:|" * len(measured)
     rows = []
     for chapter in chapters:
-        seconds = [timings["profiles"][name].get(chapter.name) for name in measured]
-        cells = [_minutes(value) if value is not None else "" for value in seconds]
-        rows.append(f"| {{doc}}`{chapter.path.stem}` | " + " | ".join(cells) + " |")
-    totals = [_minutes(sum(timings["profiles"][name].values())) for name in measured]
-    rows.append("| **All chapters** | " + " | ".join(totals) + " |")
+        seconds = {name: timings["profiles"][name].get(chapter.name) for name in measured}
+        cells = {f"`{name}`": "" if value is None else _minutes(value) for name, value in seconds.items()}
+        rows.append({"Chapter": f"{{doc}}`{chapter.path.stem}`", **cells})
+    totals = {f"`{name}`": _minutes(sum(timings["profiles"][name].values())) for name in measured}
+    rows.append({"Chapter": "**All chapters**", **totals})
     machines = "\n".join(f"- `{name}`: {timings['machines'][name]}" for name in measured)
-    table = "\n".join([head, *rows])
     return (
         "# Timings\n\n"
         "Written by the build: how long each chapter takes to run from scratch, nothing trained beforehand. "
         f"The column `{timings['own']}` was measured by the build of the page you are reading.\n\n"
-        f"{table}\n\nMachines:\n\n{machines}\n"
+        f"{markdown(rows)}\n\nMachines:\n\n{machines}\n"
     )

@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .errors import UsageError
+from .images import check_images, check_labels, to_network
 from .runs import Run
 from .runtime import Fabric, computed_with, step_generator, update_ema
 
@@ -236,14 +237,6 @@ def _permutation(count: int, seed: int, epoch: int) -> np.ndarray:
     return torch.randperm(count, generator=step_generator(seed, epoch, rank=-1)).numpy()
 
 
-def to_network(pixels: Tensor, device: torch.device | str = "cpu") -> Tensor:
-    """uint8 ``[N, H, W, 3]`` to what networks take: float32 ``[N, 3, H, W]`` in [-1, 1], channels last in memory.
-
-    The bytes travel to the device as bytes.
-    """
-    return pixels.to(device, non_blocking=True).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
-
-
 @torch.no_grad()
 def evaluate(network: nn.Module, images: np.ndarray, labels: np.ndarray, *, fabric: Fabric) -> tuple[float, float]:
     """Accuracy in [0, 1] and cross-entropy of a network on uint8 images ``[N, H, W, 3]`` and their labels ``[N]``."""
@@ -272,37 +265,3 @@ def apply(
         with fabric.autocast():
             rows.append(function(to_network(pixels, fabric.device)).float().cpu())
     return torch.cat(rows)
-
-
-def check_images(images: np.ndarray, name: str = "images") -> None:
-    """Refuse what is not uint8 ``[N, H, W, 3]`` with at least one image.
-
-    Raises:
-        UsageError: naming what came.
-    """
-    if not isinstance(images, np.ndarray):
-        raise UsageError(f"{name} must be a NumPy array, uint8 [N, H, W, 3], not a {type(images).__name__}.")
-    if images.dtype != np.uint8:
-        raise UsageError(f"{name} must be uint8 (0..255), not {images.dtype}. Quantize them first.")
-    if images.ndim == 3 and images.shape[2] == 3:
-        raise UsageError(f"{name} must be [N, H, W, 3], not a single {list(images.shape)}. Pass image[None].")
-    if images.ndim != 4 or images.shape[3] != 3:
-        raise UsageError(f"{name} must be [N, H, W, 3], not {list(images.shape)}.")
-    if len(images) == 0:
-        raise UsageError(f"{name} is empty. At least one image is needed.")
-
-
-def check_labels(labels: np.ndarray, count: int, name: str = "labels", class_count: int | None = None) -> None:
-    """Refuse what is not an integer array ``[count]`` of values from 0 to ``class_count - 1``.
-
-    Raises:
-        UsageError: naming what came.
-    """
-    if not isinstance(labels, np.ndarray) or labels.dtype.kind not in "iu":
-        raise UsageError(f"{name} must be an array of integers, not {getattr(labels, 'dtype', type(labels).__name__)}.")
-    if labels.shape != (count,):
-        raise UsageError(f"{name} must be [{count}], one an image, not {list(labels.shape)}.")
-    top = np.inf if class_count is None else class_count
-    if labels.min() < 0 or labels.max() >= top:
-        allowed = "0 or above" if class_count is None else f"from 0 to {class_count - 1}"
-        raise UsageError(f"{name} must be {allowed}; they run from {labels.min()} to {labels.max()}.")

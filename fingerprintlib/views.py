@@ -1,139 +1,133 @@
-"""What attribution needs to know of a corpus, and other ways to look at one. A view can be learned like a corpus."""
+"""Other ways to look at a corpus. A view can be learned like one.
 
+Views of sources and labels are made here; a view that changes pixels is made where its subject lives:
+`immunization.attacked`, `confounds.handled`, `components.middle`.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any
 
 import numpy as np
 
+from .codehash import code_of
 from .errors import UsageError, unknown
+from .labelled import LabelledImages, taken
 from .provenance import content_hash, recipe_hash
 
-
-class LabelledImages(Protocol):
-    """What attribution needs to know of a corpus."""
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """The K sources; label k means the k-th."""
-
-    @property
-    def resolution(self) -> int:
-        """Side of the images."""
-
-    @property
-    def hash(self) -> str:
-        """Changes when anything in it changes."""
-
-    @property
-    def colour(self) -> str:
-        """One of `images.COLOURS`."""
-
-    def split(self, name: str) -> tuple[np.ndarray, np.ndarray]:
-        """uint8 ``[N, H, W, 3]`` and int64 ``[N]`` of ``"train"``, ``"validation"`` or ``"test"``."""
-
-    def groups(self, name: str) -> np.ndarray:
-        """int64 ``[N]``: images of one number are not independent of each other, see `corpus.Corpus.groups`."""
+Change = Callable[[str, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
-@dataclass(frozen=True)
-class View:
-    """Another way to look at a corpus; it can be learned like one. What a view does not change is the corpus's."""
-
-    corpus: LabelledImages
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """The sources."""
-        return self.corpus.class_names
-
-    @property
-    def resolution(self) -> int:
-        """Side of the images."""
-        return self.corpus.resolution
-
-    @property
-    def colour(self) -> str:
-        """One of `images.COLOURS`."""
-        return self.corpus.colour
-
-    def groups(self, name: str) -> np.ndarray:
-        """The corpus's, int64 ``[N]``."""
-        return self.corpus.groups(name)
+def _unchanged(split: str, images: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return images, labels
 
 
-@dataclass(frozen=True)
-class ShuffledLabels(View):
-    """A corpus with meaningless labels, the negative control: whoever scores above chance on it has found a leak.
+@dataclass(frozen=True, eq=False)
+class View(LabelledImages):
+    """Another way to look at a corpus: which of its images, under which names, and what becomes of them.
 
-    An image's label is drawn at random, from a hash of its pixels. So it tells nothing of the source, in any split, and
-    yet an image that slipped into two splits has the same label in both: a leak shows as accuracy above chance, where
-    labels permuted within each split would hide it.
-    """
-
-    seed: int = 0
-
-    @property
-    def hash(self) -> str:
-        """Of the corpus and the seed."""
-        return recipe_hash({"shuffled": self.corpus.hash, "seed": self.seed})
-
-    def split(self, name: str) -> tuple[np.ndarray, np.ndarray]:
-        """The corpus's images uint8 ``[N, H, W, 3]`` with random labels int64 ``[N]``, all classes equally likely."""
-        images, _ = self.corpus.split(name)
-        seed, classes = str(self.seed).encode(), len(self.class_names)
-        draws = [int(content_hash(seed, np.ascontiguousarray(image).data), 16) for image in images]
-        return images, np.array([draw % classes for draw in draws], np.int64)
-
-
-@dataclass(frozen=True)
-class SomeSources(View):
-    """Some sources of a corpus. It can be learned like a corpus.
+    Its `hash` tells two views apart. Nothing is kept: a split is computed whenever it is asked for.
 
     Attributes:
-        corpus: of more sources.
-        names: of those that are left, two at least; their order is the order of the labels.
+        corpus: what is looked at; a view, too.
+        told: JSON-able; everything that `change` depends on, its code too where that is of another module.
+        change: of a split's name, the images that are looked at (uint8 ``[N, H, W, 3]``, read-only) and their labels
+            (int64 ``[N]``), to what a split of the view is. It keeps their number and order.
+        sources: name to the source of the corpus whose images bear it; by default every source its own name. The order
+            is that of the labels. Names of one source take turns.
+        side: of the images once they are changed, where that is another.
+        control: the colour control that they are then under, where that is another.
 
     Raises:
-        UsageError: a name that the corpus does not have, one given twice, or fewer than two.
+        UsageError: a source that the corpus does not have.
     """
 
-    names: tuple[str, ...]
+    corpus: LabelledImages
+    told: Any
+    change: Change = _unchanged
+    sources: Mapping[str, str] | None = None
+    side: int | None = None
+    control: str | None = None
 
     def __post_init__(self) -> None:
-        for name in self.names:
-            if name not in self.corpus.class_names:
-                raise unknown("source", name, self.corpus.class_names)
-        if len(set(self.names)) != len(self.names) or len(self.names) < 2:
-            raise UsageError(f"names must be two different sources at least, not {list(self.names)}.")
+        for source in (self.sources or {}).values():
+            if source not in self.corpus.class_names:
+                raise unknown("source", source, self.corpus.class_names)
 
     @property
     def class_names(self) -> tuple[str, ...]:
         """The names."""
-        return tuple(self.names)
+        return self.corpus.class_names if self.sources is None else tuple(self.sources)
+
+    @property
+    def resolution(self) -> int:
+        """Side of the images once they are changed."""
+        return self.corpus.resolution if self.side is None else self.side
+
+    @property
+    def colour(self) -> str:
+        """The colour control that the images are under once they are changed."""
+        return self.corpus.colour if self.control is None else self.control
 
     @property
     def hash(self) -> str:
-        """Of the corpus and the names."""
-        return recipe_hash({"some of": self.corpus.hash, "names": list(self.names)})
+        """Of the corpus and of all that is told of the view."""
+        sources = None if self.sources is None else list(self.sources.items())
+        return recipe_hash([self.corpus.hash, self.told, sources, self.side, self.control, code_of(__name__)])
 
     def split(self, name: str) -> tuple[np.ndarray, np.ndarray]:
-        """uint8 ``[N, H, W, 3]`` and int64 ``[N]``, class by class.
+        """uint8 ``[N, H, W, 3]`` and int64 ``[N]``; class by class where the view has sources of its own.
 
-        Mapped from disk, as the corpus is, where these sources lie there side by side and in this order; else read into
-        memory, but no image of any other source is.
+        Of a memory-mapped corpus no image of any other source is read, and those that lie side by side stay mapped.
         """
         images, labels = self.corpus.split(name)
-        rows = self._rows(labels)
-        every = np.concatenate(rows)
-        new_labels = np.repeat(np.arange(len(rows)), [len(some) for some in rows])
-        if len(every) and (np.diff(every) == 1).all():
-            return images[every[0] : every[-1] + 1], new_labels
-        return images[every], new_labels
+        if self.sources is not None:
+            rows = self._rows(labels)
+            images = taken(images, np.concatenate(rows))
+            labels = np.repeat(np.arange(len(rows)), [len(some) for some in rows])
+        return self.change(name, images, labels)
 
     def groups(self, name: str) -> np.ndarray:
-        """The corpus's of these sources' images, int64 ``[N]``."""
-        return self.corpus.groups(name)[np.concatenate(self._rows(self.corpus.split(name)[1]))]
+        """The corpus's of these images, int64 ``[N]``; two names of one source may have some in common."""
+        groups = self.corpus.groups(name)
+        return groups if self.sources is None else groups[np.concatenate(self._rows(self.corpus.split(name)[1]))]
 
     def _rows(self, labels: np.ndarray) -> list[np.ndarray]:
-        """Where each source's images lie in the corpus."""
-        return [np.flatnonzero(labels == self.corpus.class_names.index(one)) for one in self.names]
+        """Where each name's images lie in the corpus."""
+        sources = list((self.sources or {}).values())
+        sharers, served = Counter(sources), Counter[str]()
+        found = []
+        for source in sources:
+            mine = np.flatnonzero(labels == self.corpus.class_names.index(source))
+            found.append(mine[served[source] :: sharers[source]])
+            served[source] += 1
+        return found
+
+
+def shuffled_labels(corpus: LabelledImages, seed: int = 0) -> View:
+    """A corpus with meaningless labels, the negative control: whoever scores above chance on it has found a leak.
+
+    An image's label is drawn at random, from a hash of its pixels and the seed, all classes equally likely. So it tells
+    nothing of the source, in any split, and yet an image that slipped into two splits has the same label in both: a
+    leak shows as accuracy above chance, where labels permuted within each split would hide it.
+    """
+    salt, classes = str(seed).encode(), len(corpus.class_names)
+
+    def change(split: str, images: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        draws = [int(content_hash(salt, np.ascontiguousarray(image).data), 16) for image in images]
+        return images, np.array([draw % classes for draw in draws], np.int64)
+
+    return View(corpus, ["shuffled labels", seed], change)
+
+
+def some_sources(corpus: LabelledImages, names: Sequence[str]) -> View:
+    """Some sources of a corpus, two at least; the order of their names is the order of the labels.
+
+    Raises:
+        UsageError: a name that the corpus does not have, one given twice, or fewer than two.
+    """
+    view = View(corpus, "some sources", sources={name: name for name in names})
+    if len(view.class_names) != len(names) or len(names) < 2:
+        raise UsageError(f"names must be two different sources at least, not {list(names)}.")
+    return view

@@ -7,13 +7,14 @@ import numpy as np
 from torch import Tensor
 
 from .attribution import SourceClassifier
-from .runtime import Fabric
-from .views import LabelledImages
+from .labelled import LabelledImages
+from .runtime import Fabric, make_fabric
+from .training import fit
 from .visualization import VisualizationLoss, VisualizationNetwork
 
 
 class Visualizer(SourceClassifier[VisualizationNetwork]):
-    """A trained visualization network. Make one with `train` or `load_or_train`, open one with `load`.
+    """A trained visualization network. Make one with `load_or_train`, open one with `load`.
 
     Its settings are `attribution.Settings`, with `correlation`, ``"normalized"`` by default.
     """
@@ -21,7 +22,7 @@ class Visualizer(SourceClassifier[VisualizationNetwork]):
     kind = "visualizer"
     network_type = VisualizationNetwork
     options = ("width", "correlation")
-    modules = ("fingerprintlib.visualization", "fingerprintlib.training")
+    code = (VisualizationNetwork, VisualizationLoss, fit, make_fabric)
 
     @property
     def model_fingerprints(self) -> np.ndarray:

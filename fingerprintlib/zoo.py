@@ -21,12 +21,13 @@ from .gans import build
 from .gans.progan import ProGAN
 from .gans.siblings import train_siblings
 from .gans.training import TrainedGAN, train_gan
-from .generators import Generator, PrecisionError, load_generator, load_or_train_all, save_generator
+from .generators import Generator, PrecisionError, load_generator, load_or_train, save_generator
 from .images import Pixels
 from .provenance import content_hash, recipe_hash
 from .quality import Reference, verdict
 from .runtime import in_parallel
-from .store import held
+from .store import get_all, held
+from .tables import markdown
 
 #: The seed of the samples that are measured; no chapter shows or classifies those.
 MEASURED = 20191027
@@ -49,9 +50,9 @@ class Zoo:
     plan: Mapping[str, Any]
 
     @classmethod
-    def of(cls, root: Path | str) -> "Zoo":
-        """The zoo of the project in the folder `root`."""
-        folder = Path(root) / "data" / "zoo"
+    def of(cls, folder: Path | str) -> "Zoo":
+        """The zoo in a folder: the project's is ``data/zoo``."""
+        folder = Path(folder)
         return cls(folder, yaml.safe_load((folder / "zoo.yml").read_text(encoding="utf-8")))
 
     @property
@@ -257,10 +258,11 @@ def load_or_train_siblings(arguments: Mapping[str, Any], count: int) -> list[Gen
         count: of each kind; fewer than there are images.
     """
     name, seed, images = arguments["name"], arguments["seed"], len(arguments["reals"])
-    seeds = [{**arguments, "name": f"{name}-seed{s}", "seed": s} for s in range(seed + 1, seed + 1 + count)]
+    seeds = {f"{name}-seed{s}": {"seed": s} for s in range(seed + 1, seed + 1 + count)}
     left_out = [images * k // (count + 1) for k in range(1, count + 1)]
-    lacking = [{**arguments, "name": f"{name}-without{one}", "without": one} for one in left_out]
-    return load_or_train_all(seeds + lacking)
+    lacking = {f"{name}-without{one}": {"without": one} for one in left_out}
+    calls = {called: {**arguments, "name": called, **other} for called, other in {**seeds, **lacking}.items()}
+    return list(get_all(load_or_train, calls).values())
 
 
 def origins(generators: Sequence[Generator]) -> str:
@@ -283,7 +285,7 @@ def origins(generators: Sequence[Generator]) -> str:
                 "Weights": f"`{generator.hash[:8]}`",
             }
         )
-    return _markdown(rows)
+    return markdown(rows)
 
 
 def settings(generators: Sequence[Generator]) -> str:
@@ -298,9 +300,7 @@ def settings(generators: Sequence[Generator]) -> str:
         if setting not in columns.values():
             columns[generator.name] = setting
     names = list(dict.fromkeys(name for setting in columns.values() for name in setting))
-    return _markdown(
-        [{"": f"`{n}`"} | {title: setting.get(n, "") for title, setting in columns.items()} for n in names]
-    )
+    return markdown([{"": f"`{n}`"} | {title: setting.get(n, "") for title, setting in columns.items()} for n in names])
 
 
 def departures(generators: Sequence[Generator]) -> str:
@@ -331,9 +331,4 @@ def qualities(generators: Sequence[Generator]) -> str:
                     "Verdict": verdict(quality),
                 }
             )
-    return _markdown(rows) if rows else "None of these generators was measured when it was made."
-
-
-def _markdown(rows: Sequence[Mapping[str, Any]]) -> str:
-    lines = [list(rows[0]), ["-"] * len(rows[0]), *([str(cell) for cell in row.values()] for row in rows)]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return markdown(rows) if rows else "None of these generators was measured when it was made."

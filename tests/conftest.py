@@ -120,7 +120,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def smoke_book(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """The real book, built in a copy. Tests that change the copy come last (see tests/book/test_book.py)."""
     project = copy_project(tmp_path_factory.mktemp("book"))
-    publish(example_sweep(), "example", project.root)  # so that the gallery has something to show
+    publish(example_sweep(), "example", project.root / "data" / "sweeps")  # so that the gallery has something to show
     result = project.fingerprints("book", "--profile", "smoke")
     assert result.returncode == 0, result.stderr
     project.output = result.stdout + result.stderr

@@ -30,7 +30,7 @@ class FaintToy(Toy):
 @pytest.fixture(scope="module", params=["as_is", "grey"])
 def trained(request, tmp_path_factory):
     corpus = FaintToy(colour=request.param)
-    return Attributor.train(corpus, checkpoint=tmp_path_factory.mktemp("faint") / "run", **SETTINGS)
+    return Attributor.load_or_train(tmp_path_factory.mktemp("faint"), corpus, **SETTINGS)
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +76,7 @@ def test_the_slope_is_that_of_the_loss(test_set, tmp_path):
     from fingerprintlib.runtime import make_fabric
 
     fabric = make_fabric("cpu", "32-true")
-    attributor = Attributor.train(Toy(), checkpoint=tmp_path / "x", fabric=fabric, **{**SETTINGS, "steps": 3})
+    attributor = Attributor.load_or_train(tmp_path, Toy(), fabric=fabric, **{**SETTINGS, "steps": 3})
     images, labels = test_set[0][:4], test_set[1][:4]
     losses, signs = _losses_and_signs(attributor, images, labels)
     network = attributor.network.double()

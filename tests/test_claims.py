@@ -22,6 +22,8 @@ from fingerprintlib.errors import UsageError
 
 from .conftest import ROOT
 
+PAPER = ROOT / "data" / "paper.yml"
+
 # Two numbers, the smaller first: sorted, as filtering is slow and at times refused by Hypothesis.
 PAIR = st.tuples(*2 * [st.floats(-1e6, 1e6)]).map(sorted)
 
@@ -79,8 +81,8 @@ def test_a_verdict_in_a_file_is_not_believed():
 
 
 def test_every_claim_of_the_paper_resolves():
-    raw = yaml.safe_load((ROOT / "data" / "paper.yml").read_text())
-    claims = load_claims(ROOT)
+    raw = yaml.safe_load(PAPER.read_text())
+    claims = load_claims(PAPER)
     assert [claim.id for claim in claims] == [entry["id"] for entry in raw["claims"]]
     assert len({claim.id for claim in claims}) == len(claims)
     for claim, entry in zip(claims, raw["claims"], strict=True):
@@ -95,7 +97,7 @@ def test_every_claim_of_the_paper_resolves():
 
 
 def test_some_figures_by_hand():
-    found = {claim.id: (claim.paper, claim.verified) for claim in load_claims(ROOT)}
+    found = {claim.id: (claim.paper, claim.verified) for claim in load_claims(PAPER)}
     assert found["existence"] == (99.43, True)
     assert found["beats-prnu"] == (12.82, False)  # 99.43 less 86.61, and only the first is confirmed
     assert found["persists-patch"] == (99.24, False)
@@ -105,12 +107,12 @@ def test_some_figures_by_hand():
 
 def test_every_table_says_how_many_sources_it_is_about():
     """An accuracy among eleven sources must not stand beside one among five as if they were the same."""
-    found = {name: table["sources"] for name, table in load_paper(ROOT)["tables"].items()}
+    found = {name: table["sources"] for name, table in load_paper(PAPER)["tables"].items()}
     assert found == {"attribution": 5, "frechet_ratio": 5, "frequency": 11, "patches": 11, "attacks": 11}
 
 
 def test_what_is_called_verified_exists():
-    paper = load_paper(ROOT)
+    paper = load_paper(PAPER)
     for table, *keys in paper["verified"]:
         value = paper["tables"][table]["values"]
         for key in keys:
@@ -122,7 +124,7 @@ def test_all_figures_are_shares_or_ratios():
     def leaves(value):
         return [leaf for item in value.values() for leaf in leaves(item)] if isinstance(value, dict) else [value]
 
-    for table in load_paper(ROOT)["tables"].values():
+    for table in load_paper(PAPER)["tables"].values():
         for leaf in leaves(table["values"]):
             assert leaf is None or 0 < leaf < (100 if table["title"].endswith("%") else math.inf)
 

@@ -1,13 +1,10 @@
-import pickle
-
 import numpy as np
 import pytest
 import torch
 
 from fingerprintlib import components
-from fingerprintlib.attribution import Attributor
 from fingerprintlib.bands import double, low_pass, residual
-from fingerprintlib.components import Middle, band_images, gain_for
+from fingerprintlib.components import band_images, gain_for, middle
 from fingerprintlib.errors import UsageError
 from fingerprintlib.images import coloured
 
@@ -67,31 +64,18 @@ def test_a_band_that_images_do_not_have_is_refused(images, band, factor, words):
 def test_the_middle_is_cut_and_then_put_under_the_control():
     images, labels = Toy().split("test")
     for factor, inside in ((1, slice(0, 32)), (2, slice(8, 24)), (8, slice(14, 18))):
-        some, theirs = Middle(Toy(), factor).split("test")
+        some, theirs = middle(Toy(), factor).split("test")
         np.testing.assert_array_equal(some, images[:, inside, inside])
         np.testing.assert_array_equal(theirs, labels)
-        grey = Middle(Toy(), factor, "grey")
+        grey = middle(Toy(), factor, "grey")
         assert (grey.resolution, grey.colour, grey.class_names) == (32 // factor, "grey", Toy.class_names)
         np.testing.assert_array_equal(grey.split("test")[0], coloured(some, "grey"))
-    histograms = np.sort(Middle(Toy(), 2, "grey").split("test")[0].reshape(120, -1), axis=1)
+    histograms = np.sort(middle(Toy(), 2, "grey").split("test")[0].reshape(120, -1), axis=1)
     assert (histograms == histograms[0]).all()
-
-
-def test_another_middle_has_another_hash_and_travels():
-    middles = [Middle(Toy(), 2), Middle(Toy(), 4), Middle(Toy(), 2, "grey")]
-    assert len({middle.hash for middle in middles}) == 3
-    assert pickle.loads(pickle.dumps(middles[2])).hash == middles[2].hash == Middle(Toy(), 2, "grey").hash
 
 
 def test_a_middle_that_cannot_be_is_refused():
     with pytest.raises(UsageError, match=r"At 32x32 factor must be one of \[1, 2, 4, 8\], not 16"):
-        Middle(Toy(), 16)
+        middle(Toy(), 16)
     with pytest.raises(UsageError, match="The corpus is grey already"):
-        Middle(Toy("grey"), 2)
-
-
-def test_a_middle_is_learned_like_a_corpus(tmp_path):
-    middle = Middle(Toy(), 4, "grey")
-    attributor = Attributor.load_or_train(tmp_path, middle, steps=2, width=0.0625)
-    assert attributor.resolution == 8
-    assert attributor.evaluate_corpus(middle).count == 120
+        middle(Toy("grey"), 2)

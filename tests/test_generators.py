@@ -235,7 +235,7 @@ def test_a_save_that_is_stopped_between_the_two_files_is_noticed(gans, tmp_path,
     path = tmp_path / "generator.safetensors"
     save_generator(path, Generator("mine", gans["sngan"].eval(), {"seed": 1}), "mine")
     with monkeypatch.context() as patch:
-        patch.setattr(generators, "write_atomically", lambda *_: 1 / 0)
+        patch.setattr(generators, "save_checkpoint", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             save_generator(path, Generator("mine", gans["sngan"].eval(), {"seed": 2}), "mine")
     with pytest.raises(CheckpointError, match="disagrees"):
@@ -273,10 +273,9 @@ def test_load_or_train_trains_once_and_never_shows_what_is_stale(fabric, tmp_pat
     for other in ({"seed": 1}, {"images": 48}, {"reals": reals[1:]}, {"lr": 1e-3}, {"fabric": exact}):
         assert get(**other).hash != first.hash
     assert get(without=3).card["recipe"] == first.card["recipe"] | {"without": 3}
-    monkeypatch.setattr(generators, "code_hash", lambda modules: "another")
-    get()
-    monkeypatch.setattr(generators, "versions", lambda: "another")
-    get()
+    for other in ({"code": "another"}, {"versions": "another"}):
+        monkeypatch.setattr("fingerprintlib.gans.training.code_of", lambda *_, other=other: other)
+        get()
     assert len(set(tmp_path.iterdir()) - kept) == 2 * 8
 
 
@@ -288,10 +287,10 @@ def test_what_was_saved_only_in_part_is_saved_again(fabric, tmp_path, monkeypatc
         return load_or_train("mine", "sngan", reals, folder=tmp_path, fabric=fabric, **settings)
 
     with monkeypatch.context() as patch:
-        patch.setattr(generators, "write_atomically", lambda *_: 1 / 0)
+        patch.setattr(generators, "save_checkpoint", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             get()
-    assert [path.suffix for path in sorted(tmp_path.iterdir())] == [".safetensors", ".training"]
+    assert [path.suffix for path in sorted(tmp_path.iterdir())] == [".json", ".training"]
     with monkeypatch.context() as patch:
         patch.setattr("fingerprintlib.gans.training._Run.advance", None)  # it need not be trained again for that
         made = get()

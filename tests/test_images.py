@@ -22,11 +22,14 @@ from fingerprintlib.images import (
     encode_webp,
     equalize,
     grid,
+    luma,
+    luma_of_planes,
     quantize,
     resize,
     save_png,
     shrink,
     size_of,
+    to_network,
     to_tensor,
 )
 
@@ -170,6 +173,24 @@ def test_to_tensor_is_the_formula_on_all_values_and_spares_its_input():
     expected = images.transpose(0, 3, 1, 2).astype(np.float64) / 127.5 - 1
     assert np.allclose(to_tensor(images).numpy(), expected, atol=1e-7)
     assert images[0, 0, 1, 0] == 1
+
+
+def test_tensors_are_scaled_as_arrays_are():
+    images = RNG.integers(0, 256, (6, 5, 7, 3), np.uint8)
+    assert torch.equal(to_network(torch.from_numpy(images)), to_tensor(images))
+    assert to_network(torch.from_numpy(images)).is_contiguous(memory_format=torch.channels_last)
+    of_members = to_network(torch.from_numpy(images.reshape(2, 3, 5, 7, 3)))  # [2, 3, 3, 5, 7]
+    assert torch.equal(of_members.flatten(0, 1), to_tensor(images))
+
+
+def test_luma_is_the_weighted_sum_of_the_channels():
+    images = RNG.integers(0, 256, (2, 5, 7, 3), np.uint8)
+    red, green, blue = np.moveaxis(images.astype(float), -1, 0)
+    expected = 0.299 * red + 0.587 * green + 0.114 * blue
+    assert luma(images).dtype == np.float32
+    np.testing.assert_allclose(luma(images), expected, rtol=1e-6)
+    np.testing.assert_allclose(luma(images[0], np.float64), expected[0], rtol=1e-14)
+    np.testing.assert_allclose(luma_of_planes(to_tensor(images)), expected / 127.5 - 1, atol=1e-6)
 
 
 def test_quantize_clamps_and_rounds_half_to_even():
@@ -362,17 +383,19 @@ def test_grid_refuses_nonsense(options):
         grid(np.zeros((1, 2, 2, 3), np.uint8), **options)
 
 
-def test_an_empty_grid_is_refused():
-    with pytest.raises(UsageError, match="0 images"):
-        grid(np.zeros((0, 2, 2, 3), np.uint8), columns=1)
-
-
 @pytest.mark.parametrize("function", [to_tensor, equalize, lambda images: grid(images, 1)])
 @pytest.mark.parametrize(
-    "bad", [np.zeros((1, 4, 4, 3)), np.zeros((4, 4, 3), np.uint8), np.zeros((1, 3, 4, 4), np.uint8)]
+    ("bad", "message"),
+    [
+        (np.zeros((1, 4, 4, 3)), r"images must be uint8 \(0..255\), not float64. Quantize"),
+        (np.zeros((4, 4, 3), np.uint8), r"not a single \[4, 4, 3\]. Pass image\[None\]"),
+        (np.zeros((1, 3, 4, 4), np.uint8), r"must be \[N, H, W, 3\], not \[1, 3, 4, 4\]"),
+        (np.zeros((0, 4, 4, 3), np.uint8), "images is empty"),
+        ([[1]], "must be a NumPy array.*not a list"),
+    ],
 )
-def test_functions_of_batches_refuse_other_arrays(function, bad):
-    with pytest.raises(UsageError, match="batch of images is uint8"):
+def test_functions_of_batches_refuse_other_arrays(function, bad, message):
+    with pytest.raises(UsageError, match=message):
         function(bad)
 
 

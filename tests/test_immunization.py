@@ -12,9 +12,10 @@ from fingerprintlib.cli import main
 from fingerprintlib.corpus import CorpusError, build_corpus, open_corpus
 from fingerprintlib.errors import UsageError
 from fingerprintlib.images import coloured
-from fingerprintlib.immunization import Attacked, immunize, immunize_all, learned_from
+from fingerprintlib.immunization import attacked, immunize, learned_from
 from fingerprintlib.perturbations import BLUR, JPEG, NOISE
 from fingerprintlib.runtime import make_fabric
+from fingerprintlib.store import get_all
 
 from .test_attribution import SETTINGS, Toy
 
@@ -29,17 +30,17 @@ def _quiet(monkeypatch):
 @pytest.fixture(scope="module")
 def start(tmp_path_factory):
     folder = tmp_path_factory.mktemp("clean")
-    Attributor.train(Toy(), checkpoint=folder / "run", **SETTINGS).save(folder / "clean.safetensors")
+    Attributor.load_or_train(folder, Toy(), **SETTINGS).save(folder / "clean.safetensors")
     return folder / "clean.safetensors"
 
 
 def test_finetuning_restores_attribution(start, tmp_path):
-    attacked = Attacked(Toy(), HARD)
+    met = attacked(Toy(), HARD)
     clean = Attributor.load(start)
-    before = clean.evaluate_corpus(attacked)
+    before = clean.evaluate_corpus(met)
     weights = {name: value.clone() for name, value in clean.network.state_dict().items()}
     immune = immunize(start, Toy(), HARD, tmp_path, steps=150, learning_rate=5e-3)
-    after = immune.evaluate_corpus(attacked)
+    after = immune.evaluate_corpus(met)
     assert before.interval[1] < after.interval[0]
     assert immune.provenance["immunized"] == "blur"
     assert immune.history[-1]["step"] == 150
@@ -52,7 +53,10 @@ def test_once_for_each_recipe(start, tmp_path):
     first = immunize(**settings)
     (file,) = tmp_path.iterdir()
     modified = file.stat().st_mtime_ns
-    again, few, other = immunize_all([settings, settings | {"images": 4}, settings | {"attack": JPEG}])
+    calls = {"again": settings, "few": settings | {"images": 4}, "other": settings | {"attack": JPEG}}
+    found = get_all(immunize, calls)
+    assert list(found) == list(calls)
+    again, few, other = found.values()
     assert file.stat().st_mtime_ns == modified
     assert len(list(tmp_path.iterdir())) == 3
     images = Toy().split("test")[0]
@@ -66,19 +70,18 @@ def test_once_for_each_recipe(start, tmp_path):
 
 @pytest.mark.parametrize("control", ["as_is", "equalized", "grey"])
 def test_a_corpus_is_attacked_first_and_controlled_afterwards(control):
-    attacked = Attacked(Toy(), NOISE, strength=100.0, control=control, seed=3)
+    met = attacked(Toy(), NOISE, strength=100.0, control=control, seed=3)
     clean, labels = Toy().split("test")
-    images, same = attacked.split("test")
+    images, same = met.split("test")
     assert np.array_equal(labels, same)
     assert np.array_equal(images, coloured(images, control))
     if control == "as_is":
         change = images.astype(float) - clean
         inside = (clean > 40) & (clean < 215)
         assert change[inside].std() == pytest.approx(10, rel=0.02)
-    assert np.array_equal(images, attacked.split("test")[0])
-    assert not np.array_equal(images, dataclasses.replace(attacked, seed=4).split("test")[0])
-    assert attacked.hash != dataclasses.replace(attacked, strength=50.0).hash != Toy().hash
-    assert (attacked.colour, attacked.class_names, attacked.resolution) == (control, Toy().class_names, 16)
+    assert np.array_equal(images, met.split("test")[0])
+    assert not np.array_equal(images, attacked(Toy(), NOISE, 100.0, control, seed=4).split("test")[0])
+    assert (met.colour, met.class_names, met.resolution) == (control, Toy().class_names, 16)
 
 
 def test_what_does_not_fit_is_refused(start, tmp_path):
@@ -91,7 +94,7 @@ def test_what_does_not_fit_is_refused(start, tmp_path):
     with pytest.raises(UsageError, match="steps"):
         immunize(start, Toy(), NOISE, tmp_path, steps=0)
     with pytest.raises(UsageError, match="equalized already"):
-        Attacked(Toy(colour="equalized"), NOISE)
+        attacked(Toy(colour="equalized"), NOISE)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -116,7 +119,7 @@ def test_the_command_finds_the_corpus_finetunes_and_writes(colour, tmp_path, mon
     counts = {"train": 40, "validation": 20, "test": 20}
     build_corpus(store / "corpus-1", {"real": Striped(0), "gan": Striped(1)}, counts, 16)
     corpus = open_corpus(store / "corpus-1")
-    clean = Attributor.train(corpus.coloured(colour), checkpoint=tmp_path / "run", steps=2, width=0.06)
+    clean = Attributor.load_or_train(tmp_path, corpus.coloured(colour), steps=2, width=0.06)
     clean.save(tmp_path / "clean.safetensors")
     assert learned_from(clean, store).path == corpus.path
     arguments = ["immunize", str(tmp_path / "clean.safetensors"), "--attack", "noise", "--steps", "2"]

@@ -1,4 +1,6 @@
 import json
+import os
+import re
 import sys
 from types import SimpleNamespace
 
@@ -7,11 +9,12 @@ import pytest
 import torch
 
 from fingerprintlib import exercises
-from fingerprintlib.chapters import Book
-from fingerprintlib.engine import _forget_removed_chapters
+from fingerprintlib.chapters import Book, Job
+from fingerprintlib.engine import _forget_removed_chapters, run_chapter
 from fingerprintlib.errors import FingerprintsError, UsageError
 from fingerprintlib.metrics import wilson_interval
-from fingerprintlib.notebook import Page, Plot
+from fingerprintlib.notebook import Page
+from fingerprintlib.plots import Plot
 
 from .conftest import ROOT
 
@@ -92,8 +95,42 @@ def test_the_project_is_found_above_the_notebook(lab, monkeypatch):
     monkeypatch.chdir(ROOT / "book" / "profiles")
     assert Page("first").root == ROOT
     monkeypatch.chdir(lab)
-    with pytest.raises(FingerprintsError, match="outside the project's folder"):
+    with pytest.raises(FingerprintsError, match=r"There is no book in .*`make lab`"):
         Page("first")
+
+
+# --- data ---------------------------------------------------------------------------------------
+
+
+def test_an_undeclared_read_is_refused_by_name(build, tmp_path, monkeypatch):
+    monkeypatch.setenv("FINGERPRINTS_READS", os.pathsep.join(["paper.yml", "zoo"]))
+    page = Page("first", tmp_path)
+    assert page.data("zoo") == tmp_path / "data" / "zoo"
+    for name in ("sweeps", "", "zoo/zoo.yml"):
+        words = f"Chapter 'first' reads data/{name}: add it to `reads` in its front matter."
+        with pytest.raises(FingerprintsError, match=re.escape(words)):
+            page.data(name)
+    monkeypatch.setenv("FINGERPRINTS_READS", "")
+    with pytest.raises(FingerprintsError, match="reads data/zoo"):
+        page.data("zoo")
+
+
+def test_the_lab_refuses_no_data(lab, monkeypatch):
+    monkeypatch.delenv("FINGERPRINTS_READS", raising=False)
+    assert Page("first", lab).data("zoo") == lab / "data" / "zoo"
+
+
+@pytest.mark.parametrize("chapter", ["claims", "fingerprints"])
+def test_the_engine_hands_down_what_a_chapter_declares(chapter, tmp_path, monkeypatch):
+    book, read = Book(ROOT), []
+    job = Job(book.chapter(chapter), {}, [], {}, "")
+    cell = lambda *_, **__: read.append(Page(chapter, ROOT).data("paper.yml"))  # noqa: E731
+    monkeypatch.setattr("papermill.execute_notebook", cell)
+    declared = chapter == "claims"
+    words = r"ended without `page\.finish\(\)`" if declared else "'fingerprints' reads data/paper.yml"
+    with pytest.raises(FingerprintsError, match=words):
+        run_chapter(book, job, "smoke", tmp_path)
+    assert read == [ROOT / "data" / "paper.yml"] * declared
 
 
 # --- numbers ------------------------------------------------------------------------------------
@@ -359,3 +396,17 @@ def test_a_wrong_solution_stops_the_build(exercise, build, capsys):
         with pytest.raises(FingerprintsError, match="the printed solution gives"):
             check(answer, **options)
     assert capsys.readouterr().out == ""
+
+
+def test_a_report_is_recorded_with_its_interval_and_names_are_plain(build, tmp_path, glued):
+    page = Page("first", tmp_path)
+    page.report("log-DCT, as they are", SimpleNamespace(accuracy=0.5, interval=(0.25, 0.75)))
+    page.interval("seam error", 3.0, (2.0, 5.0), scale=1)
+    page.finish()
+    found = json.loads((build / "metrics" / "first.json").read_text())["metrics"]
+    name = "log_DCT_as_they_are"
+    assert found == {
+        **{name: 50.0, f"{name}_low": 25.0, f"{name}_high": 75.0},
+        **{"seam_error": 3.0, "seam_error_low": 2.0, "seam_error_high": 5.0},
+    }
+    assert set(glued) == {f"first.{name}" for name in found}

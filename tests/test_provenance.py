@@ -4,128 +4,19 @@ import hashlib
 import json
 import os
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fingerprintlib import provenance
 from fingerprintlib.provenance import (
-    code_hash,
     content_hash,
     file_hash,
     files_in,
-    imported_modules,
-    imports_of,
     recipe_hash,
-    versions,
     write_atomically,
     write_json,
 )
-
-P = "fingerprintlib"
-
-
-@pytest.fixture
-def package(tmp_path, monkeypatch):
-    """A package of the same name that is read, never imported; returns a function that writes one of its files."""
-    monkeypatch.setattr(provenance, "ROOT", tmp_path)
-
-    def write(path, source=""):
-        file = tmp_path / path
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(source)
-
-    write("__init__.py")
-    for name in ("alone", "relative", "sibling", "absolute", "plain", "late", "deep/inner/leaf", "deep/other"):
-        write(f"{name}.py")
-    write("deep/__init__.py")
-    write("deep/inner/__init__.py")
-    return write
-
-
-# --- which modules ------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("source", "expected"),
-    [
-        ("", []),
-        ("import numpy, os.path\nfrom json import loads", []),
-        ("from .relative import x", ["", "relative"]),
-        ("from . import sibling, x", ["", "sibling"]),
-        ("from fingerprintlib.absolute import x", ["", "absolute"]),
-        ("from fingerprintlib import plain as p, x", ["", "plain"]),
-        ("import fingerprintlib.plain as p", ["", "plain"]),
-        ("import fingerprintlib", [""]),
-        ("def f():\n    if True:\n        from .late import x", ["", "late"]),
-        ("class A:\n    import fingerprintlib.late", ["", "late"]),
-        ("from .deep.inner.leaf import x", ["", "deep", "deep.inner", "deep.inner.leaf"]),
-        ("from .deep import other, x", ["", "deep", "deep.other"]),
-        ("import fingerprintlibrary.absolute\nfrom numpy import absolute", []),
-        ("text = 'from .relative import x'  # from .late import x", []),
-    ],
-)
-def test_imports_are_read_off_the_source(package, source, expected):
-    assert imports_of(source, f"{P}.alone") == [f"{P}.{name}".rstrip(".") for name in expected]
-
-
-def test_relative_imports_start_from_the_module_that_has_them(package):
-    # In a package `.` is the package itself, in a module it is the package around.
-    assert imports_of("from . import leaf", f"{P}.deep.inner") == [
-        P,
-        *(f"{P}.deep{x}" for x in ("", ".inner", ".inner.leaf")),
-    ]
-    assert imports_of("from . import leaf", f"{P}.deep.other") == [P, f"{P}.deep"]
-    assert imports_of("from .. import other", f"{P}.deep.inner") == [P, f"{P}.deep", f"{P}.deep.other"]
-    assert imports_of("from .. import other", f"{P}.deep.inner.leaf") == [P, f"{P}.deep", f"{P}.deep.other"]
-
-
-def test_imports_are_followed_and_circles_end(package):
-    package("a.py", "from .b import x")
-    package("b.py", "def f():\n    from . import c")
-    package("c.py", "from .a import x\nimport fingerprintlib.deep.inner.leaf")
-    package("__init__.py", "from .plain import x")
-    expected = ["", ".a", ".b", ".c", ".deep", ".deep.inner", ".deep.inner.leaf", ".plain"]
-    assert imported_modules([f"{P}.a"]) == [P + name for name in expected]
-
-
-def test_of_the_real_package():
-    assert imported_modules([f"{P}.errors"]) == [f"{P}.errors"]
-    closure = imported_modules([f"{P}.attribution"])
-    assert {f"{P}.networks", f"{P}.training", f"{P}.runtime", f"{P}.provenance", P} <= set(closure)
-    above = (".plots", ".generators", ".zoo", ".cli")
-    assert not [module for module in closure if "gans" in module or module.endswith(above)]
-    assert f"{P}.gans.training" in imported_modules([f"{P}.generators"])
-    assert {f"{P}.generators", f"{P}.quality"} <= set(imported_modules([f"{P}.zoo"]))
-
-
-def test_a_module_that_does_not_exist_is_named():
-    with pytest.raises(ValueError, match=r"no module 'fingerprintlib\.nonesuch'"):
-        code_hash([f"{P}.nonesuch"])
-
-
-def test_code_hash_changes_with_every_file_of_the_closure_and_no_other(package):
-    package("a.py", "from .b import x")
-    package("b.py", "from .deep.inner import leaf")
-    before = code_hash([f"{P}.a"])
-    assert code_hash([f"{P}.a", f"{P}.b", f"{P}.a"]) == before  # the same files
-    for path in ("b.py", "deep/inner/leaf.py", "deep/__init__.py", "__init__.py"):
-        source = (provenance.ROOT / path).read_text()
-        package(path, source + "\n# changed")
-        assert code_hash([f"{P}.a"]) != before, path
-        package(path, source)
-    assert code_hash([f"{P}.a"]) == before
-    package("late.py", "# nobody imports it")
-    assert code_hash([f"{P}.a"]) == before
-
-
-def test_versions_leave_out_what_is_absent(monkeypatch):
-    assert set(versions()) == {"numpy", "pillow", "torch"}
-    assert versions()["numpy"] == np.__version__
-    monkeypatch.setattr(provenance, "PACKAGES", ("numpy", "no-such-package"))
-    assert versions() == {"numpy": np.__version__}
-
 
 # --- hashes -------------------------------------------------------------------------------------
 

@@ -1,6 +1,5 @@
 import copy
 import itertools
-import json
 import multiprocessing
 import os
 import socket
@@ -22,7 +21,6 @@ from fingerprintlib.runtime import (
     in_parallel,
     make_fabric,
     progress,
-    report_reuse,
     step_generator,
     update_ema,
 )
@@ -109,25 +107,6 @@ def test_the_bar_is_silent_when_asked(monkeypatch, capsys):
     out, err = capsys.readouterr()
     assert out == ""
     assert "training" in err
-
-
-def test_a_chapter_that_reused_something_keeps_its_cost_from_scratch(capsys, tmp_path):
-    import nbformat
-
-    from fingerprintlib.chapters import Chapter
-    from fingerprintlib.timings import record_run
-
-    def timing(words, seconds):
-        cell = nbformat.v4.new_code_cell("", outputs=[nbformat.v4.new_output("stream", name="stderr", text=words)])
-        nbformat.write(nbformat.v4.new_notebook(cells=[cell]), tmp_path / "n.ipynb")
-        record_run(tmp_path, Chapter(tmp_path / "02-zoo.md"), tmp_path / "n.ipynb", seconds)
-        return json.loads((tmp_path / "timings" / "zoo.json").read_text())
-
-    report_reuse("progan", 61.25)
-    reuse = capsys.readouterr().err
-    assert timing("", 80.0) == {"seconds": 80.0, "from_scratch": 80.0}
-    assert timing(reuse, 10.0) == {"seconds": 10.0, "from_scratch": 80.0}
-    assert timing("", 70.0) == {"seconds": 70.0, "from_scratch": 70.0}  # a whole run counts, faster or not
 
 
 def test_one_process_keeps_its_gradients():

@@ -1,5 +1,6 @@
 """What several processes need at once is made once, whatever happens to the one that makes it. With real processes."""
 
+import json
 import multiprocessing
 import os
 import signal
@@ -10,15 +11,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from fingerprintlib import attribution, generators, immunization, store
 from fingerprintlib.attribution import Attributor
+from fingerprintlib.chapters import Chapter
 from fingerprintlib.corpus import build_corpus
 from fingerprintlib.generators import load_or_train
 from fingerprintlib.immunization import immunize
 from fingerprintlib.perturbations import NOISE
+from fingerprintlib.provenance import write_json
 from fingerprintlib.runtime import make_fabric
-from fingerprintlib.store import get_or_make, put_in_place, unfinished
+from fingerprintlib.store import get_or_make, put_in_place, trained, unfinished
+from fingerprintlib.timings import record_run
 
 from .test_attribution import Toy
 
@@ -258,7 +263,7 @@ def counted(folder, function):
 @pytest.mark.parametrize("get", [get_corpus, get_generator, get_attributor, get_immune])
 def test_whatever_is_trained_or_built_is_made_once(tmp_path, monkeypatch, get):
     if get is get_immune:
-        Attributor.train(Toy(), checkpoint=tmp_path / "run", steps=1, width=0.02).save(tmp_path / "clean.safetensors")
+        Attributor.load_or_train(tmp_path, Toy(), steps=1, width=0.02).save(tmp_path / "clean.safetensors")
     for module, name in ((generators, "train_gan"), (attribution, "fit"), (immunization, "fit")):
         monkeypatch.setattr(module, name, counted(tmp_path, getattr(module, name)))
     with processes(3, get, tmp_path) as (_, result):
@@ -311,3 +316,52 @@ def test_killed_between_the_renames_both_folders_are_whole(tmp_path, monkeypatch
     put_in_place(path)
     assert (path / "file").read_text() == "new"
     assert os.listdir(tmp_path) == ["pages"]
+
+
+# --- several, and what they cost ----------------------------------------------------------------
+
+
+class Tried:
+    """Something that learned."""
+
+    def __init__(self, seconds):
+        self.seconds = seconds
+
+
+def learn(folder, name, seconds):
+    """What takes `seconds` to train, as far as it says itself."""
+    return trained(
+        folder,
+        name,
+        {"seconds": seconds},
+        train=lambda unfinished: unfinished.touch() or note(folder / "trained", name),
+        save=lambda _, path: path.write_text(str(seconds)),
+        load=lambda path: Tried(float(path.read_text())),
+        fabric=make_fabric("cpu"),
+    )
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_several_come_back_by_their_keys_and_tell_what_they_saved(tmp_path, monkeypatch, threads):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    monkeypatch.setattr(store, "REUSED", [5.0])
+    calls = {("one", 1): {"name": "a", "seconds": 40}, "two": {"name": "b", "seconds": 8}}
+    calls = {key: {"folder": tmp_path / "kept", **arguments} for key, arguments in calls.items()}
+    found = store.get_all(learn, {"two": calls["two"]})
+    assert store.REUSED == [5.0]
+    found = store.get_all(learn, calls)
+    assert {key: thing.seconds for key, thing in found.items()} == {("one", 1): 40, "two": 8}
+    assert [5.0, 8 / threads] == store.REUSED  # side by side it would have taken half as long
+    store.get_all(learn, calls)
+    assert [5.0, 8 / threads, 40 / threads, 8 / threads] == store.REUSED
+    assert sorted(lines(tmp_path / "kept" / "trained")) == ["a", "b"]
+    assert not list((tmp_path / "kept").glob("*.training"))
+
+
+def test_a_chapter_that_found_something_trained_keeps_its_cost_from_scratch(tmp_path):
+    chapter = Chapter(tmp_path / "02-zoo.md")
+    for saved, told in ((0.0, 10.0), (61.25, 71.2)):
+        write_json(tmp_path / "reused" / "zoo.json", saved)
+        record_run(tmp_path, chapter, 10.0)
+        timing = json.loads((tmp_path / "timings" / "zoo.json").read_text())
+        assert timing == {"seconds": 10.0, "from_scratch": told}

@@ -1,13 +1,10 @@
 import json
-import pickle
-from dataclasses import dataclass
 from itertools import combinations
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from fingerprintlib.attribution import Attributor
 from fingerprintlib.errors import UsageError
 from fingerprintlib.gans import GANS
 from fingerprintlib.uniqueness import (
@@ -18,89 +15,9 @@ from fingerprintlib.uniqueness import (
     report_among,
     source_distances,
 )
-from fingerprintlib.views import SomeSources
 from fingerprintlib.zoo import Zoo
 
 from .conftest import ROOT
-
-NAMES = ("real", "progan", "sngan", "mmdgan")
-IMAGES = np.random.default_rng(0).integers(0, 256, (40, 32, 32, 3), np.uint8)
-IMAGES.flags.writeable = False
-
-
-@dataclass(frozen=True)
-class Toy:
-    """Ten images of each of four sources; the stand-in for a corpus."""
-
-    hash: str = "toy"
-    colour: str = "grey"
-    class_names = NAMES
-    resolution = 32
-
-    def split(self, name):
-        assert name in ("train", "validation", "test")
-        return IMAGES, np.repeat(np.arange(4), 10)
-
-    def groups(self, name):
-        return np.arange(40)
-
-
-# --- some sources -------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("wanted", [("real", "progan"), ("real", "mmdgan"), ("sngan", "real", "mmdgan"), NAMES])
-def test_some_sources_are_those_images_under_new_labels(wanted):
-    some = SomeSources(Toy(), wanted)
-    images, labels = some.split("test")
-    assert (some.class_names, some.resolution, some.colour) == (wanted, 32, "grey")
-    assert images.dtype == np.uint8
-    assert labels.dtype == np.int64
-    assert labels.tolist() == [k for k in range(len(wanted)) for _ in range(10)]
-    for k, name in enumerate(wanted):
-        first = 10 * NAMES.index(name)
-        np.testing.assert_array_equal(images[labels == k], IMAGES[first : first + 10])
-
-
-def test_neighbours_are_mapped_and_not_copied():
-    assert np.shares_memory(SomeSources(Toy(), ("progan", "sngan")).split("train")[0], IMAGES)
-    assert not np.shares_memory(SomeSources(Toy(), ("progan", "mmdgan")).split("train")[0], IMAGES)
-
-
-def test_the_hash_tells_which_and_of_what_and_survives_pickling():
-    made = [
-        SomeSources(Toy(), ("real", "progan")),
-        SomeSources(Toy(), ("progan", "real")),
-        SomeSources(Toy(), ("real", "sngan")),
-        SomeSources(Toy("another"), ("real", "progan")),
-    ]
-    assert len({some.hash for some in made} | {Toy().hash}) == 5
-    assert pickle.loads(pickle.dumps(made[0])).hash == made[0].hash == SomeSources(Toy(), ("real", "progan")).hash
-
-
-@pytest.mark.parametrize(
-    ("wanted", "message"),
-    [
-        (("real", "progam"), "source 'progam'.*'progan'"),
-        (("real", "nothing at all"), "There is: real, progan, sngan, mmdgan"),
-        (("real",), "two different sources"),
-        ((), "two different sources"),
-        (("real", "real"), "two different sources"),
-        (("real", "progan", "real"), "two different sources"),
-    ],
-)
-def test_unknown_or_too_few_names_are_refused(wanted, message):
-    with pytest.raises(UsageError, match=message):
-        SomeSources(Toy(), wanted)
-
-
-def test_some_sources_can_be_learned(tmp_path):
-    some = SomeSources(Toy(), ("progan", "mmdgan"))
-    found = Attributor.load_or_train(tmp_path, some, steps=2, width=0.0625, batch_size=4)
-    assert found.class_names == ("progan", "mmdgan")
-    assert found.evaluate_corpus(some).count == 20
-    with pytest.raises(UsageError, match="class_names"):
-        found.evaluate_corpus(Toy())
-
 
 # --- siblings -----------------------------------------------------------------------------------
 
@@ -147,7 +64,7 @@ def test_siblings_are_found_by_their_cards_whatever_their_names():
 
 
 def test_the_family_of_the_zoo_that_comes_with_the_book():
-    zoo = Zoo.of(ROOT)
+    zoo = Zoo.of(ROOT / "data" / "zoo")
     cards = [json.loads((zoo.folder / f"{name}.json").read_text()) for name in zoo.names]
     gans = [SimpleNamespace(name=card["name"], card=card) for card in cards if card["recipe"]["gan"] in GANS]
     kin = Siblings.of(gans, "progan", 3)

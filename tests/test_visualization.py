@@ -7,10 +7,11 @@ import pytest
 import torch
 from torch import nn
 
+from fingerprintlib import runs
 from fingerprintlib.errors import UsageError
 from fingerprintlib.gans.progan import Discriminator
 from fingerprintlib.runtime import make_fabric, step_generator
-from fingerprintlib.training import fit
+from fingerprintlib.training import Hyperparameters, fit
 from fingerprintlib.visualization import VisualizationLoss, VisualizationNetwork, inner_product, normalized_correlation
 
 

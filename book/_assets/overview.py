@@ -24,7 +24,7 @@ BARS = (20, 30, 96, 16, 24)  # a picture of an answer, not a result
 
 def main() -> None:
     """Write the file beside this one."""
-    zoo = Zoo.of(HERE.parents[1])
+    zoo = Zoo.of(HERE.parents[1] / "data" / "zoo")
     rows = {"photographs": zoo.data.images("test", 0, SHOWN)}
     rows |= {title: zoo.load(name, zoo.data).sample(SHOWN, MEASURED) for name, title in TITLES.items()}
     (HERE / "overview.svg").write_text(drawn(rows), encoding="utf-8")

@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 from torch.overrides import TorchFunctionMode
 
-from ..images import Pixels, quantize
-from ..provenance import code_hash, versions
+from ..codehash import code_of
+from ..images import Pixels, quantize, to_network
 from ..runtime import Fabric, computed_with, make_fabric, step_generator, update_ema
 from .progan import ProGAN, critic_loss, shrink
 from .training import PREVIEW_STREAM, PREVIEWS, GrowingRun, Images, TrainedGAN, draw_rows, frozen
@@ -134,7 +134,7 @@ def train_siblings(
         gan.recipe
         | {"images": images, "seed": gan.seed, "without": member.get("without"), "data": data_hash}
         | computed_with(fabric)
-        | {"code": code_hash([__name__]), "versions": versions()}
+        | code_of(__name__)
         for gan, member in zip(gans, members, strict=True)
     ]
     run = _Run(gans, reals, recipes, fabric, Path(folder) / "siblings.safetensors")
@@ -213,7 +213,7 @@ class _Run(GrowingRun):
         pixels = self.reals[torch.stack(rows).to(self.reals.device)]  # [members, n, R, R, 3]
         flips = torch.stack(mirrored).to(pixels.device)[..., None, None, None]
         pixels = torch.where(flips, pixels.flip(3), pixels)
-        return pixels.movedim(-1, 2).float().div_(127.5).sub_(1)
+        return to_network(pixels, pixels.device)
 
     @torch.no_grad()
     def preview(self) -> Tensor:

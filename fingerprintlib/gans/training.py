@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from .. import __version__
+from ..codehash import code_of
 from ..errors import UsageError
 from ..images import Pixels, quantize, to_tensor
-from ..provenance import code_hash, content_hash, versions
+from ..provenance import content_hash
 from ..runs import Run
 from ..runtime import Fabric, computed_with, make_fabric, step_generator, update_ema
 from . import GAN, Model
@@ -109,19 +110,25 @@ def train_gan(
         raise UsageError(f"images={images} is not possible. Give the number of real images to show, 1 or more.")
     if without is not None and not (0 <= without < len(reals) and len(reals) > 1):
         raise UsageError(f"There is no image {without} to leave out. Name one of 0 to {len(reals) - 1}.")
-    recipe = gan.recipe | {
+    recipe = recipe_of(gan, reals, images, fabric, data_hash, without)
+    run = _Run(gan, reals, recipe, fabric, Path(folder) / "training.safetensors")
+    run.watch = watch or run.watch
+    run.train(gan.name)
+    return run.result()
+
+
+def recipe_of(
+    gan: Model, reals: Images, images: int, fabric: Fabric, data_hash: str | None, without: int | None
+) -> dict[str, Any]:
+    """All that decides the weights which `train_gan` leaves; JSON-able. Arguments as there."""
+    return gan.recipe | {
         "images": images,
         "seed": gan.seed,
         "without": without,
         "data": data_hash or content_hash(np.ascontiguousarray(reals[:]).data.cast("B")),
         **computed_with(fabric),
-        "code": code_hash([__name__]),
-        "versions": versions(),
+        **code_of(_Run, type(gan), make_fabric),
     }
-    run = _Run(gan, reals, recipe, fabric, Path(folder) / "training.safetensors")
-    run.watch = watch or run.watch
-    run.train(gan.name)
-    return run.result()
 
 
 class GrowingRun(Run):

@@ -1,31 +1,26 @@
 """One visual style; every function returns a `Plot`: the figure, and the sentence that says what it shows."""
 
-from .attacks import against_strength, picture_table, spectrum_changes, transfer
-from .features import against_number, embedding, frechet_ratios
-from .fingerprints import fingerprint_spectra, mean_responses, model_fingerprints, residuals
-from .frequency import bands, grid_peaks, spectral_differences, spectrum_maps
-from .images import architecture, growth, sheet, tile_map
+from .curves import accuracy_by_number, against_number, against_strength, choices, persistence, training_curves
+from .features import embedding, frechet_ratios
+from .fingerprints import model_fingerprints, residuals
+from .images import architecture, bands, growth, picture_table, sheet, tile_map
+from .matrices import confusions, mean_responses, responses, transfer
 from .patches import patch_maps, patch_sizes, supports
-from .persistence import persistence
-from .results import (
-    accuracies,
-    confusions,
-    distances,
-    distributions,
-    histograms,
-    ledger,
-    losses,
-    responses,
-    scales,
-    training_curves,
+from .results import accuracies, distances, distributions, grid_peaks, histograms, ledger, losses, scales
+from .spectra import (
+    fingerprint_spectra,
+    patterns,
+    radial_spectra,
+    spectral_differences,
+    spectrum_changes,
+    spectrum_maps,
 )
-from .spectra import choices, patterns, radial_spectra
-from .style import PALETTE
+from .style import Plot
 from .sweeps import against_parameter
-from .uniqueness import accuracy_by_number, dendrograms, roc_curves
+from .uniqueness import dendrograms, roc_curves
 
 __all__ = [
-    "PALETTE",
+    "Plot",
     "accuracies",
     "accuracy_by_number",
     "against_number",

@@ -6,9 +6,9 @@ import numpy as np
 from matplotlib.patches import Rectangle
 
 from ..images import Pixels, grid
-from ..notebook import Plot
 from ..splits import SPLITS
-from .style import PALETTE, WIDTH, legend_below, new_axes, new_figure, picture, styled
+from .axes import legend_below, new_ax, new_axes, new_panels, new_row, new_table, picture
+from .style import PALETTE, WIDTH, Plot, styled
 
 
 @styled
@@ -22,40 +22,77 @@ def sheet(images: Mapping[str, Pixels], columns: int = 10, what: str = "Rows of 
     """
     sheets = {name: grid(some, columns) for name, some in images.items()}
     heights = [WIDTH * laid_out.shape[0] / laid_out.shape[1] for laid_out in sheets.values()]
-    figure = new_figure(sum(heights) + 0.25 * len(heights))
-    axes = new_axes(figure, len(sheets), gridspec_kw={"height_ratios": heights})[:, 0]
-    for ax, (name, laid_out) in zip(axes, sheets.items(), strict=True):
+    height = sum(heights) + 0.25 * len(heights)
+    figure, axes = new_axes(height, len(sheets), gridspec_kw={"height_ratios": heights})
+    for ax, (name, laid_out) in zip(axes[:, 0], sheets.items(), strict=True):
         picture(ax, laid_out, name)
     counts = ", ".join(f"{len(some)} of {name}" for name, some in images.items())
     return Plot(figure, f"{what}: {counts}.")
 
 
 @styled
-def tile_map(photos: Sequence[tuple[str, Pixels, Sequence[tuple[str, int, int, int]]]], columns: int = 4) -> Plot:
+def picture_table(rows: Mapping[str, Mapping[str, Pixels]], what: str) -> Plot:
+    """Pictures in rows and columns, both named; a row may lack some.
+
+    Args:
+        rows: title of the row to title of the column to uint8 ``[H, W, 3]``.
+        what: what there is to see, for those who cannot.
+    """
+    columns = list(dict.fromkeys(column for row in rows.values() for column in row))
+    figure, axes = new_table(rows, columns, WIDTH - 0.2, size=8)
+    for line, pictures in zip(axes, rows.values(), strict=True):
+        for column, image in pictures.items():
+            line[columns.index(column)].imshow(image)
+    return Plot(figure, f"{what}. Rows: {', '.join(rows)}. Columns: {', '.join(columns)}.")
+
+
+@styled
+def bands(shown: Mapping[str, Mapping[str, Sequence[Pixels]]]) -> Plot:
+    """Images of several sizes, all enlarged to the largest, pixel by pixel: a row a source, a block of columns a band.
+
+    Args:
+        shown: source to band to its images, uint8 ``[h, w, 3]`` each; every source has the same sizes.
+    """
+    sides = {band: [len(image) for image in images] for band, images in next(iter(shown.values())).items()}
+    largest = max(side for some in sides.values() for side in some)
+    rows = []
+    for blocks in shown.values():
+        images = [image for some in blocks.values() for image in some]
+        rows.append([image.repeat(largest // len(image), 0).repeat(largest // len(image), 1) for image in images])
+    columns, step = len(rows[0]), largest + 2
+    sheet = grid(np.array(rows).reshape(-1, largest, largest, 3), columns)
+    figure, ax = new_ax((WIDTH - 0.8) * len(rows) / columns + 0.45)
+    ax.imshow(sheet)
+    ax.set_yticks(step * (np.arange(len(rows)) + 0.5), list(shown))
+    labels = [f"{'' if n else band}\n{side} px" for band, some in sides.items() for n, side in enumerate(some)]
+    ax.set_xticks(step * (np.arange(columns) + 0.5), labels)
+    ax.tick_params(length=0, labelbottom=False, labeltop=True, labelsize=8)
+    ax.spines[:].set_visible(False)
+    words = " and ".join(f"{band} at {', '.join(map(str, some))} pixels" for band, some in sides.items())
+    return Plot(figure, f"An image of each of {', '.join(shown)}: {words}, all enlarged to {largest} pixels.")
+
+
+@styled
+def tile_map(photos: Sequence[tuple[str, Pixels, Sequence[tuple[str, int, int, int]]]]) -> Plot:
     """Photographs with their tiles, each marked by the number of the split it belongs to.
 
     Args:
         photos: title, uint8 ``[H, W, 3]``, and for each tile its split, top, left and side.
-        columns: photographs side by side.
     """
     colours = dict(zip(SPLITS, ("#b35806", "#f1a340", "#ffffff", "#8073ac"), strict=True))
-    rows = -(-len(photos) // columns)
-    figure = new_figure(1.8 * rows + 0.3)
-    axes = new_axes(figure, rows, columns).ravel()
-    for ax in axes:
-        ax.axis("off")
-    for ax, (title, image, tiles) in zip(axes, photos, strict=False):
-        ax.imshow(image // 2 + 64)  # muted, so that the marks can be read
+    figure, axes = new_panels(len(photos), 4, 1.8)
+    for ax, (title, image, tiles) in zip(axes, photos, strict=True):
+        ax.imshow(image // 2 + 64, interpolation="auto")  # muted, so that the marks can be read
         ax.set_title(title, fontsize=7.5, loc="left")
+        ax.axis("off")
         size = 6.5 if len(tiles) < 60 else 3.5
         for split, top, left, side in tiles:
             ax.add_patch(Rectangle((left + 2, top + 2), side - 4, side - 4, fill=False, lw=0.9, ec=colours[split]))
             number, middle = str(SPLITS.index(split) + 1), side / 2
             badge = {"boxstyle": "circle,pad=0.25", "fc": colours[split], "ec": "none"}
             ax.text(left + middle, top + middle, number, ha="center", va="center", size=size, bbox=badge)
-    labels = [f"{number} {split}" for number, split in enumerate(SPLITS, 1)]
-    handles = [Rectangle((0, 0), 1, 1, fc="#606060", ec=colours[split], lw=1.5) for split in SPLITS]
-    legend_below(figure, handles, labels)
+    entries = [Rectangle((0, 0), 1, 1, fc="#606060", ec=colours[split], lw=1.5) for split in SPLITS]
+    legend_below(figure, {f"{number} {SPLITS[number - 1]}": entry for number, entry in enumerate(entries, 1)})
     counts = {split: sum(tile[0] == split for _, _, tiles in photos for tile in tiles) for split in SPLITS}
     words = ", ".join(f"{count} tiles for {split}" for split, count in counts.items())
     return Plot(figure, f"{len(photos)} photographs cut into squares, each square in one split: {words}.")
@@ -75,8 +112,7 @@ def architecture(generator: Stages, discriminator: Stages, latent: int, output: 
         latent: length of the latent vector.
         output: what the discriminator puts out, ``"score"`` or ``"features"``.
     """
-    figure = new_figure(1.75)
-    ax = new_axes(figure)[0, 0]
+    figure, ax = new_ax(1.75)
     ax.axis("off")
     blocks = [(1, latent, PALETTE[6], "latent")]
     blocks += [(side, channels, PALETTE[1], "") for side, channels in generator[:-1]]
@@ -109,17 +145,15 @@ def architecture(generator: Stages, discriminator: Stages, latent: int, output: 
 
 
 @styled
-def growth(previews: Mapping[str, tuple[Sequence[int], Pixels]], samples: int = 8) -> Plot:
-    """The same latents' images while a GAN trains, one row a moment, one block a GAN.
+def growth(previews: Mapping[str, tuple[Sequence[int], Pixels]]) -> Plot:
+    """The same latents' images while a GAN trains, one row a moment, one block a GAN, some eight images a row in all.
 
     Args:
         previews: name to the images seen at each moment, and uint8 ``[moments, n, H, W, 3]``.
-        samples: images a row, at most n.
     """
     moments = max(len(seen) for seen, _ in previews.values())
-    across = max(2, samples // len(previews))
-    figure = new_figure(0.92 * moments * WIDTH / (across * len(previews)) + 0.3)
-    axes = new_axes(figure, 1, len(previews))[0]
+    across = max(2, 8 // len(previews))
+    figure, axes = new_row(0.92 * moments * WIDTH / (across * len(previews)) + 0.3, len(previews))
     for ax, (name, (seen, images)) in zip(axes, previews.items(), strict=True):
         shown = images[:, :across]
         side = images.shape[2] + 2

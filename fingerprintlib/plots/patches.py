@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from ..images import Pixels
-from ..notebook import Plot
-from .style import WIDTH, colour_of, legend_below, new_axes, new_figure, picture, styled
+from .axes import legend_below, new_axes, new_panels, picture
+from .style import WIDTH, Plot, colour_of, styled
 
 LETTERS = string.ascii_uppercase
 DARK = 3  # the first colours of the palette need white letters
@@ -26,9 +26,8 @@ def patch_sizes(images: Mapping[str, Pixels], sides: Sequence[int]) -> Plot:
         images: source to uint8 ``[H, W, 3]``.
         sides: of the patches, in pixels, at most those of the images.
     """
-    columns = len(sides) + 1
-    figure = new_figure(len(images) * WIDTH / max(columns, 5) + 0.35)
-    axes = new_axes(figure, len(images), max(columns, 5))
+    columns = max(len(sides) + 1, 5)
+    figure, axes = new_axes(len(images) * WIDTH / columns + 0.35, len(images), columns)
     for ax in axes.flat:
         ax.axis("off")
     for row, (name, image) in zip(axes, images.items(), strict=True):
@@ -54,16 +53,12 @@ def supports(image: Pixels, seen: Mapping[str, NDArray[np.bool_]]) -> Plot:
     """
     rows = -(-len(seen) // 5)
     columns = max(4, -(-len(seen) // rows))
-    figure = new_figure((0.45 + WIDTH / columns) * rows)
-    axes = new_axes(figure, rows, columns).ravel()
+    figure, axes = new_panels(len(seen), columns, 0.45 + WIDTH / columns, margin=0)
     words = []
-    for ax in axes:
-        ax.axis("off")
-    for ax, (title, mask) in zip(axes, seen.items(), strict=False):
+    for ax, (title, mask) in zip(axes, seen.items(), strict=True):
         height, width = (int(mask.any(axis).sum()) for axis in (1, 0))
-        picture(
-            ax, np.where(mask[..., None], image, 200 + image // 5).astype(np.uint8), f"{title}\nsees {height}×{width}"
-        )
+        dimmed = np.where(mask[..., None], image, 200 + image // 5).astype(np.uint8)
+        picture(ax, dimmed, f"{title}\nsees {height}×{width}")
         _outline(ax, mask)
         words.append(f"{title}: {height} by {width} pixels")
     return Plot(figure, f"What one feature sees of an image. {'; '.join(words)}.")
@@ -87,8 +82,7 @@ def patch_maps(
         where: bool ``[N, H, W]``, parts of the images to be outlined.
     """
     columns = max(len(images), 4)
-    figure = new_figure(0.7 + 2 * WIDTH / columns)
-    axes = new_axes(figure, 2, columns)
+    figure, axes = new_axes(0.7 + 2 * WIDTH / columns, 2, columns)
     colours = ListedColormap([colour_of(k) for k in range(len(names))])
     words = []
     for ax in axes.flat:
@@ -98,7 +92,7 @@ def patch_maps(
         picture(above, image, title)
         edge = len(image) - 0.5  # in pixels of the image, so that outlines fit both
         extent = (-0.5, edge, edge, -0.5)
-        below.imshow(found, cmap=colours, vmin=-0.5, vmax=len(names) - 0.5, interpolation="nearest", extent=extent)
+        below.imshow(found, cmap=colours, vmin=-0.5, vmax=len(names) - 0.5, extent=extent)
         for k, row, column in _areas(found):
             scale = len(image) / len(found)
             at = scale * (column + 0.5) - 0.5, scale * (row + 0.5) - 0.5
@@ -107,21 +101,20 @@ def patch_maps(
             _outline(above, where[n])
             _outline(below, where[n])
         shares = np.bincount(np.ravel(found), minlength=len(names)) / np.size(found)
-        title = " ".join(title.split())
-        words.append(f"{title}: " + ", ".join(f"{n} {s:.0%}" for n, s in zip(names, shares, strict=True) if s >= 0.05))
-    handles = [Patch(color=colour_of(k)) for k in range(len(names))]
-    legend_below(figure, handles, [f"{LETTERS[k]} {name}" for k, name in enumerate(names)])
+        told = [f"{name} {share:.0%}" for name, share in zip(names, shares, strict=True) if share >= 0.05]
+        words.append(f"{' '.join(title.split())}: {', '.join(told)}")
+    legend_below(figure, {f"{LETTERS[k]} {name}": Patch(color=colour_of(k)) for k, name in enumerate(names)})
     return Plot(figure, f"Sources that the patches of images are attributed to. {'; '.join(words)}.")
 
 
-def _areas(found: NDArray[np.integer], least: float = 0.03) -> list[tuple[int, int, int]]:
+def _areas(found: NDArray[np.integer]) -> list[tuple[int, int, int]]:
     """Source, row and column of a place well inside each connected area that is not too small for a letter."""
     places = []
     for k in np.unique(found):
         labelled, count = ndimage.label(found == k)
         for area in range(1, count + 1):
             mask = labelled == area
-            if mask.sum() >= least * mask.size:
+            if mask.sum() >= 0.03 * mask.size:
                 depth = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
                 row, column = np.unravel_index(depth.argmax(), mask.shape)
                 if depth[row, column] >= len(found) / 16:

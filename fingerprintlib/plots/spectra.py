@@ -1,55 +1,50 @@
-"""Figures that show images by frequency, and what the baselines chose."""
+"""Figures of power spectra: as pictures, frequency 0 in the middle, and against frequency."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from matplotlib.axes import Axes
+from matplotlib.image import AxesImage
 
-from ..notebook import Plot
-from ..spectra import log_power
-from .style import PALETTE, colour_of, legend_below, marker_of, new_axes, new_figure, styled
+from ..spectra import grid_frequencies, log_power, radial_mean
+from .axes import Floats, bare, legend_below, listed, new_ax, new_axes, new_panels, new_row, new_table
+from .style import WIDTH, Plot, colour_of, dash_of, marker_of, signed, styled
 
-LINES = ("-", "--", "-.", ":", (0, (5, 1)))
+FREQUENCY = "frequency, cycles a pixel"
+RINGS = "os^Dv"
 
 
 @styled
-def patterns(found: Mapping[str, NDArray[np.floating]]) -> Plot:
-    """PRNU patterns, a column a source; below each its power spectrum, frequency 0 in the middle.
+def patterns(found: Mapping[str, Floats]) -> Plot:
+    """PRNU patterns, a column a source; below each its power spectrum.
 
     Args:
         found: source to the pattern, float ``[H, W, 3]``; the mean of its channels is shown, black to white being -3 to
             3 of its standard deviations, and the spectrum from its median to a thousand times that.
     """
-    figure = new_figure(1.7 + 5.6 / max(len(found), 2))
-    axes = new_axes(figure, 2, len(found))
+    figure, axes = new_axes(1.7 + 5.6 / max(len(found), 2), 2, len(found))
     words = []
     for (pattern_ax, spectrum_ax), (name, pattern) in zip(axes.T, found.items(), strict=True):
         plane = pattern.mean(-1)
         plane = plane - plane.mean()
         limit = 3 * float(plane.std()) or 1.0
-        pattern_ax.imshow(plane, cmap="gray", vmin=-limit, vmax=limit, interpolation="nearest")
+        pattern_ax.imshow(plane, cmap="gray", vmin=-limit, vmax=limit)
         pattern_ax.set_title(name)
+        bare(pattern_ax)
         power = log_power(plane)
         above = power - np.median(power)
-        height, width = above.shape
-        shown = spectrum_ax.imshow(
-            above, cmap="gray_r", vmin=0, vmax=3, interpolation="nearest", extent=(-0.5, 0.5, 0.5, -0.5)
-        )
-        top = np.unravel_index(above.argmax(), above.shape)
-        down, across = abs(top[0] - height // 2) / height, abs(top[1] - width // 2) / width
-        words.append(f"{name} 10^{above.max():.1f} at ({down:.2g}, {across:.2g})")
-        pattern_ax.set(xticks=[], yticks=[])
-        spectrum_ax.set(xticks=[-0.5, 0, 0.5], yticks=[])
-        spectrum_ax.xaxis.set_major_formatter("{x:g}")
-        pattern_ax.spines[:].set_visible(False)
+        shown = _spectrum(spectrum_ax, above, cmap="gray_r", vmin=0, vmax=3)
         spectrum_ax.spines[:].set_visible(True)
+        top = np.unravel_index(above.argmax(), above.shape)
+        down, across = (abs(at - side // 2) / side for at, side in zip(top, above.shape, strict=True))
+        words.append(f"{name} 10^{above.max():.1f} at ({down:.2g}, {across:.2g})")
     axes[0, 0].set_ylabel("pattern")
     axes[1, 0].set(ylabel="spectrum", yticks=[-0.5, 0, 0.5])
     axes[1, 0].yaxis.set_major_formatter("{x:g}")
-    figure.supxlabel("frequency, cycles a pixel", fontsize=9)
-    bar = figure.colorbar(shown, ax=axes[1], shrink=0.9, ticks=[0, 1, 2, 3])
+    figure.supxlabel(FREQUENCY, fontsize=9)
+    bar = figure.colorbar(shown, ax=axes[1], shrink=0.9, ticks=[0, 1, 2, 3], label="power / median")
     bar.ax.set_yticklabels(["1", "10", "100", "1000"])
-    bar.set_label("power / median")
     return Plot(
         figure,
         "PRNU patterns of the sources and their power spectra. Highest peak above the spectrum's median, at cycles a "
@@ -58,20 +53,109 @@ def patterns(found: Mapping[str, NDArray[np.floating]]) -> Plot:
 
 
 @styled
-def radial_spectra(spectra: Mapping[str, NDArray[np.floating]], side: int) -> Plot:
+def fingerprint_spectra(spectra: Mapping[str, Floats], names: Sequence[str]) -> Plot:
+    """Logarithmic power spectra: a row for each kind of pattern, a column a source.
+
+    Args:
+        spectra: kind to float ``[K, H, W]``, decimal logarithms.
+        names: the K sources.
+    """
+    figure, axes = new_table(spectra, names)
+    words = {}
+    for row, (kind, some) in zip(axes, spectra.items(), strict=True):
+        low, high = np.quantile(some, [0.01, 0.999])
+        for ax, plane in zip(row, some, strict=False):
+            ax.imshow(plane, cmap="gray", vmin=low, vmax=max(high, low + 1e-6))
+        rings = radial_mean(some)
+        slopes = rings[:, rings.shape[1] // 2] - rings[:, 1]
+        words[kind] = [f"{name} {slope:+.1f}" for name, slope in zip(names, slopes, strict=True)]
+    return Plot(
+        figure,
+        "Power spectra, bright where there is much. From the lowest to half of the highest frequencies the power "
+        f"changes, in powers of ten, {listed(words)}.",
+    )
+
+
+@styled
+def spectrum_changes(changes: Mapping[str, Floats]) -> Plot:
+    """By how much each attack changes the power at each frequency, one scale for all.
+
+    Args:
+        changes: attack to float ``[H, W]``: the decimal logarithm of power after over power before.
+    """
+    figure, axes = new_panels(len(changes), 4, 1.75)
+    words = []
+    for ax, (name, change) in zip(axes, changes.items(), strict=True):
+        shown = _spectrum(ax, change, **signed(2))
+        ax.set_title(name)
+        down, across = (np.abs(np.fft.fftshift(np.fft.fftfreq(side))) for side in change.shape)
+        high = np.maximum(down[:, None], across) >= 0.375
+        words.append(f"{name} {10 ** float(change[high].mean()):.2g}")
+    bar = figure.colorbar(shown, ax=figure.axes, shrink=0.8, ticks=[-2, -1, 0, 1, 2], label="power after / before")
+    bar.ax.set_yticklabels(["1/100", "1/10", "1", "10", "100"])
+    figure.supxlabel(FREQUENCY, fontsize=9)
+    return Plot(figure, f"Change of the power spectra by attack. Typical factor at the highest: {', '.join(words)}.")
+
+
+@styled
+def spectrum_maps(found: Mapping[str, Floats], reference: str, periods: Sequence[int]) -> Plot:
+    """Each source's spectrum less the reference's; rings where upsampling may leave peaks.
+
+    Args:
+        found: source to the difference in decibels, ``[H, H]``.
+        reference: what the spectra are compared with.
+        periods: of `spectra.grid_periods`; a ring is the smaller, the longer the period.
+    """
+    across = max(len(found), 2)
+    figure, axes = new_panels(len(found), across, WIDTH / across, margin=0.8)
+    side = len(next(iter(found.values())))
+    limit = max(float(np.quantile(np.abs(list(found.values())), 0.995)), 0.1)
+    looks = [
+        {"marker": RINGS[n % 5], "ms": 7 / (n + 1) + 1.5, "ls": "", "mfc": "none", "mec": "k", "mew": 0.6}
+        for n in range(len(periods))
+    ]
+    words = []
+    for ax, (name, values) in zip(axes, found.items(), strict=True):
+        shown = _spectrum(ax, values, **signed(limit))
+        for period, look in zip(periods, looks, strict=True):
+            y, x = (grid_frequencies(side, period).T - side // 2 + 0.5) / side
+            ax.plot(x, y, **look, clip_on=False)
+        ax.set_title(name)
+        top = np.unravel_index(np.abs(values).argmax(), values.shape)
+        place = ", ".join(f"{(index - side // 2) / side:.2g}" for index in top)
+        words.append(f"{name} {values[top]:+.1f} dB at ({place})")
+    figure.colorbar(shown, ax=figure.axes, shrink=0.8, pad=0.02, label=f"above {reference}, dB")
+    rings = [axes[0].plot([], [], **look)[0] for look in looks]
+    legend_below(figure, {f"expected of period {period}": ring for period, ring in zip(periods, rings, strict=True)})
+    return Plot(
+        figure,
+        f"Mean logarithms of power spectra less that of {reference}. Farthest from it, at cycles a pixel down and "
+        f"across: {'; '.join(words)}.",
+    )
+
+
+def _spectrum(ax: Axes, values: Floats, **colours: Any) -> AxesImage:
+    """A spectrum as a picture, from -0.5 to 0.5 cycles a pixel down and across."""
+    shown = ax.imshow(values, extent=(-0.5, 0.5, 0.5, -0.5), **colours)
+    ax.set(xticks=[-0.5, 0, 0.5], yticks=[])
+    ax.xaxis.set_major_formatter("{x:g}")
+    return shown
+
+
+@styled
+def radial_spectra(spectra: Mapping[str, Floats], side: int) -> Plot:
     """Mean logarithm of the power by frequency, a line a source: as it is, and less that of the first source.
 
     Args:
         spectra: source to the mean of `spectra.radial_spectra`, ``[R]``, decimal logarithms.
         side: of the images, in pixels.
     """
-    figure = new_figure(2.6)
-    left, right = new_axes(figure, 1, 2)[0]
+    figure, (left, right) = new_row(2.6, 2)
     reference, base = next(iter(spectra.items()))
     words = []
     for k, (name, spectrum) in enumerate(spectra.items()):
         frequency = np.arange(1, len(spectrum)) / side
-        style = {"color": colour_of(k), "ls": LINES[k % len(LINES)], "lw": 1.3, "label": name}
+        style = {"color": colour_of(k), "ls": dash_of(k), "lw": 1.3, "label": name}
         left.plot(frequency, spectrum[1:], **style)
         right.plot(frequency, spectrum[1:] - base[1:], **style)
         if k:
@@ -80,36 +164,56 @@ def radial_spectra(spectra: Mapping[str, NDArray[np.floating]], side: int) -> Pl
     right.set(title=f"less that of {reference}")
     for ax in (left, right):
         ax.axvline(0.5, color="0.6", lw=0.8, ls=":")
-        ax.set_xlabel("frequency, cycles a pixel")
-    legend_below(figure, *left.get_legend_handles_labels())
+        ax.set_xlabel(FREQUENCY)
+    legend_below(figure)
     told = f" At the highest, typical power as a multiple of {reference}'s: {', '.join(words)}." if words else ""
     return Plot(figure, f"Mean logarithms of the power of {', '.join(spectra)} against frequency.{told}")
 
 
 @styled
-def choices(found: Mapping[str, tuple[str, Mapping[str, Sequence[tuple[float, float]]]]], chance: float) -> Plot:
-    """Validation accuracy by setting, a panel a method, a line a condition; the chosen setting is filled.
+def spectral_differences(
+    found: Mapping[str, tuple[Floats, Floats, Floats]],
+    side: int,
+    reference: str,
+    floor: tuple[Floats, Floats, Floats],
+) -> Plot:
+    """How far each source's mean spectrum lies above the reference's, an octave as wide as another, intervals shaded.
 
     Args:
-        found: method to what its setting is called, and condition to the settings with their accuracies in [0, 1].
-        chance: accuracy of guessing, in [0, 1].
+        found: source to difference, low and high in decibels, each ``[R]``, as `spectra.difference_in_decibels` gives.
+        side: of the images, in pixels.
+        reference: what the spectra are compared with.
+        floor: the same of other images of the reference: what is no difference.
     """
-    figure = new_figure(2.4)
-    axes = new_axes(figure, 1, len(found), sharey=True)[0]
-    words = []
-    for ax, (method, (setting, lines)) in zip(axes, found.items(), strict=True):
-        for k, (condition, points) in enumerate(lines.items()):
-            x, y = np.array(points, float).T
-            colour = (PALETTE[1], PALETTE[2], PALETTE[0])[k % 3]
-            style = {"marker": marker_of(k), "color": colour, "ms": 5}
-            ax.plot(x, 100 * y, **style, mfc="white", lw=1.1, ls=LINES[k % len(LINES)], label=condition)
-            best = int(y.argmax())
-            ax.plot(x[best], 100 * y[best], **style)
-            words.append(f"{method}, {condition}: {100 * y[best]:.0f} % at {x[best]:g}")
-        ax.axhline(100 * chance, color="0.45", lw=1, ls=":")
-        ax.set(xscale="log", xlabel=setting, title=method, ylim=(0, 103))
-        ax.minorticks_off()
-        ax.xaxis.set_major_formatter("{x:g}")
-    axes[0].set_ylabel("validation accuracy, %")
-    legend_below(figure, *axes[0].get_legend_handles_labels())
-    return Plot(figure, f"Validation accuracy by setting. Chosen: {'; '.join(words)}. Chance: {100 * chance:.0f} %.")
+    figure, ax = new_ax(2.9)
+    difference, low, high = floor
+    frequency = np.arange(1, len(difference)) / side
+    ax.plot(frequency, difference[1:], color="0.35", lw=1.3, ls="--", label=f"{reference}, others")
+    ax.fill_between(frequency, low[1:], high[1:], color="0.35", alpha=0.25, lw=0)
+    words = [f"other images of {reference} {difference[1 + np.abs(difference[1:]).argmax()]:+.1f} dB"]
+    for k, (name, (difference, low, high)) in enumerate(found.items(), 1):
+        style = {"color": colour_of(k), "ls": dash_of(k), "lw": 1.3}
+        every = {"marker": marker_of(k), "ms": 4, "markevery": (k, 6)}
+        ax.plot(frequency, difference[1:], label=name, **style, **every)
+        ax.fill_between(frequency, low[1:], high[1:], color=colour_of(k), alpha=0.2, lw=0)
+        largest = 1 + np.abs(difference[1:]).argmax()
+        words.append(f"{name} {difference[largest]:+.1f} dB at {largest / side:.2g}")
+    ax.axhline(0, color="0.4", lw=1)
+    least, most = ax.get_ylim()
+    ax.set_yticks([tick for tick in ax.get_yticks() if least <= tick <= most])
+    limits = [2.0**-n for n in range(1, side.bit_length())]
+    for limit in limits:
+        ax.axvline(limit, color="0.8", lw=0.8, zorder=0)
+    ax.set(xscale="log", xlabel=FREQUENCY, ylabel=f"above {reference}, dB")
+    ax.set_xticks(limits, [f"1/{2**n}" for n in range(1, len(limits) + 1)])
+    ax.minorticks_off()
+    ax.set_xlim(1 / side, 0.72)
+    for n in range(len(limits) - 1):
+        place = 2.0 ** (-n - 1.5)
+        ax.text(place, 1.0, f"residual {2**n}", transform=ax.get_xaxis_transform(), ha="center", va="bottom", size=7.5)
+    legend_below(figure)
+    return Plot(
+        figure,
+        f"Mean logarithms of power spectra less that of {reference}. Farthest from it, at cycles a pixel: "
+        f"{'; '.join(words)}.",
+    )

@@ -1,27 +1,28 @@
-"""The book's visual style, and the small parts that its figures share.
+"""The book's visual style: what a figure is, and the colours, markers and dashes that its parts take in turn.
 
 Colours differ in lightness as well as hue, and nothing is told by colour alone, so that the figures read in grey and
 by colour-blind readers. Figures are made without pyplot: nothing is shown twice and no global state is left behind.
 """
 
 import functools
-from collections.abc import Callable, Sequence
-from typing import Any
+import io
+from collections.abc import Callable
+from typing import Any, NamedTuple, ParamSpec
 
 import matplotlib as mpl
-import numpy as np
 import seaborn as sns
 from cycler import cycler
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
-from ..images import Pixels
-from ..notebook import Plot
+Parameters = ParamSpec("Parameters")
 
 # From dark to light, two hues: purple and orange. "real" is always the first.
 PALETTE = ("#1b1b1b", "#542788", "#b35806", "#998ec3", "#f1a340", "#5e8c94", "#c7b9a5")
 MARKERS = "osD^vP*"
+DASHES = ("-", "--", "-.", ":", (0, (5, 1)))
 WIDTH = 7.2  # inches: the text column of the book
+REFERENCE: dict[str, Any] = {"color": "0.45", "lw": 1, "ls": ":"}  # what results are compared with, as chance
+FLOOR: dict[str, Any] = {"color": "0.4", "lw": 1, "ls": "--"}  # what is no difference
 
 STYLE = {
     **sns.axes_style("ticks"),
@@ -34,7 +35,21 @@ STYLE = {
     "legend.frameon": False,
     "legend.fontsize": 8.5,
     "axes.prop_cycle": cycler(color=PALETTE),
+    "image.interpolation": "nearest",  # pixel for pixel
 }
+
+
+class Plot(NamedTuple):
+    """A figure and the sentence that says what it shows to those who cannot see it."""
+
+    figure: Figure
+    alt: str
+
+    def png(self) -> bytes:
+        """The figure as a PNG file."""
+        buffer = io.BytesIO()
+        self.figure.savefig(buffer, format="png")
+        return buffer.getvalue()
 
 
 def colour_of(index: int) -> str:
@@ -42,57 +57,32 @@ def colour_of(index: int) -> str:
     return PALETTE[index % len(PALETTE)]
 
 
+def accent_of(index: int) -> str:
+    """The colour of the condition or method of this number, the strong ones first."""
+    return PALETTE[(1, 2, 0, 3, 4)[index % 5]]
+
+
 def marker_of(index: int) -> str:
-    """Its marker."""
+    """The marker of this number."""
     return MARKERS[index % len(MARKERS)]
 
 
-def styled(function: Callable[..., Plot]) -> Callable[..., Plot]:
+def dash_of(index: int) -> Any:
+    """The dashes of the line of this number."""
+    return DASHES[index % len(DASHES)]
+
+
+def signed(limit: float) -> dict[str, Any]:
+    """Colours for numbers from -`limit` to `limit`: white is 0."""
+    return {"cmap": "PuOr_r", "vmin": -limit, "vmax": limit}
+
+
+def styled(function: Callable[Parameters, Plot]) -> Callable[Parameters, Plot]:
     """Draw in the book's style, and leave everybody else's alone."""
 
     @functools.wraps(function)
-    def draw(*arguments: Any, **options: Any) -> Plot:
+    def draw(*arguments: Parameters.args, **options: Parameters.kwargs) -> Plot:
         with mpl.rc_context(STYLE):
             return function(*arguments, **options)
 
     return draw
-
-
-def new_figure(height: float, width: float = WIDTH) -> Figure:
-    """An empty figure; height and width in inches."""
-    return Figure(figsize=(width, height), layout="constrained")
-
-
-def new_axes(figure: Figure, rows: int = 1, columns: int = 1, **options: Any) -> NDArray[Any]:
-    """Its axes, an array ``[rows, columns]``."""
-    return figure.subplots(rows, columns, squeeze=False, **options)
-
-
-def legend_below(figure: Figure, handles: Sequence[Any], labels: Sequence[str], columns: int | None = None) -> None:
-    """One legend for all axes below them, in one row unless it has fewer `columns`."""
-    figure.legend(handles, labels, loc="outside lower center", ncols=min(columns or len(labels), len(labels)))
-
-
-def picture(axes: Any, image: Pixels, title: str = "") -> None:
-    """Show an image, pixel for pixel, without ticks."""
-    axes.imshow(image, interpolation="nearest")
-    axes.set_title(title, loc="left")
-    axes.axis("off")
-
-
-def heatmap(
-    ax: Any, values: NDArray[Any], names: Sequence[str], form: str, rows: Sequence[str] | None = None, **colours: Any
-) -> None:
-    """A matrix with its numbers in the cells, `names` over columns and, unless `rows` has others, rows.
-
-    `colours` need ``vmin`` and ``vmax``.
-    """
-    ax.imshow(values, **colours)
-    ax.set_xticks(range(len(names)), names, rotation=45, ha="right")
-    ax.set_yticks(range(len(rows or names)), rows or names)
-    ax.spines[:].set_visible(False)
-    ax.tick_params(length=0)
-    low, high = colours["vmin"], colours["vmax"]
-    for (row, column), value in np.ndenumerate(values):
-        strong = abs(value) > 0.6 * max(abs(low), abs(high))
-        ax.text(column, row, form.format(value), ha="center", va="center", size=7.5, color="w" if strong else "k")

@@ -6,12 +6,11 @@ from typing import Any
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-from ..notebook import Plot
-from .style import MARKERS, PALETTE, colour_of, legend_below, marker_of, new_axes, new_figure, styled
+from .axes import legend_below, new_panels
+from .style import MARKERS, PALETTE, Plot, colour_of, dash_of, marker_of, styled
 
 Estimate = tuple[float, float | None, float | None]  # value, and its interval if there is one
 LEGEND = 3  # names side by side
-DASHES = ("-", "--", ":", "-.")
 MOST_TOLD = 24  # numbers in an alternative text; where there are more, of each line the ends
 
 
@@ -33,15 +32,11 @@ def against_parameter(
         at: a line and the number of a value, to be marked.
     """
     columns = min(2, len(panels))
-    rows = -(-len(panels) // columns)
     names = list(next(iter(panels.values())))
-    figure = new_figure(2.3 * rows + 0.2 * -(-len(names) // LEGEND) + 0.3)
-    axes = new_axes(figure, rows, columns).ravel()
+    figure, axes = new_panels(len(panels), columns, 2.3, margin=0.2 * -(-len(names) // LEGEND) + 0.3)
     numeric = len(values) > 1 and all(type(value) in (int, float) for value in values)
     places = np.asarray(values if numeric else range(len(values)), float)
-    for ax in axes[len(panels) :]:
-        ax.axis("off")
-    for ax, (quantity, lines) in zip(axes, panels.items(), strict=False):
+    for ax, (quantity, lines) in zip(axes, panels.items(), strict=True):
         for k, (line, found) in enumerate(lines.items()):
             _line(ax, k, line, places, found)
         if at:
@@ -56,20 +51,18 @@ def against_parameter(
         ax.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
         _ticks(ax, places, values, numeric, 90 // columns)
     if names != [""]:
-        handles, labels = axes[0].get_legend_handles_labels()
-        legend_below(figure, handles, labels, columns=LEGEND)
+        legend_below(figure, columns=LEGEND)
     return Plot(figure, _alt(parameter, values, panels, at))
 
 
 def _line(ax: Any, k: int, name: str, places: np.ndarray, found: Sequence[Estimate | None]) -> None:
     there = [(x, estimate) for x, estimate in zip(places, found, strict=True) if estimate is not None]
-    options = {"color": colour_of(1 + k), "lw": 1.2}
     for x, (_, low, high) in there:
         if low is not None and high is not None:
             ax.plot([x, x], [low, high], color=colour_of(1 + k), lw=2, alpha=0.6)
-    dash = DASHES[k // len(MARKERS) % len(DASHES)]
     ys = [estimate[0] for _, estimate in there]
-    ax.plot([x for x, _ in there], ys, dash, marker=marker_of(k), ms=5, label=name, **options)
+    style = {"color": colour_of(1 + k), "ls": dash_of(k // len(MARKERS)), "marker": marker_of(k), "ms": 5, "lw": 1.2}
+    ax.plot([x for x, _ in there], ys, **style, label=name)
 
 
 def _ticks(ax: Any, places: np.ndarray, values: Sequence[Any], numeric: bool, room: int) -> None:

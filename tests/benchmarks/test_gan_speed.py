@@ -25,7 +25,7 @@ from fingerprintlib.images import to_tensor
 from fingerprintlib.zoo import Zoo
 
 ROOT = Path(__file__).resolve().parents[2]
-ZOO = Zoo.of(ROOT)
+ZOO = Zoo.of(ROOT / "data" / "zoo")
 SIDE, WIDTH = 64, 16
 ROUNDS = 5
 SECONDS = 3  # a side and round, about

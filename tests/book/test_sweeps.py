@@ -71,7 +71,7 @@ def test_a_chapter_is_swept_and_what_is_there_is_not_run_again(project):
     assert _ran(result) == ["second, point 2 of 3: factor = 4.0"]
     published = project.root / "data" / "sweeps" / "grown.json"
     assert result.stdout.splitlines() == [str(published), str(folder / "sweep.html")]
-    (found,) = (sweep for sweep in load_sweeps(project.root) if sweep.name == "grown")
+    (found,) = (sweep for sweep in load_sweeps(published.parent) if sweep.name == "grown")
     assert [(p.values["factor"], p.estimates["metric.total"].value) for p in found.points] == [
         (1.0, 1.0),
         (4.0, 4.0),

@@ -1,0 +1,105 @@
+"""What figures are put together from: figures with their axes, legends, pictures, notes, estimates, lists in words."""
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from ..images import Pixels
+from ..intervals import Interval
+from .style import WIDTH
+
+Floats = NDArray[np.floating]
+
+
+def new_axes(height: float, rows: int = 1, columns: int = 1, **options: Any) -> tuple[Figure, NDArray[Any]]:
+    """A figure as wide as the text, `height` in inches, and its axes ``[rows, columns]``."""
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    return figure, figure.subplots(rows, columns, squeeze=False, **options)
+
+
+def new_ax(height: float) -> tuple[Figure, Any]:
+    """A figure with one pair of axes."""
+    figure, axes = new_axes(height)
+    return figure, axes[0, 0]
+
+
+def new_row(height: float, columns: int, **options: Any) -> tuple[Figure, NDArray[Any]]:
+    """A figure and its axes ``[columns]`` side by side."""
+    figure, axes = new_axes(height, 1, columns, **options)
+    return figure, axes[0]
+
+
+def new_panels(
+    count: int, columns: int, height: float, margin: float = 0.3, **options: Any
+) -> tuple[Figure, NDArray[Any]]:
+    """A figure and its axes ``[count]``, so many in a row that is `height` inches high; the last row may lack some."""
+    rows = -(-count // columns)
+    figure, axes = new_axes(height * rows + margin, rows, columns, **options)
+    for ax in axes.flat[count:]:
+        ax.axis("off")
+    return figure, axes.ravel()[:count]
+
+
+def new_table(
+    rows: Collection[str], columns: Collection[str], width: float = WIDTH, size: float = 9
+) -> tuple[Figure, NDArray[Any]]:
+    """A figure and axes for square pictures, rows named at the left and columns, in letters of `size`, at the top.
+
+    There are at least four columns, so that pictures of few are no larger; the last stay empty.
+    """
+    across = max(len(columns), 4)
+    figure, axes = new_axes(width / across * len(rows) + 0.3, len(rows), across)
+    for ax in axes.flat:
+        bare(ax)
+    for ax, title in zip(axes[:, 0], rows, strict=True):
+        ax.set_ylabel(title)
+    for ax, title in zip(axes[0], columns, strict=False):
+        ax.set_title(title, fontsize=size)
+    return figure, axes
+
+
+def legend_below(figure: Figure, entries: Mapping[str, Any] | None = None, columns: int | None = None) -> None:
+    """One legend for all axes below them, in one row unless it has fewer `columns`.
+
+    `entries` are names and what stands for them, unless given those of the first axes.
+    """
+    handles, labels = (entries.values(), [*entries]) if entries else figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=min(columns or len(labels), len(labels)))
+
+
+def bare(ax: Axes) -> None:
+    """Take ticks and frame away, labels may stay."""
+    ax.set(xticks=[], yticks=[])
+    ax.spines[:].set_visible(False)
+
+
+def picture(ax: Axes, image: Pixels, title: str) -> None:
+    """Show an image and nothing else."""
+    ax.imshow(image)
+    ax.set_title(title, loc="left")
+    ax.axis("off")
+
+
+def note(ax: Axes, text: str, at: tuple[float, float], offset: tuple[float, float], **options: Any) -> None:
+    """A few small letters beside a point, `offset` in printer's points away from it."""
+    ax.annotate(text, at, offset, textcoords="offset points", size=7.5, **options)
+
+
+def estimate(ax: Axes, y: float, value: float, interval: Interval, marker: str, colour: str, size: float = 5) -> None:
+    """A value as a marker and its interval as a bar along the horizontal axis."""
+    ax.plot(interval, [y, y], color=colour, lw=2)
+    ax.plot(value, y, marker, color=colour, ms=size)
+
+
+def beside(index: int, count: int, step: float) -> float:
+    """How far the mark of this number is moved, so that so many at one place stand side by side."""
+    return step * (index - (count - 1) / 2)
+
+
+def listed(lists: Mapping[str, Iterable[str]]) -> str:
+    """``one: a, b; other: c``: what alternative texts tell of each thing that a figure shows."""
+    return "; ".join(f"{name}: {', '.join(words)}" for name, words in lists.items())
