@@ -7,6 +7,7 @@ one safetensors file, so that no answer can be read against the wrong list of na
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from inspect import signature
 from pathlib import Path
 from platform import python_version
@@ -26,7 +27,7 @@ from .metrics import Report
 from .networks import AttributionNetwork
 from .runtime import Fabric, computed_with, make_fabric
 from .store import trained
-from .training import Objective, apply, fit
+from .training import Hyperparameters, Objective, apply, fit
 
 
 class Settings(TypedDict, total=False):
@@ -37,7 +38,8 @@ class Settings(TypedDict, total=False):
         width: of the network; 1 is the paper, the default of 1/4 is enough for 64x64.
         batch_size: images a step, 32 by default.
         learning_rate: of Adam, 1e-3 by default.
-        evaluate_every: steps between evaluations, by default a tenth of `steps` or more, see `training.fit`.
+        evaluate_every: steps between evaluations, by default a tenth of `steps` or more, see
+            `training.Hyperparameters`.
         seed: of the initial weights, the order and the flips, 0 by default.
         band, factor, pool_from, order: of an attribution network, see `networks.AttributionNetwork`.
         correlation: of a visualization network, a name in `visualization.CORRELATIONS`.
@@ -76,6 +78,7 @@ class SourceClassifier(Generic[Network]):
         colour: one of `images.COLOURS`; every image is put under that colour control before it is judged. One that has
             been under it stays as it is, so nobody has to say which kind is given.
         provenance: JSON-able: recipe, history, seconds, versions, device.
+        given_fabric: see `fabric`.
         path: the file that it was loaded from.
     """
 
@@ -88,8 +91,13 @@ class SourceClassifier(Generic[Network]):
     class_names: tuple[str, ...]
     colour: str
     provenance: dict[str, Any]
-    fabric: Fabric = field(default_factory=make_fabric, repr=False)
+    given_fabric: Fabric | None = field(default=None, repr=False)
     path: Path | None = None
+
+    @cached_property
+    def fabric(self) -> Fabric:
+        """Device and precision to judge with: those given, or else launched when first needed."""
+        return self.given_fabric or make_fabric()
 
     @property
     def resolution(self) -> int:
@@ -156,7 +164,7 @@ class SourceClassifier(Generic[Network]):
         seed: int = 0,
         **options: Any,
     ) -> dict[str, Any]:
-        """All arguments of the network and of `training.fit` that the settings and the corpus decide."""
+        """The network's arguments and the `training.Hyperparameters`, as the settings and the corpus decide."""
         parameters = signature(cls.network_type).parameters
         known = {name: parameters[name].default for name in cls.options} | {"width": width}
         for name in options.keys() - known.keys():
@@ -209,15 +217,14 @@ class SourceClassifier(Generic[Network]):
         check_labels(validation[1], len(validation[0]), "the corpus's validation labels", class_count)
         history = fit(
             network,
-            images,
-            labels,
+            (images, labels),
             validation,
+            Hyperparameters(**settings["training"]),
             checkpoint=checkpoint,
             recipe=recipe,
             fabric=fabric,
             objective=cls._objective(network, settings, fabric),
             description=f"training {cls.kind}",
-            **settings["training"],
         )
         provenance = {
             "recipe": recipe,
@@ -330,7 +337,7 @@ class Attributor(SourceClassifier[AttributionNetwork]):
     kind = "attributor"
     network_type = AttributionNetwork
     options = ("width", "band", "factor", "pool_from", "order")
-    code = (AttributionNetwork, fit)
+    code = (AttributionNetwork, fit, make_fabric)
 
     @property
     def model_fingerprints(self) -> np.ndarray:

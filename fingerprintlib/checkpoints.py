@@ -85,6 +85,37 @@ def tensors_hash(tensors: Mapping[str, Tensor]) -> str:
     return content_hash(*chunks)
 
 
+def require_same_recipe(theirs: Mapping[str, Any], ours: Mapping[str, Any], path: Path | str) -> None:
+    """Refuse to go on with a training by other settings than it was begun with.
+
+    Args:
+        theirs: the recipe in the checkpoint `path`; JSON-able, dictionaries within it too.
+        ours: the one asked for. What is missing in one counts as None.
+
+    Raises:
+        CheckpointError: naming each setting that differs, there and here.
+    """
+    there, here = _leaves(theirs), _leaves(ours)
+    differing = {
+        f"{name[-1]} (there {there.get(name)!r}, here {here.get(name)!r})"
+        for name in there.keys() | here.keys()
+        if there.get(name) != here.get(name)
+    }
+    if differing:
+        raise CheckpointError(
+            f"{path} is of a run with other settings: {', '.join(sorted(differing))}. "
+            "Use those, or delete it to train from the start."
+        )
+
+
+def _leaves(recipe: Mapping[str, Any], path: tuple[str, ...] = ()) -> dict[tuple[str, ...], Any]:
+    """The values in dictionaries within dictionaries, by the keys that lead to them."""
+    found: dict[tuple[str, ...], Any] = {}
+    for key, value in recipe.items():
+        found |= _leaves(value, (*path, key)) if isinstance(value, Mapping) else {(*path, key): value}
+    return found
+
+
 def pack(objects: Mapping[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Split modules and optimizers into tensors and JSON, ready for `save_checkpoint`.
 

@@ -234,28 +234,24 @@ def load_or_train(
 
     Args:
         name: of the source.
-        gan, reals, resolution, width, images, seed, data_hash, without, fabric, watch, options: see
-            `gans.training.train_gan`.
+        gan, resolution, width, seed, options: see `gans.build`.
+        reals, images, data_hash, without, fabric, watch: see `gans.training.train_gan`.
         folder: of the generators and of the checkpoints of those in training.
     """
     fabric = fabric or make_fabric()
     model = build(gan, resolution, width, seed, **options)
-    recipe = recipe_of(model, reals, images, seed, fabric, data_hash, without) | {"name": name}
+    recipe = recipe_of(model, reals, images, fabric, data_hash, without) | {"name": name}
 
     def train(unfinished: Path) -> TrainedGAN:
         return train_gan(
-            gan,
+            model,
             reals,
-            resolution=resolution,
-            width=width,
             images=images,
-            seed=seed,
             folder=unfinished,
             data_hash=recipe["data"],
             without=without,
             fabric=fabric,
             watch=watch,
-            **options,
         )
 
     return trained(

@@ -20,7 +20,7 @@ from .provenance import files_in
 from .runtime import Fabric, computed_with, make_fabric
 from .splits import SPLITS
 from .store import trained
-from .training import fit
+from .training import Hyperparameters, fit
 from .views import View
 
 
@@ -110,18 +110,17 @@ def immunize(
     def finetune(checkpoint: Path) -> Attributor:
         seen, labels = corpus.split("train") if images is None else corpus.first("train", images)[:2]
         network = copy.deepcopy(attributor.network)
+        curve = max(1, steps // 5)  # five points are enough for one
         history = fit(
             network,
-            seen,
-            labels,
+            (seen, labels),
             attacked(corpus, attack, control=attributor.colour, seed=seed).split("validation"),
+            Hyperparameters(evaluate_every=curve, **settings),  # type: ignore[arg-type]
             checkpoint=checkpoint,
             augment=augment,
-            evaluate_every=max(1, steps // 5),  # enough for a curve
             recipe=recipe,
             fabric=fabric,
             description=f"immunizing, {attack.name}",
-            **settings,  # type: ignore[arg-type]
         )
         told = {"recipe": recipe, "immunized": attack.name, "history": history, "seconds": history[-1]["seconds"]}
         provenance = {**attributor.provenance, **told, "start": attributor.provenance["recipe"]}

@@ -6,7 +6,6 @@ Randomness is a function of ``(seed, step, rank)`` and never a state that wander
 
 import ctypes
 import logging
-import math
 import os
 import sys
 import tempfile
@@ -22,8 +21,6 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from .errors import FingerprintsError
-
 try:
     from lightning_fabric import Fabric
 except ImportError:  # the umbrella package carries the same class under another name
@@ -36,7 +33,6 @@ __all__ = [
     "in_parallel",
     "make_fabric",
     "progress",
-    "require_finite",
     "side_by_side",
     "step_generator",
     "update_ema",
@@ -105,11 +101,13 @@ _FRESH = torch.Generator().manual_seed(0).get_state()
 
 
 @torch.no_grad()
-def update_ema(average: nn.Module, network: nn.Module, decay: float) -> None:
+def update_ema(average: nn.Module, network: nn.Module, decay: float, step: int) -> None:
     """Move `average`'s parameters towards `network`'s, ``average = decay * average + (1 - decay) * network``.
 
-    Buffers (batch-norm statistics, spectral-norm vectors) are copied: they are averages already.
+    While few steps are done the decay is shorter, (1 + step) / (10 + step): the average would otherwise still be the
+    initialization. Buffers (batch-norm statistics, spectral-norm vectors) are copied: they are averages already.
     """
+    decay = min(decay, (1 + step) / (10 + step))
     torch._foreach_lerp_(list(average.parameters()), list(network.parameters()), 1 - decay)
     for mine, theirs in zip(average.buffers(), network.buffers(), strict=True):
         mine.copy_(theirs)
@@ -125,21 +123,6 @@ def average_gradients(fabric: Fabric, network: nn.Module) -> None:
         for parameter in network.parameters():
             if parameter.grad is not None:
                 parameter.grad.copy_(cast(Tensor, fabric.all_reduce(parameter.grad, reduce_op="mean")))
-
-
-def require_finite(name: str, value: Tensor | float, step: int, checkpoint: Any = None) -> float:
-    """The value as a float, or a clear stop when training has diverged.
-
-    Raises:
-        FingerprintsError: the value is NaN or infinite; the message names the last good checkpoint, if any.
-    """
-    number = float(value)
-    if not math.isfinite(number):
-        kept = f"The last good checkpoint is {checkpoint}." if checkpoint else "Nothing was saved yet."
-        raise FingerprintsError(
-            f"Training stopped at step {step}: {name} is {number}. {kept} Lower the learning rate or use float32."
-        )
-    return number
 
 
 def progress(total: int, description: str, unit: str, initial: int = 0) -> tqdm:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from .attribution import SourceClassifier
 from .labelled import LabelledImages
-from .runtime import Fabric
+from .runtime import Fabric, make_fabric
 from .training import fit
 from .visualization import VisualizationLoss, VisualizationNetwork
 
@@ -22,7 +22,7 @@ class Visualizer(SourceClassifier[VisualizationNetwork]):
     kind = "visualizer"
     network_type = VisualizationNetwork
     options = ("width", "correlation")
-    code = (VisualizationNetwork, VisualizationLoss, fit)
+    code = (VisualizationNetwork, VisualizationLoss, fit, make_fabric)
 
     @property
     def model_fingerprints(self) -> np.ndarray:

@@ -71,7 +71,7 @@ class Zoo:
         return self.folder / f"{name}.safetensors"
 
     def recipe(self, name: str) -> dict[str, Any]:
-        """What `train_gan` is to be called with, but for the images and the folder."""
+        """What to `build`, and the ``images`` it is shown and the one ``without`` which, if any: see `train_gan`."""
         self.path(name)
         member = dict(self.plan["generators"][name])
         recipe = dict(self.plan["recipes"][member.pop("recipe")])
@@ -218,7 +218,8 @@ def _train(zoo: Zoo, names: Sequence[str], reals: Pixels, reference: Reference, 
 def _trained(zoo: Zoo, names: Sequence[str], reals: Pixels, folder: Path) -> list[TrainedGAN]:
     recipes = [zoo.recipe(name) for name in names]
     if len(names) == 1:
-        return [train_gan(reals=reals, folder=folder, **recipes[0])]
+        shown = {key: recipes[0].pop(key, None) for key in ("images", "without")}
+        return [train_gan(build(**recipes[0]), reals, folder=folder, **shown)]
     members = [{key: recipe.get(key) for key in ("seed", "without")} for recipe in recipes]
     same = {key: value for key, value in recipes[0].items() if key not in ("name", "seed", "without")}
     data_hash = content_hash(np.ascontiguousarray(reals).data.cast("B"))

@@ -167,7 +167,7 @@ def test_an_equalized_attributor_takes_images_of_both_kinds(tmp_path):
 
 def test_load_or_train_trains_once_for_each_recipe(tmp_path, monkeypatch):
     runs = []
-    monkeypatch.setattr(attribution, "fit", lambda *a, fit=attribution.fit, **k: runs.append(k["seed"]) or fit(*a, **k))
+    monkeypatch.setattr(attribution, "fit", lambda *a, fit=attribution.fit, **k: runs.append(a[3].seed) or fit(*a, **k))
     settings = {"steps": 3, "width": 0.02}
     first = Attributor.load_or_train(tmp_path, Toy(), **settings)
     again = Attributor.load_or_train(tmp_path, Toy(), **settings)
@@ -189,3 +189,14 @@ def test_load_or_train_trains_once_for_each_recipe(tmp_path, monkeypatch):
     assert len(list(tmp_path.iterdir())) == 5  # no unfinished training is left
     with pytest.raises(UsageError, match=r"'stepz'\. Did you mean 'steps'"):
         Attributor.load_or_train(tmp_path, Toy(), stepz=3)
+
+
+def test_constructing_one_launches_nothing(trained, monkeypatch):
+    launched = []
+    monkeypatch.setattr(attribution, "make_fabric", lambda: launched.append(1) or make_fabric())
+    same = Attributor(trained.network, trained.class_names, trained.colour, trained.provenance)
+    assert launched == []
+    images = Toy().split("test")[0]
+    assert np.array_equal(same.predict(images), trained.predict(images))
+    same.predict(images)
+    assert launched == [1]

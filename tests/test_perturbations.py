@@ -81,18 +81,19 @@ def test_a_generator_is_a_seed_too(name):
 
 def test_attacks_serve_as_augmentation(tmp_path):
     from fingerprintlib.networks import AttributionNetwork
-    from fingerprintlib.training import fit
+    from fingerprintlib.runtime import make_fabric
+    from fingerprintlib.training import Hyperparameters, fit
 
     images, labels = photographs(8, 32), np.arange(8) % 2
     network = AttributionNetwork(2, 32, width=0.0625)
     history = fit(
         network,
-        images,
-        labels,
         (images, labels),
-        steps=2,
-        batch_size=4,
+        (images, labels),
+        Hyperparameters(steps=2, batch_size=4),
         checkpoint=tmp_path / "x",
+        recipe={},
+        fabric=make_fabric("cpu"),
         augment=COMBINATION,
     )
     assert history[-1]["step"] == 2

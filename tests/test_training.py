@@ -6,13 +6,13 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from fingerprintlib import training
+from fingerprintlib import runs, training
 from fingerprintlib.checkpoints import CheckpointError
 from fingerprintlib.errors import FingerprintsError, UsageError
 from fingerprintlib.images import to_tensor
 from fingerprintlib.networks import AttributionNetwork
 from fingerprintlib.runtime import make_fabric, step_generator
-from fingerprintlib.training import CrossEntropy, apply, batch_indices, evaluate, fit
+from fingerprintlib.training import CrossEntropy, Hyperparameters, apply, batch_indices, evaluate, fit
 
 
 class Line(nn.Module):
@@ -45,6 +45,11 @@ def toy(count, seed, side=4, contrast=60):
     return images.astype(np.uint8), labels
 
 
+def train(network, examples, validation, checkpoint, *, fabric=None, recipe=(), objective=None, augment=None, **hyper):
+    how = {"checkpoint": checkpoint, "recipe": dict(recipe), "fabric": fabric or make_fabric("cpu")}
+    return fit(network, examples, validation, Hyperparameters(**hyper), **how, objective=objective, augment=augment)
+
+
 def weights(network):
     return {name: value.clone() for name, value in network.state_dict().items()}
 
@@ -53,22 +58,12 @@ def same(first, second):
     return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
 
 
-def test_loop_is_adam_and_ema_spelled_out(tmp_path):
+def test_loop_is_adam_and_ema_spelled_out(tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "EMA_DECAY", 0.3)
     images, labels = toy(10, 0)
     network = Line()
-    fit(
-        network,
-        images,
-        labels,
-        toy(8, 1),
-        steps=7,
-        checkpoint=tmp_path / "run",
-        batch_size=4,
-        ema_decay=0.3,
-        evaluate_every=7,
-        seed=5,
-        fabric=make_fabric("cpu", "32-true"),
-    )
+    seven = {"steps": 7, "batch_size": 4, "evaluate_every": 7, "seed": 5}
+    train(network, (images, labels), toy(8, 1), tmp_path / "run", fabric=make_fabric("cpu", "32-true"), **seven)
     weight, bias = torch.zeros(2, 48), torch.zeros(2)
     parameters, ema = [weight, bias], [torch.zeros(2, 48), torch.zeros(2)]
     squares = [torch.zeros(2, 48), torch.zeros(2)]
@@ -90,7 +85,7 @@ def test_loop_is_adam_and_ema_spelled_out(tmp_path):
 
 @pytest.mark.parametrize("kills", [(7, 2), (5, 1, 1, 3), (9,)])  # at which step of each process, counted anew
 def test_resumed_run_equals_the_uninterrupted_one(tmp_path, monkeypatch, kills):
-    monkeypatch.setattr(training, "SAVE_SECONDS", -1)  # at each step
+    monkeypatch.setattr(runs, "SAVE_SECONDS", -1)  # at each step
     images, labels = toy(20, 0, side=16)
 
     def run(name, kill_at=None):
@@ -105,18 +100,8 @@ def test_resumed_run_equals_the_uninterrupted_one(tmp_path, monkeypatch, kills):
             return pixels // 2 + noise
 
         network = AttributionNetwork(2, 16, 0.03)
-        history = fit(
-            network,
-            images,
-            labels,
-            toy(12, 1, side=16),
-            steps=11,
-            checkpoint=tmp_path / name,
-            batch_size=8,
-            augment=augment,
-            evaluate_every=4,
-            seed=3,
-        )
+        eleven = {"steps": 11, "batch_size": 8, "evaluate_every": 4, "seed": 3}
+        history = train(network, (images, labels), toy(12, 1, side=16), tmp_path / name, augment=augment, **eleven)
         return weights(network), [{k: v for k, v in entry.items() if k != "seconds"} for entry in history], calls
 
     whole, history, _ = run("whole")
@@ -135,8 +120,9 @@ def test_resumed_run_equals_the_uninterrupted_one(tmp_path, monkeypatch, kills):
     assert again_history == history
 
 
-def test_best_weights_on_validation_are_kept(tmp_path):
+def test_best_weights_on_validation_are_kept(tmp_path, monkeypatch):
     """The task turns over half-way through: the labels contradict, so validation peaks before the end."""
+    monkeypatch.setattr(training, "EMA_DECAY", 0.0)
     images, labels = toy(64, 0)
     order = np.concatenate([batch_indices(step, 8, 64, 0) for step in range(8)])
     labels[order[32:]] ^= 1
@@ -144,8 +130,8 @@ def test_best_weights_on_validation_are_kept(tmp_path):
 
     def run(name, steps):
         network = Line()
-        kwargs = {"batch_size": 8, "learning_rate": 0.01, "ema_decay": 0.0, "evaluate_every": 1, "flip": False}
-        history = fit(network, images, labels, validation, steps=steps, checkpoint=tmp_path / name, **kwargs)
+        settings = {"steps": steps, "batch_size": 8, "learning_rate": 0.01, "evaluate_every": 1, "flip": False}
+        history = train(network, (images, labels), validation, tmp_path / name, **settings)
         return network, history
 
     network, history = run("whole", 8)
@@ -162,7 +148,7 @@ def test_best_weights_on_validation_are_kept(tmp_path):
     [(20, 8, [6, 12, 18, 20]), (20, 40, [20]), (100, 8, list(range(10, 101, 10)))],
 )
 def test_judging_takes_no_more_images_than_a_third_of_what_is_learned(tmp_path, steps, judged, evaluated):
-    history = fit(Line(), *toy(8, 0), toy(judged, 1), steps=steps, batch_size=4, checkpoint=tmp_path / "run")
+    history = train(Line(), toy(8, 0), toy(judged, 1), tmp_path / "run", steps=steps, batch_size=4)
     assert [entry["step"] for entry in history] == evaluated
 
 
@@ -176,19 +162,19 @@ def test_each_epoch_visits_each_image_once_in_another_order():
 
 def test_a_different_recipe_is_refused_by_name(tmp_path, monkeypatch):
     def run(**changed):
-        kwargs = {"steps": 2, "recipe": {"corpus": "abc"}, "batch_size": 4, **changed}
-        fit(Line(), *toy(8, 0), toy(8, 1), checkpoint=tmp_path / "run", **kwargs)
+        settings = {"steps": 2, "recipe": {"corpus": "abc"}, "batch_size": 4, **changed}
+        train(Line(), toy(8, 0), toy(8, 1), tmp_path / "run", **settings)
 
     run()
-    with pytest.raises(UsageError, match=r"another learning_rate \(there 0.001, here 0.1\)"):
+    with pytest.raises(CheckpointError, match=r"settings: learning_rate \(there 0.001, here 0.1\)\. Use those, or"):
         run(learning_rate=0.1)
-    with pytest.raises(UsageError, match=r"another corpus \(there 'abc', here 'xyz'\)"):
+    with pytest.raises(CheckpointError, match=r"settings: corpus \(there 'abc', here 'xyz'\)"):
         run(recipe={"corpus": "xyz"})
-    with pytest.raises(UsageError, match=r"another precision \(there 'bfloat16', here 'float32'\)"):
+    with pytest.raises(CheckpointError, match=r"settings: precision \(there 'bfloat16', here 'float32'\)"):
         run(fabric=make_fabric("cpu", "32-true"))
     with monkeypatch.context() as patch:
         patch.setattr(training, "computed_with", lambda _: {"precision": "bfloat16", "processes": 2})
-        with pytest.raises(UsageError, match=r"another processes \(there 1, here 2\)"):
+        with pytest.raises(CheckpointError, match=r"settings: processes \(there 1, here 2\)"):
             run()
     (tmp_path / "run").write_bytes((tmp_path / "run").read_bytes()[:-50])
     with pytest.raises(CheckpointError, match="not a whole safetensors file"):
@@ -200,8 +186,8 @@ def test_divergence_stops_and_keeps_the_last_good_checkpoint(tmp_path):
         def loss(self, *arguments):
             return super().loss(*arguments) * torch.inf
 
-    with pytest.raises(FingerprintsError, match="step 1: the loss is inf"):
-        fit(Line(), *toy(8, 0), toy(8, 1), steps=2, checkpoint=tmp_path / "run", objective=Poisoned(make_fabric()))
+    with pytest.raises(FingerprintsError, match=r"step 1: the network's loss is inf.*Nothing was saved yet"):
+        train(Line(), toy(8, 0), toy(8, 1), tmp_path / "run", steps=2, objective=Poisoned(make_fabric()))
     assert not (tmp_path / "run").exists()
 
 
@@ -228,11 +214,13 @@ def test_apply_does_not_depend_on_the_batches_and_reads_memory_maps(tmp_path):
         ({"labels": np.full(8, -1)}, "labels must be 0 or above"),
         ({"validation": (np.zeros((2, 4, 4, 3), np.uint8), np.zeros(3, int))}, r"validation labels must be \[2\]"),
         ({"steps": 0}, "steps and batch_size must be at least 1"),
+        ({"learning_rate": 0}, "learning_rate above 0, not 2, 32 and 0"),
         ({"network": AttributionNetwork(2, 4, 0.05), "labels": np.full(8, 2)}, "labels must be from 0 to 1; they run"),
     ],
 )
 def test_bad_arguments_are_refused_by_name(tmp_path, change, message):
     images, labels = toy(8, 0)
-    arguments = {"network": Line(), "images": images, "labels": labels, "validation": toy(8, 1), "steps": 2, **change}
+    given = {"network": Line(), "images": images, "labels": labels, "validation": toy(8, 1), "steps": 2} | change
+    network, examples = given.pop("network"), (given.pop("images"), given.pop("labels"))
     with pytest.raises(UsageError, match=message):
-        fit(**arguments, checkpoint=tmp_path / "run")
+        train(network, examples, given.pop("validation"), tmp_path / "run", **given)

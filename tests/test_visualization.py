@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import nn
 
-from fingerprintlib import training
+from fingerprintlib import runs
 from fingerprintlib.errors import UsageError
 from fingerprintlib.gans.progan import Discriminator
 from fingerprintlib.runtime import make_fabric, step_generator
-from fingerprintlib.training import fit
+from fingerprintlib.training import Hyperparameters, fit
 from fingerprintlib.visualization import VisualizationLoss, VisualizationNetwork, inner_product, normalized_correlation
 
 
@@ -179,7 +179,7 @@ class Killed(BaseException):
 @pytest.mark.parametrize("kills", [(4,), (2, 1, 2)])
 def test_resumed_run_equals_the_uninterrupted_one(tmp_path, monkeypatch, kills):
     """Critic and its optimizer included: they decide where the network goes next."""
-    monkeypatch.setattr(training, "SAVE_SECONDS", -1)  # at each step
+    monkeypatch.setattr(runs, "SAVE_SECONDS", -1)  # at each step
     pixels = np.random.default_rng(0).integers(0, 256, (12, 16, 16, 3), np.uint8)
     labels = np.arange(12) % 2
 
@@ -196,8 +196,9 @@ def test_resumed_run_equals_the_uninterrupted_one(tmp_path, monkeypatch, kills):
 
         network = VisualizationNetwork(2, 16, 0.03)
         objective = Counted(network, make_fabric())
-        options = {"steps": 6, "batch_size": 4, "evaluate_every": 3, "checkpoint": tmp_path / name}
-        fit(network, pixels, labels, (pixels, labels), objective=objective, **options)
+        hyperparameters = Hyperparameters(steps=6, batch_size=4, evaluate_every=3)
+        how = {"checkpoint": tmp_path / name, "recipe": {}, "fabric": objective.fabric, "objective": objective}
+        fit(network, (pixels, labels), (pixels, labels), hyperparameters, **how)
         states = {**network.state_dict(), **{f"critic.{k}": v for k, v in objective.critic.state_dict().items()}}
         return {name: value.clone() for name, value in states.items()}, calls
 

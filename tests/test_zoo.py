@@ -13,7 +13,7 @@ from fingerprintlib import zoo as module
 from fingerprintlib.checkpoints import CheckpointError, load_checkpoint
 from fingerprintlib.datasets import open_dataset
 from fingerprintlib.errors import UsageError
-from fingerprintlib.gans import GANS, siblings, training
+from fingerprintlib.gans import GANS, build, siblings, training
 from fingerprintlib.generators import save_generator
 from fingerprintlib.quality import Reference, filter_bank_features, verdict
 from fingerprintlib.runtime import step_generator
@@ -144,12 +144,8 @@ def test_a_generator_is_what_the_plan_says_and_tells_how_it_was_made(name, train
 
 
 def test_weights_are_those_of_a_plain_training_rounded_to_16_bits(trained, work, tmp_path):
-    plain = training.train_gan(
-        "sngan",
-        open_dataset("scenes", 32).images("gan", 0, 24),
-        **{"resolution": 32, "width": 4, "images": 64, "seed": 3, "folder": tmp_path},
-        **{"batch": 4, "d_steps": 1, "ema": 0.9},
-    )
+    reals = open_dataset("scenes", 32).images("gan", 0, 24)
+    plain = training.train_gan(build("sngan", 32, 4, 3, batch=4, d_steps=1, ema=0.9), reals, images=64, folder=tmp_path)
     theirs, ours = (gan.sampler.state_dict() for gan in (plain.gan, trained.load("sngan").gan))
     assert theirs.keys() == ours.keys()
     for key in ours:
@@ -554,10 +550,9 @@ def test_siblings_differ_in_the_seed_or_in_one_image_and_are_trained_once(tmp_pa
         "image 6",
     ]
 
-    plain = dict(arguments, name="sngan")
-    for key in ("gan", "folder"):
-        del plain[key]
-    trained = training.train_gan(folder=tmp_path / "again", without=3, **plain)
+    gan = build("sngan", 32, 4, 5, batch=4, d_steps=1)
+    again = {"images": 64, "folder": tmp_path / "again", "data_hash": "noise"}
+    trained = training.train_gan(gan, reals, without=3, **again)
     assert trained.card["parted_at"] == made[2].card["parted_at"]
     assert generators.tensors_hash(trained.gan.sampler.state_dict()) == made[2].hash
 

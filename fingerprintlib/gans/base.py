@@ -62,6 +62,7 @@ class Model(nn.Module, ABC):
             raise UsageError(f"width={width} is not possible. Use 4 to 256 (16 is slim, 64 is the paper's).")
         self.resolution = resolution
         self.width = width
+        self.seed = seed
         self.settings = self._configure(options)
         with torch.random.fork_rng(devices=[]):
             # The name is in it: or the same seed would start CramerGAN and MMDGAN with the very same generator.

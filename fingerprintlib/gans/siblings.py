@@ -6,7 +6,6 @@ member draws the random numbers that it would draw alone, and its gradients are 
 `training.train_gan` gives, but for the order in which sums are rounded.
 """
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
@@ -19,26 +18,11 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 from torch.overrides import TorchFunctionMode
 
-from .. import __version__
-from ..checkpoints import load_checkpoint, pack, save_checkpoint, unpack
 from ..codehash import code_of
 from ..images import Pixels, quantize, to_network
-from ..runtime import Fabric, computed_with, make_fabric, progress, require_finite, step_generator
+from ..runtime import Fabric, computed_with, make_fabric, step_generator, update_ema
 from .progan import ProGAN, critic_loss, shrink
-from .training import (
-    CURVE,
-    LOOK,
-    MOMENTS,
-    PREVIEW_STREAM,
-    PREVIEWS,
-    Images,
-    TrainedGAN,
-    device_name,
-    draw_rows,
-    require_same,
-)
-
-KIND = "gan-siblings"
+from .training import PREVIEW_STREAM, PREVIEWS, GrowingRun, Images, TrainedGAN, draw_rows, frozen
 
 
 class _AsProducts(TorchFunctionMode):
@@ -128,7 +112,6 @@ def train_siblings(
     folder: Path | str,
     data_hash: str,
     fabric: Fabric | None = None,
-    save_seconds: float = 60.0,
     **options: Any,
 ) -> list[TrainedGAN]:
     """Train a ProGAN for each of the members, or go on where a run in `folder` was stopped.
@@ -136,8 +119,8 @@ def train_siblings(
     Args:
         reals: uint8 ``[N, R, R, 3]``; kept on the device.
         members: for each its ``seed`` and, if one image is left out, its number ``without``.
-        resolution, width, images, folder, data_hash, save_seconds, options: see `training.train_gan`; `images` is what
-            each member is shown.
+        resolution, width, options: of each, see `build`.
+        images, folder, data_hash: see `training.train_gan`; `images` is what each member is shown.
         fabric: device and precision, one process (None: `runtime.make_fabric`).
 
     Raises:
@@ -149,112 +132,76 @@ def train_siblings(
     gans = [ProGAN(resolution, width, member["seed"], **options) for member in members]
     recipes = [
         gan.recipe
-        | {"images": images, "seed": member["seed"], "without": member.get("without"), "data": data_hash}
+        | {"images": images, "seed": gan.seed, "without": member.get("without"), "data": data_hash}
         | computed_with(fabric)
         | code_of(__name__)
         for gan, member in zip(gans, members, strict=True)
     ]
     run = _Run(gans, reals, recipes, fabric, Path(folder) / "siblings.safetensors")
-    run.resume()
-    run.train(save_seconds)
+    run.train(f"{len(gans)} siblings")
     return run.results()
 
 
-class _Run:
-    """The state of the training of all members, all of which is in its checkpoint."""
+class _Run(GrowingRun):
+    """The training of all members."""
+
+    kind = "gan-siblings"
+    gan: ProGAN
 
     def __init__(self, gans: list[ProGAN], reals: Images, recipes: list[dict[str, Any]], fabric: Fabric, path: Path):
-        self.gans, self.recipes, self.fabric, self.path = gans, recipes, fabric, path
-        self.like = gans[0]  # what they share: schedule and settings
+        self.gans, self.recipes = gans, recipes
         self.reals = torch.from_numpy(np.array(reals[:])).to(fabric.device)  # a map of a file is read-only
         self.generators = Stack([gan.generator for gan in gans]).to(fabric.device)
         self.discriminators = Stack([gan.discriminator for gan in gans]).to(fabric.device)
         self.averages = Stack([gan.generator for gan in gans]).to(fabric.device).requires_grad_(False)
-        settings = self.like.settings
-        self.g_optimizer, self.d_optimizer = (
-            torch.optim.Adam(stack.parameters(), lr=settings.lr, betas=settings.betas, fused=True)
-            for stack in (self.generators, self.discriminators)
-        )
-        self.step = self.seen = self.level = 0
-        self.seconds = 0.0
-        self.parted_at: list[int | None] = [None] * len(gans)
-        self.history: dict[str, list[Any]] = {"images": [], "discriminator": [], "generator": []}  # of all members
-        self.losses = torch.zeros(2, len(gans), device=fabric.device)
-        self.counted = 0
-        self.moments: list[int] = []
-        self.previews: list[Tensor] = []
-
-    @property
-    def images(self) -> int:
-        return self.recipes[0]["images"]
-
-    @property
-    def share(self) -> float:
-        return min(self.seen / self.images, 1.0)
-
-    def train(self, save_seconds: float) -> None:
-        started, saved = time.monotonic() - self.seconds, time.monotonic()
-        with progress(self.images, f"{len(self.gans)} siblings", "images", initial=self.seen) as bar:
-            while self.seen < self.images:
-                before = self.share
-                self.advance()
-                shown, last = self.share, self.seen >= self.images
-                if last or int(shown * CURVE) > int(before * CURVE) or self.step % LOOK == 0:
-                    self.look(keep=last or int(shown * CURVE) > int(before * CURVE))
-                if any(before < moment <= shown for moment in MOMENTS):
-                    self.keep_previews()
-                bar.update(min(self.seen, self.images) - bar.n)
-                self.seconds = time.monotonic() - started
-                if last or time.monotonic() - saved > save_seconds:
-                    self.save()
-                    saved = time.monotonic()
+        networks = {"generators": self.generators, "discriminators": self.discriminators, "averages": self.averages}
+        settings = gans[0].settings
+        optimizers = {
+            name: torch.optim.Adam(stack.parameters(), lr=settings.lr, betas=settings.betas, fused=True)
+            for name, stack in (("discriminator", self.discriminators), ("generator", self.generators))
+        }
+        whole = recipes[0] | {key: [recipe[key] for recipe in recipes] for key in ("seed", "without")}
+        super().__init__(gans[0], networks, optimizers, (len(gans),), whole, fabric, path)
+        self.parted_at = [None] * len(gans)
 
     def advance(self) -> None:
-        """A step of all critics, then of all generators."""
-        like, share, device = self.like, self.share, self.fabric.device
+        """Take a step of all critics, then of all generators."""
+        self.follow_schedule()
+        n, growth = self.gan.batch_size(self.share), self.gan.growth(self.share)
         rngs = [step_generator(recipe["seed"], self.step) for recipe in self.recipes]
-        if like.level(share) != self.level:
-            self.level = like.level(share)
-            self.g_optimizer.state.clear()
-            self.d_optimizer.state.clear()
-        for optimizer in (self.g_optimizer, self.d_optimizer):
-            for group in optimizer.param_groups:
-                group["lr"] = like.learning_rate(share)
-        n, growth = like.batch_size(share), like.growth(share)
 
-        def latents() -> Tensor:
-            return torch.stack([like.latents(n, rng) for rng in rngs]).to(device)
+        # Each member's gradient is of its own loss alone: the sum has the gradients of all.
+        d_loss = self.discriminator_loss(n, growth, rngs)
+        self.update(self.discriminators, self.optimizers["discriminator"], d_loss.sum())
+        with frozen(self.discriminators):
+            with self.fabric.autocast():
+                fake = self.generators(self.latents(n, rngs), *growth)
+                g_loss = -self.discriminators(fake, *growth).float().mean((1, 2))
+            self.update(self.generators, self.optimizers["generator"], g_loss.sum())
+        update_ema(self.averages, self.generators, self.gan.settings.ema, self.step)
+        self.count(n, d_loss, g_loss)
 
-        real = self.draw_reals(n, rngs)  # [members, n, 3, R, R]
+    def discriminator_loss(self, n: int, growth: tuple[int, float], rngs: list[torch.Generator]) -> Tensor:
+        """What each critic minimizes, ``[members]``: see `ProGAN.discriminator_loss`."""
+        real = self.draw(n, rngs)  # [members, n, 3, R, R]
         with self.fabric.autocast():
             real = shrink(real.flatten(0, 1), *growth).unflatten(0, (-1, n))
             with torch.no_grad():
-                fake = self.generators(latents(), *growth).to(real.dtype)
+                fake = self.generators(self.latents(n, rngs), *growth).to(real.dtype)
             scores = self.discriminators(torch.cat([real, fake], 1), *growth).float()  # [members, 2n, 1]
             shares = torch.stack([torch.rand(n, 1, 1, 1, generator=rng) for rng in rngs]).to(real)
             between = torch.lerp(real, fake, shares).requires_grad_()
             score_between = self.discriminators(between, *growth).float().sum()
         (gradient,) = torch.autograd.grad(score_between, between, create_graph=True)
         penalty = (gradient.float().flatten(2).norm(dim=2) - 1).square().mean(1)  # [members]
-        settings = like.settings
-        d_loss = vmap(partial(critic_loss, drift=settings.drift))(*scores.chunk(2, 1)) + settings.penalty * penalty
-        self.update(self.d_optimizer, d_loss)
+        settings = self.gan.settings
+        return vmap(partial(critic_loss, drift=settings.drift))(*scores.chunk(2, 1)) + settings.penalty * penalty
 
-        self.discriminators.requires_grad_(False)
-        with self.fabric.autocast():
-            g_loss = -self.discriminators(self.generators(latents(), *growth), *growth).float().mean((1, 2))
-        self.update(self.g_optimizer, g_loss)
-        self.discriminators.requires_grad_(True)
+    def latents(self, n: int, rngs: list[torch.Generator]) -> Tensor:
+        """For each member those that it would draw alone, ``[members, n, latent]`` on the device."""
+        return torch.stack([self.gan.latents(n, rng) for rng in rngs]).to(self.fabric.device)
 
-        decay = min(settings.ema, (1 + self.step) / (10 + self.step))
-        with torch.no_grad():
-            torch._foreach_lerp_(list(self.averages.weights), list(self.generators.weights), 1 - decay)
-        self.losses += torch.stack([d_loss.detach(), g_loss.detach()])
-        self.counted += 1
-        self.step += 1
-        self.seen += n
-
-    def draw_reals(self, n: int, rngs: list[torch.Generator]) -> Tensor:
+    def draw(self, n: int, rngs: list[torch.Generator]) -> Tensor:
         """For each member the images that it would draw alone, ``[members, n, 3, R, R]`` in [-1, 1]."""
         rows, mirrored = [], []
         for member, (recipe, rng) in enumerate(zip(self.recipes, rngs, strict=True)):
@@ -268,79 +215,27 @@ class _Run:
         pixels = torch.where(flips, pixels.flip(3), pixels)
         return to_network(pixels, pixels.device)
 
-    def update(self, optimizer: torch.optim.Optimizer, losses: Tensor) -> None:
-        optimizer.zero_grad()
-        losses.sum().backward()  # each member's gradient is of its own loss alone
-        optimizer.step()
-
-    def look(self, keep: bool) -> None:
-        means = (self.losses / self.counted).tolist()
-        for name, values in zip(("discriminator", "generator"), means, strict=True):
-            for value in values:
-                require_finite(f"a {name}'s loss", value, self.step)
-        if keep:
-            for key, value in zip(self.history, (self.seen, *means), strict=True):
-                self.history[key].append(value)
-            self.losses.zero_()
-            self.counted = 0
-
     @torch.no_grad()
-    def keep_previews(self) -> None:
+    def preview(self) -> Tensor:
+        """Of all members, uint8 ``[members, 8, R, R, 3]``."""
         rngs = [step_generator(recipe["seed"], 0, PREVIEW_STREAM) for recipe in self.recipes]
-        latents = torch.stack([self.like.latents(PREVIEWS, rng) for rng in rngs]).to(self.fabric.device)
-        images = self.averages(latents, *self.like.growth(self.share)).flatten(0, 1)
-        images = F.interpolate(images, size=self.like.resolution)
-        self.moments.append(self.seen)
-        self.previews.append(torch.from_numpy(quantize(images)).unflatten(0, (len(self.gans), PREVIEWS)))
-
-    # The checkpoint
-
-    def parts(self) -> dict[str, Any]:
-        stacks = {"generators": self.generators, "discriminators": self.discriminators, "averages": self.averages}
-        return stacks | {"g_optimizer": self.g_optimizer, "d_optimizer": self.d_optimizer}
-
-    def save(self) -> None:
-        tensors, plain = pack(self.parts())
-        tensors |= {"losses": self.losses} | {f"preview{i}": grid for i, grid in enumerate(self.previews)}
-        kept = ("step", "seen", "level", "seconds", "parted_at", "history", "counted", "moments")
-        state = {name: getattr(self, name) for name in kept}
-        save_checkpoint(self.path, KIND, tensors, {"recipes": self.recipes, "state": state, "plain": plain})
-
-    def resume(self) -> None:
-        if not self.path.is_file():
-            return
-        tensors, metadata = load_checkpoint(self.path, KIND)
-        for theirs, ours in zip(metadata["recipes"], self.recipes, strict=False):
-            require_same(theirs, ours, self.path)
-        unpack(self.parts(), tensors, metadata["plain"])
-        self.losses = tensors["losses"].to(self.fabric.device)
-        for key, value in metadata["state"].items():
-            setattr(self, key, value)
-        self.previews = [tensors[f"preview{i}"] for i in range(len(self.moments))]
+        images = self.averages(self.latents(PREVIEWS, rngs), *self.gan.growth(self.share)).flatten(0, 1)
+        images = F.interpolate(images, size=self.gan.resolution)
+        return torch.from_numpy(quantize(images)).unflatten(0, (len(self.gans), PREVIEWS))
 
     def results(self) -> list[TrainedGAN]:
-        found = []
+        """What is left of each at the end."""
         previews = torch.stack(self.previews, 1).numpy()  # [members, moments, 8, R, R, 3]
-        for member, (gan, recipe) in enumerate(zip(self.gans, self.recipes, strict=True)):
-            gan = gan.cpu()
-            self.averages.unstack(member, gan.average)  # type: ignore[arg-type]
-            curves = {
-                key: values if key == "images" else [value[member] for value in values]
-                for key, values in self.history.items()
-            }
-            card = {
-                "recipe": recipe,
-                "images_seen": self.seen,
-                "parted_at": self.parted_at[member],
-                "steps": self.step,
-                "seconds": round(self.seconds, 1),
-                "together": len(self.gans),
-                "departures": list(gan.departures),
-                "device": device_name(self.fabric.device),
-                "history": curves,
-                "fingerprintlib": __version__,
-                "torch": torch.__version__,
-            }
-            pixels: Pixels = previews[member]
-            found.append(TrainedGAN(gan.eval(), card, list(self.moments), pixels, self.path))
-        return found
+        return [self.result(member, previews[member]) for member in range(len(self.gans))]
+
+    def result(self, member: int, previews: Pixels) -> TrainedGAN:
+        """What is left of one."""
+        gan = self.gans[member].cpu()
+        self.averages.unstack(member, gan.average)  # type: ignore[arg-type]
+        mine = {
+            key: values if key == "images" else [value[member] for value in values]
+            for key, values in self.history.items()
+        }
+        card = self.card(gan, self.recipes[member])
+        card |= {"parted_at": self.parted_at[member], "history": mine, "together": len(self.gans)}
+        return TrainedGAN(gan.eval(), card, list(self.moments), previews, self.path)

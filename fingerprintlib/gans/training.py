@@ -1,7 +1,7 @@
 """The one loop that trains every model: any device and number of processes, resumed to the identical weights."""
 
-import time
-from collections.abc import Callable, Iterator
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,33 +13,24 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from .. import __version__
-from ..checkpoints import CheckpointError, load_checkpoint, pack, save_checkpoint, unpack
 from ..codehash import code_of
 from ..errors import UsageError
 from ..images import Pixels, quantize, to_tensor
 from ..provenance import content_hash
-from ..runtime import (
-    Fabric,
-    average_gradients,
-    computed_with,
-    make_fabric,
-    progress,
-    require_finite,
-    step_generator,
-    update_ema,
-)
-from . import GAN, Model, build
+from ..runs import Run
+from ..runtime import Fabric, computed_with, make_fabric, step_generator, update_ema
+from . import GAN, Model
 
-KIND = "gan-training"
 #: Shares of the budget after which samples of the same few latents are kept, to see them grow.
 MOMENTS = (1 / 64, 1 / 16, 1 / 8, 1 / 4, 3 / 8, 1 / 2, 3 / 4, 1.0)
 PREVIEWS = 8
 #: Points of a loss curve.
 CURVE = 200
-#: Steps between two looks at the losses; each look makes an accelerator wait.
-LOOK = 20
 PREVIEW_STREAM = 1 << 32  # beyond any rank
 _SETTLING_STREAM = 3 << 32
+
+
+Watch = Callable[[list[int], Pixels], None]  #: called with moments and previews, see `TrainedGAN`
 
 
 class Images(Protocol):
@@ -77,20 +68,15 @@ class TrainedGAN:
 
 
 def train_gan(
-    name: str,
+    gan: Model,
     reals: Images,
     *,
-    resolution: int,
-    width: int,
     images: int,
-    seed: int,
     folder: Path | str,
     data_hash: str | None = None,
     without: int | None = None,
     fabric: Fabric | None = None,
-    watch: Callable[[list[int], Pixels], None] | None = None,
-    save_seconds: float = 60.0,
-    **options: Any,
+    watch: Watch | None = None,
 ) -> TrainedGAN:
     """Train a GAN or another model until it was shown `images` reals, or go on where a run in `folder` was stopped.
 
@@ -98,152 +84,184 @@ def train_gan(
     the same machine with the same number of threads.
 
     Args:
-        name: see `build`.
+        gan: as `build` gave it; it is trained in place. Its seed is that of every step's randomness, too.
         reals: uint8 ``[N, R, R, 3]``, R the resolution; drawn at random with replacement and flipped half the time.
-        resolution, width, options: see `build`.
         images: the budget: real images shown, over all discriminator steps (of a GAN) and processes.
-        seed: of the initialization and of every step's randomness.
         folder: for the checkpoint.
         data_hash: what identifies `reals` (None: they are hashed here).
         without: the number of one image that is never shown. Wherever it was due another takes its place, and all else
             stays: two runs that differ in `without` alone are the same up to the card's ``parted_at``.
         fabric: device, precision, processes (None: `runtime.make_fabric`).
         watch: called with the moments and the previews so far (see `TrainedGAN`) each time that there is a new one.
-        save_seconds: time between checkpoints.
 
     Raises:
-        UsageError: an unknown name or option, an impossible value, reals of another shape.
+        UsageError: an impossible value, or reals of another shape.
         CheckpointError: the checkpoint in `folder` is damaged, or of a run with other settings.
         FingerprintsError: the training diverged; the last good checkpoint stays.
     """
     fabric = fabric or make_fabric()
-    gan = build(name, resolution, width, seed, **options)
-    if reals.dtype != np.uint8 or tuple(reals.shape[1:]) != (resolution, resolution, 3) or not len(reals):
+    side = gan.resolution
+    if reals.dtype != np.uint8 or tuple(reals.shape[1:]) != (side, side, 3) or not len(reals):
         raise UsageError(
-            f"{name} at {resolution} pixels learns from uint8 images [N, {resolution}, {resolution}, 3]; "
+            f"{gan.name} at {side} pixels learns from uint8 images [N, {side}, {side}, 3]; "
             f"these are {reals.dtype} {list(reals.shape)}. Open the dataset at that resolution."
         )
     if images < 1:
         raise UsageError(f"images={images} is not possible. Give the number of real images to show, 1 or more.")
     if without is not None and not (0 <= without < len(reals) and len(reals) > 1):
         raise UsageError(f"There is no image {without} to leave out. Name one of 0 to {len(reals) - 1}.")
-    recipe = recipe_of(gan, reals, images, seed, fabric, data_hash, without)
+    recipe = recipe_of(gan, reals, images, fabric, data_hash, without)
     run = _Run(gan, reals, recipe, fabric, Path(folder) / "training.safetensors")
     run.watch = watch or run.watch
-    run.resume()
-    if run.seen < images:
-        with progress(images, name, "images", initial=run.seen) as bar:
-            bar.disable |= fabric.global_rank > 0
-            run.train(bar, save_seconds)
-    fabric.barrier()
+    run.train(gan.name)
     return run.result()
 
 
 def recipe_of(
-    gan: Model, reals: Images, images: int, seed: int, fabric: Fabric, data_hash: str | None, without: int | None
+    gan: Model, reals: Images, images: int, fabric: Fabric, data_hash: str | None, without: int | None
 ) -> dict[str, Any]:
     """All that decides the weights which `train_gan` leaves; JSON-able. Arguments as there."""
     return gan.recipe | {
         "images": images,
-        "seed": seed,
+        "seed": gan.seed,
         "without": without,
         "data": data_hash or content_hash(np.ascontiguousarray(reals[:]).data.cast("B")),
         **computed_with(fabric),
-        **code_of(_Run, type(gan)),
+        **code_of(_Run, type(gan), make_fabric),
     }
 
 
-class _Run:
-    """The state of one training, all of which is in its checkpoint."""
+class GrowingRun(Run):
+    """What the training of one model and that of several alike have in common: schedule, curve, previews, card.
 
-    def __init__(self, gan: Model, reals: Images, recipe: dict[str, Any], fabric: Fabric, path: Path):
-        self.gan = gan.to(fabric.device).train()
-        self.reals = reals
-        self.recipe = recipe
-        self.fabric = fabric
-        self.path = path
-        self.optimizers = gan.optimizers()
-        self.step = 0  # generator steps done
-        self.seen = 0  # real images shown
-        self.due = False  # the image left out, on this process
-        self.parted_at: int | None = None  # `seen` when it was first due, on any
+    Args:
+        gan: whose schedule it follows.
+        networks, optimizers: all there are, by name; the optimizers by whose loss they minimize.
+        shape, recipe, fabric, path: see `runs.Run`.
+    """
+
+    kept = ("level", "parted_at", "history", "moments", "previews")
+
+    def __init__(
+        self,
+        gan: Model,
+        networks: Mapping[str, nn.Module],
+        optimizers: Mapping[str, torch.optim.Optimizer],
+        shape: tuple[int, ...],
+        recipe: dict[str, Any],
+        fabric: Fabric,
+        path: Path,
+    ):
+        super().__init__(tuple(optimizers), shape, recipe, fabric, path)
+        self.gan, self.networks, self.optimizers = gan, networks, optimizers
         self.level = 0  # that the optimizers' moments belong to
-        self.seconds = 0.0
-        self.history: dict[str, list[float]] = {key: [] for key in ("images", *self.optimizers)}
-        # Sums since the last point of the curve, one for each optimizer; and the steps.
-        self.losses = torch.zeros(len(self.optimizers) + 1, device=fabric.device)
+        self.parted_at: Any = None  # `seen` when the image left out was first due; of several models, a list
+        self.history: dict[str, list[Any]] = {key: [] for key in ("images", *optimizers)}
         self.moments: list[int] = []
         self.previews: list[Tensor] = []
-        self.watch: Callable[[list[int], Pixels], None] = lambda moments, previews: None
+
+    @abstractmethod
+    def preview(self) -> Tensor:
+        """Samples of the same few latents as they are now, uint8 ``[..., 8, R, R, 3]`` on the CPU."""
 
     @property
     def images(self) -> int:
+        """The budget."""
         return self.recipe["images"]
 
-    @property
-    def share(self) -> float:
-        return min(self.seen / self.images, 1.0)
+    def parts(self) -> Mapping[str, Any]:
+        """All networks and their optimizers."""
+        return {**self.networks, **{f"{name}_optimizer": some for name, some in self.optimizers.items()}}
 
-    # Training
+    def follow_schedule(self) -> None:
+        """Set the learning rates of the step to come; forget the moments of another level."""
+        level, rate = self.gan.level(self.share), self.gan.learning_rate(self.share)
+        for optimizer in self.optimizers.values():
+            if level != self.level:
+                optimizer.state.clear()
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+        self.level = level
 
-    def train(self, bar: tqdm, save_seconds: float) -> None:
-        saved = clock = time.monotonic()
-        while self.seen < self.images:
-            before = self.share
-            self.advance()
-            shown, last = self.share, self.seen >= self.images
-            curve_point = last or int(shown * CURVE) > int(before * CURVE)
-            if curve_point or self.step % LOOK == 0:
-                self.look(bar, curve_point)
-            if any(before < moment <= shown for moment in MOMENTS):
-                self.keep_previews()
-            bar.update(min(self.seen, self.images) - bar.n)
-            now = time.monotonic()
-            self.seconds += now - clock
-            clock = now
-            if last or now - saved > save_seconds:
-                self.save()
-                saved = time.monotonic()
+    def is_due(self, before: float) -> bool:
+        """Whether a point of the curve is."""
+        return int(self.share * CURVE) > int(before * CURVE)
+
+    def record(self, means: dict[str, Any]) -> None:
+        """Put a point on the curve."""
+        for key, value in {"images": self.seen, **means}.items():
+            self.history[key].append(value)
+
+    def report(self, before: float, bar: tqdm) -> None:
+        """See `Run.report`; and keep previews at their moments."""
+        super().report(before, bar)
+        if any(before < moment <= self.share for moment in MOMENTS):
+            self.check()
+            self.previews.append(self.preview())
+            self.moments.append(self.seen)
+
+    def card(self, gan: Model, recipe: dict[str, Any]) -> dict[str, Any]:
+        """How a model was trained; JSON-able."""
+        return {
+            "recipe": recipe,
+            "images_seen": self.seen,
+            "parted_at": self.parted_at,
+            "steps": self.step,
+            "seconds": round(self.seconds, 1),
+            "departures": list(gan.departures),
+            "device": device_name(self.fabric.device),
+            "history": self.history,
+            "fingerprintlib": __version__,
+            "torch": torch.__version__,
+        }
+
+
+class _Run(GrowingRun):
+    """The training of one model, on any number of processes."""
+
+    kind = "gan-training"
+
+    def __init__(self, gan: Model, reals: Images, recipe: dict[str, Any], fabric: Fabric, path: Path):
+        gan.to(fabric.device).train()
+        super().__init__(gan, {"gan": gan}, gan.optimizers(), (), recipe, fabric, path)
+        self.reals = reals
+        self.due = False  # the image left out, on this process
+        self.watch: Watch = lambda moments, previews: None
 
     def advance(self) -> None:
-        """One step of the generator, and of what learns with it; with a GAN's discriminator steps before it."""
-        gan, fabric, share = self.gan, self.fabric, self.share
-        rng = step_generator(self.recipe["seed"], self.step, fabric.global_rank)
-        if gan.level(share) != self.level:
-            self.level = gan.level(share)
-            for optimizer in self.optimizers.values():
-                optimizer.state.clear()
-        for optimizer in self.optimizers.values():
-            for group in optimizer.param_groups:
-                group["lr"] = gan.learning_rate(share)
-
+        """Take one step of the generator, and of what learns with it; after a GAN's discriminator steps."""
+        gan, share = self.gan, self.share
+        rng = step_generator(self.recipe["seed"], self.step, self.fabric.global_rank)
+        self.follow_schedule()
         n, rounds = gan.batch_size(share), 1
-        losses = {}
+        losses: tuple[Tensor, ...]
         if isinstance(gan, GAN):
-            rounds = gan.settings.d_steps
-            for _ in range(rounds):
-                real = self.draw_reals(n, rng)
-                with fabric.autocast():
-                    losses["discriminator"] = gan.discriminator_loss(real, share, rng)
-                self.update(gan.discriminator, self.optimizers["discriminator"], losses["discriminator"])
-            with _frozen(gan.discriminator):
-                with fabric.autocast():
-                    losses["generator"] = gan.generator_loss(real, share, rng)
-                self.update(gan.generator, self.optimizers["generator"], losses["generator"])
+            rounds, losses = gan.settings.d_steps, self.play(gan, n, rng)
         else:
-            with fabric.autocast():
-                losses["generator"] = gan.generator_loss(self.draw_reals(n, rng), share, rng)
-            self.update(gan, self.optimizers["generator"], losses["generator"])
-        _average_buffers(fabric, gan)
+            with self.fabric.autocast():
+                loss = gan.generator_loss(self.draw(n, rng), share, rng)
+            self.update(gan, self.optimizers["generator"], loss)
+            losses = (loss,)
+        _average_buffers(self.fabric, gan)
         if gan.average is not None:
-            # While few steps are done the average is over fewer: it would otherwise still be the initialization.
-            update_ema(gan.average, gan.generator, min(gan.settings.ema, (1 + self.step) / (10 + self.step)))
-        self.losses += torch.stack([*(loss.detach() for loss in losses.values()), self.losses.new_ones(())])
+            update_ema(gan.average, gan.generator, gan.settings.ema, self.step)
         self.note_parting()
-        self.step += 1
-        self.seen += n * rounds * fabric.world_size
+        self.count(n * rounds * self.fabric.world_size, *losses)
 
-    def draw_reals(self, n: int, rng: torch.Generator) -> Tensor:
+    def play(self, gan: GAN, n: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Steps of the discriminator, then one of the generator; the last loss of each."""
+        for _ in range(gan.settings.d_steps):
+            real = self.draw(n, rng)
+            with self.fabric.autocast():
+                d_loss = gan.discriminator_loss(real, self.share, rng)
+            self.update(gan.discriminator, self.optimizers["discriminator"], d_loss)
+        with frozen(gan.discriminator):
+            with self.fabric.autocast():
+                g_loss = gan.generator_loss(real, self.share, rng)
+            self.update(gan.generator, self.optimizers["generator"], g_loss)
+        return d_loss, g_loss
+
+    def draw(self, n: int, rng: torch.Generator) -> Tensor:
         """Random reals on the device, ``[n, 3, R, R]`` in [-1, 1], half of them mirrored."""
         index, flips, due = draw_rows(len(self.reals), n, self.recipe["without"], self.step, rng)
         self.due |= due
@@ -261,111 +279,30 @@ class _Run:
             due = bool(self.fabric.all_reduce(here, reduce_op="sum"))
         self.parted_at = self.seen if due else None
 
-    def update(self, network: nn.Module, optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
-        optimizer.zero_grad()
-        loss.backward()
-        average_gradients(self.fabric, network)
-        optimizer.step()
-
-    def look(self, bar: tqdm, curve_point: bool) -> None:
-        """Stop if the losses are no longer finite; show them, and keep them if a point of the curve is due."""
-        *sums, steps = self.losses.tolist()
-        means = {
-            name: require_finite(f"the {name}'s loss", total / steps, self.step, self.kept())
-            for name, total in zip(self.optimizers, sums, strict=True)
-        }
-        bar.set_postfix({name[0].upper(): f"{mean:.3f}" for name, mean in means.items()}, refresh=False)
-        if curve_point:
-            for key, value in {"images": self.seen, **means}.items():
-                self.history[key].append(value)
-            self.losses.zero_()
-
     @torch.no_grad()
-    def check(self) -> None:
-        """Stop if a weight or a loss is no longer finite."""
-        norms = torch._foreach_norm(list(self.gan.parameters()))
-        require_finite("a weight", torch.stack(norms).sum(), self.step, self.kept())
-        require_finite("a loss", self.losses.sum(), self.step, self.kept())
-
-    @torch.no_grad()
-    def keep_previews(self) -> None:
-        self.check()
+    def preview(self) -> Tensor:
+        """Of the model as it would be sampled."""
         self.settle()
         rng = step_generator(self.recipe["seed"], 0, PREVIEW_STREAM)
         with evaluating(self.gan):
-            pixels = quantize(self.gan.preview(self.gan.draw(PREVIEWS, rng), self.share))
-        self.moments.append(self.seen)
-        self.previews.append(torch.from_numpy(pixels))
-        if self.fabric.global_rank == 0:
+            return torch.from_numpy(quantize(self.gan.preview(self.gan.draw(PREVIEWS, rng), self.share)))
+
+    def report(self, before: float, bar: tqdm) -> None:
+        """See `GrowingRun.report`; and show new previews to whoever watches."""
+        known = len(self.moments)
+        super().report(before, bar)
+        if len(self.moments) > known and self.fabric.is_global_zero:
             self.watch(list(self.moments), torch.stack(self.previews).numpy())
 
     def settle(self) -> None:
+        """See `Model.settle`."""
         self.gan.settle(step_generator(self.recipe["seed"], self.step, _SETTLING_STREAM))
 
-    # The checkpoint
-
-    def kept(self) -> Path | None:
-        return self.path if self.path.is_file() else None
-
-    def parts(self) -> dict[str, Any]:
-        return {"gan": self.gan} | {f"{name}_optimizer": optimizer for name, optimizer in self.optimizers.items()}
-
-    def save(self) -> None:
-        """Write the state, unless it has ceased to be finite: that would spoil the last good checkpoint."""
-        self.check()
-        if self.fabric.global_rank == 0:
-            tensors, plain = pack(self.parts())
-            tensors |= {"losses": self.losses} | {f"preview{i}": grid for i, grid in enumerate(self.previews)}
-            kept = ("step", "seen", "parted_at", "level", "seconds", "history", "moments")
-            state = {name: getattr(self, name) for name in kept}
-            save_checkpoint(self.path, KIND, tensors, {"recipe": self.recipe, "state": state, "plain": plain})
-
-    def resume(self) -> None:
-        """Take up the checkpoint, if there is one."""
-        if not self.path.is_file():
-            return
-        tensors, metadata = load_checkpoint(self.path, KIND)
-        require_same(metadata["recipe"], self.recipe, self.path)
-        unpack(self.parts(), tensors, metadata["plain"])
-        self.losses = tensors["losses"].to(self.fabric.device)
-        for key, value in metadata["state"].items():
-            setattr(self, key, value)
-        self.previews = [tensors[f"preview{i}"] for i in range(len(self.moments))]
-
     def result(self) -> TrainedGAN:
+        """What is left at the end."""
         self.settle()
-        card = {
-            "recipe": self.recipe,
-            "images_seen": self.seen,
-            "parted_at": self.parted_at,
-            "steps": self.step,
-            "seconds": round(self.seconds, 1),
-            "departures": list(self.gan.departures),
-            "device": device_name(self.fabric.device),
-            "history": self.history,
-            "fingerprintlib": __version__,
-            "torch": torch.__version__,
-        }
         previews = torch.stack(self.previews).numpy()
-        return TrainedGAN(self.gan.eval(), card, list(self.moments), previews, self.path)
-
-
-def require_same(theirs: dict[str, Any], ours: dict[str, Any], path: Path) -> None:
-    """Refuse to go on with other settings than a run was begun with."""
-    there, here = _flat(theirs), _flat(ours)
-    other = [
-        f"{key} (there {there.get(key)}, here {here.get(key)})"
-        for key in sorted(there.keys() | here.keys())
-        if there.get(key) != here.get(key)
-    ]
-    if other:
-        raise CheckpointError(
-            f"{path} is of a run with other settings: {', '.join(other)}. Use those, or another folder."
-        )
-
-
-def _flat(recipe: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in recipe.items() if key != "settings"} | recipe["settings"]
+        return TrainedGAN(self.gan.eval(), self.card(self.gan, self.recipe), list(self.moments), previews, self.path)
 
 
 def draw_rows(count: int, n: int, without: int | None, step: int, rng: torch.Generator) -> tuple[Tensor, Tensor, bool]:
@@ -386,7 +323,7 @@ def device_name(device: torch.device) -> str:
 
 
 @contextmanager
-def _frozen(network: nn.Module) -> Iterator[None]:
+def frozen(network: nn.Module) -> Iterator[None]:
     """Let gradients pass through the network without computing those of its weights."""
     network.requires_grad_(False)
     try:

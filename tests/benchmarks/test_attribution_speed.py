@@ -21,7 +21,8 @@ from torchvision import transforms
 
 from fingerprintlib.images import save_png
 from fingerprintlib.networks import AttributionNetwork
-from fingerprintlib.training import fit
+from fingerprintlib.runtime import make_fabric
+from fingerprintlib.training import Hyperparameters, fit
 
 SIDE, WIDTH, BATCH, CLASSES = 64, 0.25, 32, 4
 STEPS = 50
@@ -142,13 +143,12 @@ def test_training_is_twice_as_fast_as_a_plain_loop(benchmark, tmp_path, monkeypa
     def train_fast():
         fit(
             AttributionNetwork(CLASSES, SIDE, WIDTH),
-            mapped,
-            labels,
+            (mapped, labels),
             (images[:BATCH], labels[:BATCH]),
-            steps=STEPS,
-            batch_size=BATCH,
-            evaluate_every=STEPS,
+            Hyperparameters(steps=STEPS, batch_size=BATCH, evaluate_every=STEPS),
             checkpoint=tmp_path / f"run{len(runs)}",
+            recipe={},
+            fabric=make_fabric(),
         )
 
     plain = []

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from fingerprintlib.checkpoints import CheckpointError
-from fingerprintlib.gans import siblings
+from fingerprintlib import runs
+from fingerprintlib.checkpoints import CheckpointError, load_checkpoint
+from fingerprintlib.errors import FingerprintsError
+from fingerprintlib.gans import build, siblings
 from fingerprintlib.gans.training import train_gan
 from fingerprintlib.runtime import make_fabric
 
@@ -46,7 +48,9 @@ def weights(trained):
 @pytest.mark.parametrize("member", range(3))
 def test_each_is_what_it_would_be_alone(trained, member, reals, fabric, tmp_path):
     mine = trained[member]
-    alone = train_gan("progan", reals, folder=tmp_path, fabric=fabric, **OPTIONS, **MEMBERS[member])
+    shown = {key: OPTIONS[key] for key in ("images", "data_hash")} | {"without": MEMBERS[member].get("without")}
+    settings = {key: value for key, value in OPTIONS.items() if key not in shown} | {"seed": MEMBERS[member]["seed"]}
+    alone = train_gan(build("progan", **settings), reals, folder=tmp_path, fabric=fabric, **shown)
     assert torch.allclose(weights(mine), weights(alone), atol=2e-4)
     assert np.abs(mine.previews.astype(int) - alone.previews).max() <= 2
     assert mine.moments == alone.moments
@@ -72,14 +76,33 @@ def test_goes_on_where_it_was_stopped(trained, reals, fabric, tmp_path, monkeypa
         step(run)
 
     monkeypatch.setattr(siblings._Run, "advance", stop)
+    monkeypatch.setattr(runs, "SAVE_SECONDS", 0)
     with pytest.raises(KeyboardInterrupt):
-        siblings.train_siblings(reals, MEMBERS, folder=tmp_path, fabric=fabric, save_seconds=0, **OPTIONS)
+        siblings.train_siblings(reals, MEMBERS, folder=tmp_path, fabric=fabric, **OPTIONS)
     monkeypatch.undo()
     again = siblings.train_siblings(reals, MEMBERS, folder=tmp_path, fabric=fabric, **OPTIONS)
     assert all(torch.equal(weights(a), weights(b)) for a, b in zip(again, trained, strict=True))
     assert again[2].card["parted_at"] == trained[2].card["parted_at"]
     with pytest.raises(CheckpointError, match="lr"):
         siblings.train_siblings(reals, MEMBERS, folder=tmp_path, fabric=fabric, **OPTIONS | {"lr": 1e-3})
+    with pytest.raises(CheckpointError, match=r"seed \(there \[0, 1, 0\], here \[0, 1\]\), without"):
+        siblings.train_siblings(reals, MEMBERS[:2], folder=tmp_path, fabric=fabric, **OPTIONS)
+
+
+def test_a_member_that_diverges_stops_all_and_spoils_no_checkpoint(reals, fabric, tmp_path, monkeypatch):
+    step = siblings._Run.advance
+
+    def poison(run):
+        step(run)
+        if run.step == 3:
+            run.generators.weights[0].data[1].view(-1)[0] = float("nan")
+
+    monkeypatch.setattr(siblings._Run, "advance", poison)
+    monkeypatch.setattr(runs, "SAVE_SECONDS", -1)
+    with pytest.raises(FingerprintsError, match=r"step 3: a weight is nan.*last good checkpoint is"):
+        siblings.train_siblings(reals, MEMBERS, folder=tmp_path, fabric=fabric, **OPTIONS)
+    tensors, _ = load_checkpoint(tmp_path / "siblings.safetensors", siblings._Run.kind)
+    assert all(tensor.isfinite().all() for tensor in tensors.values() if tensor.is_floating_point())
 
 
 @pytest.mark.parametrize("stride", [1, 2])
