@@ -21,8 +21,8 @@ def find_root(folder: Path | str | None = None) -> Path:
         if (home / "_config.yml").is_file() and (home / "book" / "_toc.yml").is_file():
             return home.resolve()
     raise UsageError(
-        f"There is no book in {start} (no _config.yml with book/_toc.yml): go to the project's folder, "
-        "and open its notebooks from there (`make lab`)."
+        f"There is no book in {start} (no _config.yml with book/_toc.yml): open notebooks with `make lab`, or "
+        "go to the project's folder."
     )
 
 
