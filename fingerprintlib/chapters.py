@@ -19,6 +19,7 @@ refused before anything starts.
 
 import ast
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -60,7 +61,9 @@ class Chapter:
         Raises:
             ChapterError: the front matter or a cell's options cannot be read.
         """
-        import jupytext  # takes a second, which `fingerprints --help` need not wait for
+        # jsonschema, which jupytext brings, would spend a second on a grammar of web addresses if it found this.
+        sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]  # None: as if it were not installed
+        import jupytext  # here, as `fingerprints --help` need not wait for it
 
         text = self.path.read_text(encoding="utf-8")
         try:

@@ -65,12 +65,8 @@ def code_of_cells(sources: Sequence[str]) -> dict[str, Any]:
 
     A definition that a cell shows, by ``page.code(...)``, counts with its comments.
     """
-    page = _Module.read("\n".join(sources), "__main__")
     reached = _Reached()
-    reached.whole(page)
-    for call in (node for node in ast.walk(page.tree) if isinstance(node, ast.Call)):
-        if isinstance(call.func, ast.Attribute) and call.func.attr == "code" and call.args:
-            reached.show(page, call.args[0])
+    reached.page(_Module.read("\n".join(sources), "__main__"))
     return _told(reached)
 
 
@@ -259,7 +255,7 @@ class _Reached:
     def __init__(self) -> None:
         self.entries: set[str] = set()
         self.packages: set[str] = set()
-        self._seen: set[Any] = set()
+        self.seen: set[_Target] = set()
 
     @classmethod
     def by(cls, *places: str) -> "_Reached":
@@ -267,87 +263,115 @@ class _Reached:
         reached = cls()
         for place in places:
             name, _, definition = place.partition(":")
-            module = _module(name, ROOT)
-            if not definition:
-                reached.whole(module)
-            elif definition in module.definitions:
-                reached.definition((name, definition))
-            else:
+            known = _module(name, ROOT).definitions
+            if definition and definition not in known:
                 raise ValueError(f"{name} defines no {definition!r}.")
+            reached.follow([(name, one) for one in ([definition] if definition else known)])
         return reached
 
-    def whole(self, module: _Module) -> None:
-        """Everything in a module."""
-        self._touch(module)
-        for name in module.definitions:
-            self._enter(module, name, module.definitions[name])
+    def follow(self, targets: Iterable[_Target]) -> None:
+        """Enter definitions, and whatever they lead to."""
+        queue = list(targets)
+        while queue:
+            target = queue.pop()
+            if target not in self.seen:
+                self.seen.add(target)
+                node = _node(target, ROOT)
+                self.entries.add(node.entry)
+                self.packages |= node.packages
+                queue += node.leads_to
 
-    def definition(self, target: _Target) -> None:
-        """One definition, and what it leads to."""
-        module = _module(target[0], ROOT)
-        self._touch(module)
-        self._enter(module, target[1], module.definitions[target[1]])
+    def page(self, page: _Module) -> None:
+        """Enter the cells of a notebook; the code that they show counts with its comments."""
+        statements = [*page.always, *(some for each in page.definitions.values() for some in each)]
+        node = _described(page, "", statements, ROOT)
+        self.entries.add(node.entry)
+        self.packages |= node.packages
+        self.follow(node.leads_to)
+        for call in (node for node in ast.walk(page.tree) if isinstance(node, ast.Call)):
+            if isinstance(call.func, ast.Attribute) and call.func.attr == "code" and call.args:
+                for target in _meant(page, _names_in(call.args[0]), ROOT)[0]:
+                    self._show(target)
 
-    def show(self, page: _Module, shown: ast.expr) -> None:
-        """Count what the page shows with its comments: the definitions named, and those that a table of them names."""
-        for names in _names_in(shown):
-            for target in self._targets(page, names):
-                for module_name, name in [target, *self._behind(target)]:
-                    module = _module(module_name, ROOT)
-                    lines = module.source.splitlines()
-                    original = [node for node in module.tree.body if name in _bound_by(node)]
-                    self.entries |= {recipe_hash(lines[node.lineno - 1 : node.end_lineno]) for node in original}
-
-    def _behind(self, target: _Target) -> list[_Target]:
+    def _show(self, target: _Target) -> None:
+        """Count a definition as it is written; if it is a table, those that it names."""
         module = _module(target[0], ROOT)
         tables = [node for node in module.definitions[target[1]] if isinstance(node, ast.Assign | ast.AnnAssign)]
-        named = {names for node in tables for names in _names_in(node)}
-        return [found for names in named for found in self._targets(module, names)]
+        behind = _meant(module, (names for node in tables for names in _names_in(node)), ROOT)[0]
+        for module_name, name in [target, *behind]:
+            source = _module(module_name, ROOT)
+            lines = source.source.splitlines()
+            original = [node for node in source.tree.body if name in _bound_by(node)]
+            self.entries |= {recipe_hash(lines[node.lineno - 1 : node.end_lineno]) for node in original}
 
-    def _touch(self, module: _Module) -> None:
-        """What runs when a module is imported, and the packages above it."""
-        if module.name in self._seen:
-            return
-        self._seen.add(module.name)
-        self._enter(module, "", module.always)
-        for depth in range(1, module.name.count(".") + 1):
-            if module.name.startswith(f"{PACKAGE}."):
-                self._touch(_module(".".join(module.name.split(".")[:depth]), ROOT))
 
-    def _enter(self, module: _Module, name: str, statements: Sequence[ast.stmt]) -> None:
-        if (module.name, name) in self._seen:
-            return
-        self._seen.add((module.name, name))
-        meant = []
-        for names in sorted({names for node in statements for names in _names_in(node)}):
-            for target in self._targets(module, names):
-                meant.append([names[0], _own_hash(target, ROOT)])
-                self.definition(target)
-        self.entries.add(recipe_hash([name, _plain(list(statements)), sorted(meant)]))
+@dataclass(frozen=True)
+class _Node:
+    """What there is to know of a definition: its entry, where it leads, which other packages it uses."""
 
-    def _targets(self, module: _Module, names: tuple[str, ...]) -> list[_Target]:
-        """The package's definitions that a name with its attributes stands for in a module; others are noted."""
-        head, *rest = names
-        found = [(module.name, head)] if head in module.definitions and module.name != "__main__" else []
-        for base, name in module.imported.get(head, ()):
-            found += self._followed(base, [*([name] if name else []), *rest])
-        return found
+    entry: str
+    leads_to: tuple[_Target, ...]
+    packages: frozenset[str]
 
-    def _followed(self, base: str, names: Sequence[str]) -> list[_Target]:
-        """The definitions that ``base.name.name...`` stands for, `base` a module."""
+
+@cache
+def _node(target: _Target, root: Path) -> _Node:
+    """Of a definition; of a module (named ``""``) what runs when it is imported, and the packages above it."""
+    module = _module(target[0], root)
+    return _described(module, target[1], module.definitions[target[1]] if target[1] else module.always, root)
+
+
+def _described(module: _Module, name: str, statements: Sequence[ast.stmt], root: Path) -> _Node:
+    found = {names for node in statements for names in _names_in(node)}
+    meant, packages, leads_to = [], set(), {(module.name, "")} if name else set()
+    for names in sorted(found):
+        targets, others, passed = _followed_names(module, names, root)
+        packages |= others
+        leads_to |= {*targets, *passed}
+        meant += [[names[0], _own_hash(target, root)] for target in targets]
+    above = module.name.split(".")
+    leads_to |= {(".".join(above[:depth]), "") for depth in range(1, len(above)) if not name}
+    entry = recipe_hash([name, _plain(list(statements)), sorted(meant)])
+    return _Node(entry, tuple(sorted(leads_to)), frozenset(packages))
+
+
+def _meant(module: _Module, some: Iterable[tuple[str, ...]], root: Path) -> tuple[list[_Target], set[str]]:
+    """The definitions that names in a module stand for, and the other packages that they lead to."""
+    targets: list[_Target] = []
+    packages: set[str] = set()
+    for names in some:
+        mine, others, _ = _followed_names(module, names, root)
+        targets += mine
+        packages |= others
+    return targets, packages
+
+
+def _followed_names(
+    module: _Module, names: tuple[str, ...], root: Path
+) -> tuple[list[_Target], set[str], set[_Target]]:
+    """What a name with its attributes stands for in a module: definitions, packages, and the modules passed."""
+    head, *rest = names
+    targets = [(module.name, head)] if head in module.definitions and module.name != "__main__" else []
+    packages: set[str] = set()
+    passed: set[_Target] = set()
+    queue = [(base, [*([name] if name else []), *rest]) for base, name in module.imported.get(head, ())]
+    while queue:
+        base, left = queue.pop()
         if base.split(".")[0] != PACKAGE:
-            self.packages.add(base.split(".")[0])
-            return []
-        module = _module(base, ROOT)
-        self._touch(module)
-        if not names:
-            return [(base, name) for name in module.definitions]
-        if names[0] in module.definitions:
-            return [(base, names[0])]
-        if names[0] in module.imported:
-            return self._targets(module, tuple(names))
-        below = f"{base}.{names[0]}"
-        return self._followed(below, names[1:]) if _path_of(below, ROOT) else []
+            packages.add(base.split(".")[0])
+            continue
+        inside = _module(base, root)
+        passed.add((base, ""))
+        below = f"{base}.{left[0]}" if left else ""
+        if not left:
+            targets += [(base, name) for name in inside.definitions]
+        elif left[0] in inside.definitions:
+            targets.append((base, left[0]))
+        elif left[0] in inside.imported:
+            queue += [(b, [*([name] if name else []), *left[1:]]) for b, name in inside.imported[left[0]]]
+        elif _path_of(below, root):
+            queue.append((below, left[1:]))
+    return targets, packages, passed
 
 
 @cache

@@ -5,7 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from fingerprintlib.adversarial import _losses_and_signs, pgd
+from fingerprintlib.adversarial import losses_and_signs, pgd
 from fingerprintlib.attribution import Attributor
 from fingerprintlib.errors import UsageError
 from fingerprintlib.images import coloured
@@ -78,7 +78,7 @@ def test_the_slope_is_that_of_the_loss(test_set, tmp_path):
     fabric = make_fabric("cpu", "32-true")
     attributor = Attributor.load_or_train(tmp_path, Toy(), fabric=fabric, **{**SETTINGS, "steps": 3})
     images, labels = test_set[0][:4], test_set[1][:4]
-    losses, signs = _losses_and_signs(attributor, images, labels)
+    losses, signs = losses_and_signs(attributor, images, labels)
     network = attributor.network.double()
     x = torch.from_numpy(images).permute(0, 3, 1, 2).double() / 127.5 - 1
     with torch.no_grad():

@@ -2,6 +2,8 @@ import ast
 import inspect
 import math
 import re
+import subprocess
+import sys
 from collections import Counter
 
 import pytest
@@ -231,6 +233,14 @@ def test_every_profile_is_valid_and_plans_every_chapter(profile):
         assert set(job.inputs) <= made
         made |= set(job.outputs.values())
     assert len(made) == sum(len(job.outputs) for job in jobs)  # no two write the same file
+
+
+def test_reading_the_chapters_builds_no_grammar_and_brings_nothing_that_computes():
+    code = "import sys; from fingerprintlib.chapters import Book; Book().chapters; print(*sys.modules)"
+    found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    modules = {name.split(".")[0] for name in found.stdout.split()}
+    assert "jupytext" in modules
+    assert not modules & {"lark", "torch", "numpy", "matplotlib"}
 
 
 def test_titles_and_names():

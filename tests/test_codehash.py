@@ -24,8 +24,8 @@ def package(tmp_path, monkeypatch):
         file = tmp_path / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(source)
-        codehash._module.cache_clear()
-        codehash._own_hash.cache_clear()
+        for cached in (codehash._module, codehash._node, codehash._own_hash):
+            cached.cache_clear()
 
     write("__init__.py")
     return write
@@ -231,7 +231,7 @@ def test_same_meaning():
 
 def definitions(*things):
     reached = codehash._Reached.by(*(thing if isinstance(thing, str) else codehash._place(thing) for thing in things))
-    return {place for place in reached._seen if isinstance(place, tuple) and place[1]}
+    return {place for place in reached.seen if place[1]}
 
 
 def names(*things):

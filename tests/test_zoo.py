@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from fingerprintlib import generators, quality
+from fingerprintlib import generators, quality, runs
 from fingerprintlib import zoo as module
 from fingerprintlib.checkpoints import CheckpointError, load_checkpoint
 from fingerprintlib.datasets import open_dataset
@@ -296,7 +296,7 @@ def test_a_stopped_training_goes_on(trained, tmp_path, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(training._Run, "advance", advance)
-        patch.setattr(training.time, "monotonic", lambda: clock[0])
+        patch.setattr(runs.time, "monotonic", lambda: clock[0])
         with pytest.raises(Stopped):
             zoo.train(["sngan-without13"], tmp_path / "work")
         assert set(contents(zoo.folder)) == {"zoo.yml"}
@@ -585,7 +585,7 @@ def test_the_plan_can_be_trained():
     for name in SHIPPED.names:
         recipe = SHIPPED.recipe(name)
         without, images = recipe.pop("without", 0), recipe.pop("images")
-        gan = training.build(**recipe)  # it would refuse a setting that it does not know
+        gan = build(**recipe)  # it would refuse a setting that it does not know
         assert gan.resolution == SHIPPED.data.resolution
         assert 0 <= without < SHIPPED.data.split("gan").distinct
         assert images > 0
