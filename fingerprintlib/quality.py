@@ -34,6 +34,8 @@ NEAREST = 500
 PAIRS = 1000
 #: How often contributors and samples are drawn anew for the errors of a distance.
 DRAWS = 100
+#: A kind of garment counts as resembled if more than this share of the samples is nearest to it; see `resembled`.
+RESEMBLED = 0.01
 #: When a generator is what, in units of the floor and of held-out images; see `verdict`.
 FAR, VARIED, COPIES, BLURRED = 10, 0.9, 0.9, 0.8
 #: The same in words.
@@ -334,6 +336,16 @@ def _redrawn(groups: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     names, sizes = np.unique(groups, return_counts=True)
     members = np.split(np.argsort(groups, kind="stable"), np.cumsum(sizes)[:-1])
     return np.concatenate([members[k] for k in rng.integers(len(names), size=len(names))])
+
+
+def relative_nearest(quality: Mapping[str, Any]) -> float:
+    """How far a sample is from the nearest training image, in units of how far a held-out image is."""
+    return float(quality["nearest"]["samples"] / quality["nearest"]["held_out"])
+
+
+def resembled(quality: Mapping[str, Any]) -> int:
+    """How many kinds of garment more than `RESEMBLED` of the samples are nearest to; see `Reference.measure`."""
+    return sum(share > RESEMBLED for share in quality["kinds"].values())
 
 
 def verdict(quality: Mapping[str, Any]) -> str:

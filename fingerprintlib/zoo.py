@@ -24,7 +24,7 @@ from .gans.training import TrainedGAN, train_gan
 from .generators import Generator, PrecisionError, load_generator, load_or_train, save_generator
 from .images import Pixels
 from .provenance import content_hash, recipe_hash
-from .quality import Reference, verdict
+from .quality import Reference, relative_nearest, resembled, verdict
 from .runtime import in_parallel
 from .store import get_all, held
 from .tables import markdown
@@ -314,8 +314,7 @@ def qualities(generators: Sequence[Generator]) -> str:
     rows = []
     for generator in generators:
         for space, quality in generator.card.get("quality", {}).items():
-            floor, near, shares = quality["floor"], quality["nearest"], quality["kinds"].values()
-            errors = quality["errors"]
+            floor, errors = quality["floor"], quality["errors"]
             rows.append(
                 {
                     "Generator": f"**{generator.name}**" + ("" if space == "filter bank" else f" ({space})"),
@@ -325,8 +324,8 @@ def qualities(generators: Sequence[Generator]) -> str:
                     "Kernel": f"{quality['kernel']:.3f}",
                     "its floor": f"{floor['kernel']:.3f}",
                     "Diversity": f"{quality['diversity']:.2f}",
-                    "Nearest image": f"{near['samples'] / near['held_out']:.2f}",
-                    "Kinds": f"{sum(share > 0.01 for share in shares)} of {len(shares)}",
+                    "Nearest image": f"{relative_nearest(quality):.2f}",
+                    "Kinds": f"{resembled(quality)} of {len(quality['kinds'])}",
                     "Images": f"{quality['images']:,}",
                     "Verdict": verdict(quality),
                 }

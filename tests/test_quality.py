@@ -23,6 +23,8 @@ from fingerprintlib.quality import (
     filter_bank_features,
     inception_features,
     random_network_features,
+    relative_nearest,
+    resembled,
     verdict,
 )
 
@@ -327,6 +329,12 @@ def test_the_verdict_follows_the_numbers(numbers, words):
     quality = {"frechet": 2 * ratio, "floor": {"frechet": 2.0}, "errors": {"ratio": error}, "diversity": diversity}
     near = {"samples": 100 * near, "held_out": 100.0, "shown": 10 * shown, "unseen": 10.0}
     assert verdict(quality | {"nearest": near}) == words
+
+
+def test_what_is_told_of_the_nearest_training_images():
+    found = {"nearest": {"samples": 3.0, "held_out": 4.0}, "kinds": {"hat": 0.01, "shirt": 0.011, "shoes": 0.979}}
+    assert relative_nearest(found) == 0.75
+    assert resembled(found) == 2  # one in a hundred is not more than one in a hundred
 
 
 def test_copies_are_told_from_blur():
