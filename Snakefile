@@ -8,7 +8,7 @@ import os
 import shlex
 import sys
 
-from fingerprintlib.engine import PAGES_MADE_OF, snakemake_plan
+from fingerprintlib.book.engine import PAGES_MADE_OF, snakemake_plan
 
 jobs, points, pages = snakemake_plan(config)
 python = shlex.quote(sys.executable).replace("{", "{{").replace("}", "}}")  # Snakemake fills in what stands in braces

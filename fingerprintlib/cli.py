@@ -61,8 +61,8 @@ def book(profile: str, cores: int | None, settings: tuple[str, ...], options: tu
     What follows a double dash goes to Snakemake. On a Slurm cluster: fingerprints book --profile full --cores 8 --
     --executor slurm --jobs 4
     """
-    from .chapters import Book
-    from .engine import build_book
+    from .book.chapters import Book
+    from .book.engine import build_book
 
     project = Book()
     overrides = project.overrides(list(settings))
@@ -77,8 +77,8 @@ def book(profile: str, cores: int | None, settings: tuple[str, ...], options: tu
 @click.option("--cores", type=click.IntRange(1), help="Processor cores to use.  [default: all]")
 def run(chapter: str, settings: tuple[str, ...], profile: str, cores: int | None) -> None:
     """Run one chapter, and before it only those that it needs and that have changed; build no pages."""
-    from .chapters import Book
-    from .engine import build_book
+    from .book.chapters import Book
+    from .book.engine import build_book
 
     project = Book()
     name = project.chapter(chapter).name
@@ -113,11 +113,11 @@ def sweep(
     goes to Snakemake; the points are jobs of its rule `sweep`, so on a Slurm cluster: fingerprints sweep attribution
     -p steps=500,1000,2000 -- --executor slurm --jobs 3 --set-resources sweep:gres=gpu:1
     """
-    from .chapters import Book
-    from .engine import run_sweep
-    from .grids import Grid
-    from .sweeps import check_request, collect, have_run, publish, write_csv
-    from .timings import build_folder
+    from .book.chapters import Book
+    from .book.engine import run_sweep
+    from .book.grids import Grid
+    from .book.sweeps import check_request, collect, have_run, publish, write_csv
+    from .book.timings import build_folder
 
     project, cores = Book(), cores or _available_cores()
     grid = Grid.parse(project, chapter, settings)
@@ -127,7 +127,7 @@ def sweep(
     if not have_run(jobs, build):
         click.echo(f"Nothing was collected: not all points have run. See {build / 'snakemake.log'}", err=True)
         return
-    from .gallery import write_report  # brings matplotlib and torch, which a refusal need not wait for
+    from .book.gallery import write_report  # brings matplotlib and torch, which a refusal need not wait for
 
     found = collect(project, grid, jobs, build, profile, cores, figure)
     folder = build / grid.folder
@@ -143,7 +143,7 @@ def sweep(
 @click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
 def chapters(as_json: bool) -> None:
     """List the chapters and their parameters, with types and ranges."""
-    from .chapters import Book
+    from .book.chapters import Book
 
     project = Book()
     if as_json:
@@ -181,8 +181,8 @@ def doctor() -> None:
 @click.option("--profile", default="quick", show_default=True, help=PROFILE_HELP)
 def timings(profile: str) -> None:
     """Publish what the last build of a profile took: write data/timings.json."""
-    from .chapters import Book
-    from .timings import record_timings
+    from .book.chapters import Book
+    from .book.timings import record_timings
 
     click.echo(str(record_timings(Book(), profile)))
 
@@ -204,12 +204,12 @@ def immunize(
     attributor: Path, name: str, out: Path, folder: Path | None, steps: int, images: int | None, seed: int
 ) -> None:
     """Finetune an attributor on attacked images; write what it becomes, and tell its accuracy before and after."""
-    from .attribution import Attributor
-    from .chapters import Book
-    from .corpus import open_corpus
-    from .immunization import attacked, learned_from
-    from .immunization import immunize as finetune
-    from .perturbations import find_attack
+    from .attacks.immunization import attacked, learned_from
+    from .attacks.immunization import immunize as finetune
+    from .attacks.perturbations import find_attack
+    from .attribution.attributor import Attributor
+    from .book.chapters import Book
+    from .data.corpus import open_corpus
 
     attack = find_attack(name)
     before = Attributor.load(attributor)
@@ -231,8 +231,8 @@ def immunize(
 @click.option("--resolution", type=click.Choice(["64", "128"]), default="64", show_default=True, help="Of clothing.")
 def make_data(action: str, name: str, source: Path, resolution: str) -> None:
     """Make a data set of the project again from the originals in a folder: the very same pixels."""
-    from .clothing import make_clothing
-    from .photographs import make_scenes
+    from .data.clothing import make_clothing
+    from .data.photographs import make_scenes
     from .project import data_folder
 
     if name == "clothing":
@@ -255,7 +255,7 @@ def list_zoo() -> None:
 
     FD is the Frechet distance to held-out real images, in units of the floor: that of the generators' training images.
     """
-    from .zoo import as_rows
+    from .zoo.shipped import as_rows
 
     rows = [("NAME", "GAN", "SEED", "WITHOUT", "IMAGES", "FD", "MB", "MINUTES", "DEVICE"), *as_rows(_zoo())]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -302,7 +302,7 @@ def train(names: tuple[str, ...]) -> None:
 @click.option("--inception", is_flag=True, help="In the feature space of Inception, too: downloads 104 MB, is slow.")
 def measure(names: tuple[str, ...], inception: bool) -> None:
     """Measure how good generators are, and write it to their cards (all, if none is named)."""
-    from .quality import Reference
+    from .zoo.quality import Reference
 
     zoo = _zoo()
     for name in names:
@@ -329,7 +329,7 @@ def sample(name: str, count: int, seed: int, out: Path) -> None:
 
     Image number i depends on the seed and i alone, so a longer row begins with the shorter one.
     """
-    from .images import save_png
+    from .data.images import save_png
     from .runtime import progress
 
     generator = _zoo().load(name)
@@ -344,7 +344,7 @@ def sample(name: str, count: int, seed: int, out: Path) -> None:
 
 def _zoo() -> Any:
     from .project import find_root
-    from .zoo import Zoo
+    from .zoo.shipped import Zoo
 
     return Zoo.of(find_root() / "data" / "zoo")
 
@@ -358,8 +358,8 @@ def _zoo() -> Any:
 @click.option("--threads", type=click.IntRange(1), required=True)
 def job(chapter: str, point: str | None, threads: int) -> None:
     """Run one chapter, or one point of a sweep, of the build in this folder."""
-    from .engine import run_job
-    from .grids import Grid
+    from .book.engine import run_job
+    from .book.grids import Grid
 
     project, config, build = _configuration()
     os.environ |= {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
@@ -374,7 +374,7 @@ def job(chapter: str, point: str | None, threads: int) -> None:
 @main.command(hidden=True)
 def pages() -> None:
     """Build the pages of the build in this folder."""
-    from .engine import run_pages
+    from .book.engine import run_pages
 
     project, config, build = _configuration()
     _speak_through(build / "progress.log")
@@ -384,7 +384,7 @@ def pages() -> None:
 
 
 def _configuration() -> tuple[Any, dict[str, Any], Path]:
-    from .chapters import Book
+    from .book.chapters import Book
 
     path = Path.cwd() / "config.json"
     if not path.is_file():

@@ -48,7 +48,7 @@ def code_of(*things: Callable[..., Any] | str) -> dict[str, Any]:
     """What a result depends on that these compute: the hash of their code and the versions of what they use.
 
     Args:
-        things: functions and classes of the package; or the names of its modules, ``"fingerprintlib.datasets"``, which
+        things: functions and classes of the package; or its modules by name, ``"fingerprintlib.data.datasets"``, which
             count as a whole.
 
     Returns:
@@ -259,7 +259,7 @@ class _Reached:
 
     @classmethod
     def by(cls, *places: str) -> "_Reached":
-        """Of modules, ``fingerprintlib.datasets``, and definitions, ``fingerprintlib.training:fit``."""
+        """Of modules, ``fingerprintlib.data.datasets``, and definitions, ``fingerprintlib.training:fit``."""
         reached = cls()
         for place in places:
             name, _, definition = place.partition(":")

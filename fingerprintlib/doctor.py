@@ -84,14 +84,14 @@ def _kernel() -> Finding:
 
 
 def _photographs() -> Finding:
-    from .datasets import open_dataset
+    from .data.datasets import open_dataset
 
     sources = open_dataset("scenes", 64).split("train").sources
     return Finding("photographs", bool(sources), f"{len(sources)} of them can be read")
 
 
 def _book() -> Finding:
-    from .chapters import PROFILES, Book
+    from .book.chapters import PROFILES, Book
 
     book = Book()
     for profile in PROFILES:

@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fingerprintlib import clothing
-from fingerprintlib.grids import Grid
-from fingerprintlib.images import decode, encode_webp
+from fingerprintlib.book.grids import Grid
+from fingerprintlib.book.sweeps import Estimate, Picture, Point, Sweep, publish
+from fingerprintlib.data import clothing
+from fingerprintlib.data.images import decode, encode_webp
+from fingerprintlib.data.splits import SPLITS
 from fingerprintlib.provenance import content_hash
-from fingerprintlib.splits import SPLITS
-from fingerprintlib.sweeps import Estimate, Picture, Point, Sweep, publish
 
 ROOT = Path(__file__).resolve().parents[1]
 

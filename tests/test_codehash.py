@@ -1,16 +1,16 @@
 """What an edit costs. The package of these tests is read, never imported."""
 
 import pytest
+from fingerprintlib.attribution.attributor.attributor import Attributor
+from fingerprintlib.attribution.attributor.training import fit
+from fingerprintlib.attribution.attributor.visualizer import Visualizer
+from fingerprintlib.zoo.shipped.generators import GeneratorSource
 
 from fingerprintlib import codehash
-from fingerprintlib.attribution import Attributor
-from fingerprintlib.chapters import Book
+from fingerprintlib.book.chapters import Book
 from fingerprintlib.codehash import code_of, code_of_cells, same_meaning, versions
 from fingerprintlib.gans.sngan import SNGAN
 from fingerprintlib.gans.training import _Run
-from fingerprintlib.generators import GeneratorSource
-from fingerprintlib.training import fit
-from fingerprintlib.visualizer import Visualizer
 
 P = "fingerprintlib"
 

@@ -9,14 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fingerprintlib import provenance
-from fingerprintlib.provenance import (
-    content_hash,
-    file_hash,
-    files_in,
-    recipe_hash,
-    write_atomically,
-    write_json,
-)
+from fingerprintlib.provenance import content_hash, file_hash, files_in, recipe_hash, write_atomically, write_json
 
 # --- hashes -------------------------------------------------------------------------------------
 

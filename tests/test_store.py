@@ -12,20 +12,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from fingerprintlib.attribution.attributor.attributor import Attributor
+from fingerprintlib.zoo.shipped.generators import load_or_train
 
-from fingerprintlib import attribution, generators, immunization, store
-from fingerprintlib.attribution import Attributor
-from fingerprintlib.chapters import Chapter
-from fingerprintlib.corpus import build_corpus
-from fingerprintlib.generators import load_or_train
-from fingerprintlib.immunization import immunize
-from fingerprintlib.perturbations import NOISE
+from fingerprintlib import store
+from fingerprintlib.attacks import immunization
+from fingerprintlib.attacks.immunization import immunize
+from fingerprintlib.attacks.perturbations import NOISE
+from fingerprintlib.attribution import attributor as attribution
+from fingerprintlib.book.chapters import Chapter
+from fingerprintlib.book.timings import record_run
+from fingerprintlib.data.corpus import build_corpus
 from fingerprintlib.provenance import write_json
 from fingerprintlib.runtime import make_fabric
 from fingerprintlib.store import get_or_make, put_in_place, trained, unfinished
-from fingerprintlib.timings import record_run
+from fingerprintlib.zoo import generators
 
-from .test_attribution import Toy
+from .attribution.test_attributor import Toy
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 CONTEXT = multiprocessing.get_context("fork") if hasattr(os, "fork") else None

@@ -1,6 +1,6 @@
 import pytest
 
-from fingerprintlib.intervals import told
+from fingerprintlib.statistics.intervals import told
 from fingerprintlib.tables import markdown
 
 

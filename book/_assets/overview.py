@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from fingerprintlib.images import Pixels, encode_webp
-from fingerprintlib.zoo import MEASURED, Zoo
+from fingerprintlib.data.images import Pixels, encode_webp
+from fingerprintlib.zoo.shipped import MEASURED, Zoo
 
 HERE = Path(__file__).parent
 TITLES = {"progan": "ProGAN", "sngan": "SNGAN", "cramergan": "CramerGAN", "mmdgan": "MMDGAN"}

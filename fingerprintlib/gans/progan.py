@@ -17,8 +17,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import UsageError, unknown
-from ..layers import HE_GAIN, EqualizedConv2d, EqualizedLinear
 from .base import GAN, GANSettings
+from .equalized import HE_GAIN, EqualizedConv2d, EqualizedLinear
 from .layers import (
     convolve_and_halve,
     double_and_convolve,

@@ -19,7 +19,7 @@ from torch.func import functional_call, vmap
 from torch.overrides import TorchFunctionMode
 
 from ..codehash import code_of
-from ..images import Pixels, quantize, to_network
+from ..data.images import Pixels, quantize, to_network
 from ..runtime import Fabric, computed_with, make_fabric, step_generator, update_ema
 from .progan import ProGAN, critic_loss, shrink
 from .training import PREVIEW_STREAM, PREVIEWS, GrowingRun, Images, TrainedGAN, draw_rows, frozen

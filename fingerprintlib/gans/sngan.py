@@ -13,14 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .base import GAN, GANSettings
-from .layers import (
-    Layer,
-    ResidualGenerator,
-    convolve_and_halve,
-    in_float32,
-    spectral_norm,
-    upsampling_channels,
-)
+from .layers import Layer, ResidualGenerator, convolve_and_halve, in_float32, spectral_norm, upsampling_channels
 
 
 @dataclass(frozen=True, kw_only=True)

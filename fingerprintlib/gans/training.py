@@ -14,8 +14,8 @@ from tqdm import tqdm
 
 from .. import __version__
 from ..codehash import code_of
+from ..data.images import Pixels, quantize, to_tensor
 from ..errors import UsageError
-from ..images import Pixels, quantize, to_tensor
 from ..provenance import content_hash
 from ..runs import Run
 from ..runtime import Fabric, computed_with, make_fabric, step_generator, update_ema

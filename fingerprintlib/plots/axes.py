@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from ..images import Pixels
-from ..intervals import Interval
+from ..data.images import Pixels
+from ..statistics.intervals import Interval
 from .style import WIDTH
 
 Floats = NDArray[np.floating]

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from ..intervals import Interval
+from ..statistics.intervals import Interval
 from .axes import beside, legend_below, listed, new_ax, new_panels, new_row, note
 from .style import REFERENCE, Plot, accent_of, colour_of, dash_of, marker_of, styled
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ..distances import FrechetRatio, neighbours_alike
+from ..statistics.distances import FrechetRatio, neighbours_alike
 from .axes import Floats, bare, beside, estimate, legend_below, new_ax, new_row, note
 from .style import REFERENCE, Plot, accent_of, colour_of, marker_of, styled
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from ..images import Pixels, grid
-from ..spectra import power
+from ..attribution.spectra import power
+from ..data.images import Pixels, grid
 from .axes import Floats, bare, listed, new_axes, new_table
 from .style import WIDTH, Plot, styled
 

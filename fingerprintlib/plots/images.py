@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.patches import Rectangle
 
-from ..images import Pixels, grid
-from ..splits import SPLITS
+from ..data.images import Pixels, grid
+from ..data.splits import SPLITS
 from .axes import legend_below, new_ax, new_axes, new_panels, new_row, new_table, picture
 from .style import PALETTE, WIDTH, Plot, styled
 

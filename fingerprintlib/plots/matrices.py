@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from ..metrics import Report
+from ..statistics.metrics import Report
 from .axes import Floats, listed, new_ax, new_row
 from .style import Plot, signed, styled
 

@@ -10,7 +10,7 @@ from matplotlib.patches import Patch, Rectangle
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from ..images import Pixels
+from ..data.images import Pixels
 from .axes import legend_below, new_axes, new_panels, picture
 from .style import WIDTH, Plot, colour_of, styled
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from ..images import Pixels
-from ..intervals import Interval
+from ..data.images import Pixels
+from ..statistics.intervals import Interval
 from .axes import Floats, beside, estimate, legend_below, listed, new_ax, new_panels, new_row, note
 from .style import FLOOR, PALETTE, REFERENCE, Plot, accent_of, colour_of, dash_of, marker_of, styled
 

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.image import AxesImage
 
-from ..spectra import grid_frequencies, log_power, radial_mean
+from ..attribution.spectra import grid_frequencies, log_power, radial_mean
 from .axes import Floats, bare, legend_below, listed, new_ax, new_axes, new_panels, new_row, new_table
 from .style import WIDTH, Plot, colour_of, dash_of, marker_of, signed, styled
 

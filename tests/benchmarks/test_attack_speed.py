@@ -15,12 +15,12 @@ import torch
 from PIL import Image
 from scipy import fft, ndimage
 
-from fingerprintlib.distortions import blur_sigma
-from fingerprintlib.perturbations import ATTACKS
-from fingerprintlib.relighting import AMBIENT, front_directions
+from fingerprintlib.attacks.distortions import blur_sigma
+from fingerprintlib.attacks.perturbations import ATTACKS
+from fingerprintlib.attacks.relighting import AMBIENT, front_directions
 from fingerprintlib.runtime import make_fabric
 
-from ..test_perturbations import photographs
+from ..attacks.test_perturbations import photographs
 
 COUNT, SIDE, SEED = 1000, 64, 0
 SAMPLE = 200  # images a round of the plain side

@@ -13,16 +13,16 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from fingerprintlib.attribution.attributor.networks import AttributionNetwork
+from fingerprintlib.attribution.attributor.training import Hyperparameters, fit
 from PIL import Image
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision import transforms
 
-from fingerprintlib.images import save_png
-from fingerprintlib.networks import AttributionNetwork
+from fingerprintlib.data.images import save_png
 from fingerprintlib.runtime import make_fabric
-from fingerprintlib.training import Hyperparameters, fit
 
 SIDE, WIDTH, BATCH, CLASSES = 64, 0.25, 32, 4
 STEPS = 50

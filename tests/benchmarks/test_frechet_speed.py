@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.linalg import sqrtm
 
-from fingerprintlib.distances import frechet_distance
+from fingerprintlib.statistics.distances import frechet_distance
 
 DIMENSIONS = 2048
 

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import torch
 
-from fingerprintlib import prnu
+from fingerprintlib.attribution import prnu
 
-from ..test_prnu import photographs, reference
+from ..attribution.test_prnu import photographs, reference
 
 COUNT, SIDE = 10_000, 64
 SAMPLE = 100  # images a round of the plain side

@@ -62,11 +62,12 @@ factor: float = 1.0  # multiplies each number [0..10]
 ```
 
 ```{code-cell}
-from fingerprintlib import chapters
-from fingerprintlib.notebook import Page
+from fingerprintlib.book.chapters import PROFILES
+from fingerprintlib.book.page import Page
 
 page = Page("second")
 page.make("total", sum(page.open("numbers")) * factor)
+print(len(PROFILES))
 page.finish()
 ```
 """

@@ -14,8 +14,8 @@ import filelock
 import nbformat
 import pytest
 
-from fingerprintlib import engine
-from fingerprintlib.chapters import Chapter, Job
+from fingerprintlib.book import engine
+from fingerprintlib.book.chapters import Chapter, Job
 
 from ..conftest import heed_ctrl_c
 
@@ -46,7 +46,13 @@ def test_builds_then_rebuilds_exactly_what_changed(small_book):
     assert _ran(small_book.fingerprints("book", "--profile", "smoke")) == ["book"]  # a sentence costs no run
     assert "Here are 2 numbers" in _plain((index.parent / "01-first.html").read_text())
 
-    small_book.edit("fingerprintlib/chapters.py", "import ast", "\nimport ast")  # only the second chapter imports it
+    small_book.edit("fingerprintlib/book/chapters.py", '"""One text notebook', '"""Indeed, one text notebook')
+    small_book.edit("fingerprintlib/book/chapters.py", "PROFILES = (", "PROFILES = (  # in this order\n    ")
+    assert _ran(small_book.fingerprints("book", "--profile", "smoke")) == []  # neither docstrings nor comments do
+
+    small_book.edit("fingerprintlib/book/chapters.py", '"smoke", ', '"smoke", "smokeless", ')
+    assert _ran(small_book.fingerprints("book", "--profile", "smoke")) == ["second", "book"]  # it alone names them
+    small_book.edit("fingerprintlib/book/chapters.py", '"smoke", "smokeless", ', '"smoke", ')
     assert _ran(small_book.fingerprints("book", "--profile", "smoke")) == ["second", "book"]
 
     result = small_book.fingerprints("book", "--profile", "smoke", "-s", "first.word=fancy")

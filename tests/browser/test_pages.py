@@ -2,7 +2,7 @@
 
 import pytest
 
-from fingerprintlib.chapters import Book
+from fingerprintlib.book.chapters import Book
 
 pytestmark = pytest.mark.browser
 

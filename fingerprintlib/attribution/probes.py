@@ -1,0 +1,100 @@
+"""What colours alone tell: histograms, and a classifier of them. It explains away what needs no fingerprint."""
+
+import numpy as np
+from sklearn.ensemble import HistGradientBoostingClassifier
+from threadpoolctl import threadpool_limits
+
+from ..data.images import check_images
+from .baselines import Baseline, Labelled
+
+BINS = 32  # of a channel's histogram, equal ones over 0..255
+LEVELS = 6  # equal steps of a channel in the joint histogram
+
+
+def channel_histograms(images: np.ndarray) -> np.ndarray:
+    """Each image's red, green and blue histograms, one after the other.
+
+    Args:
+        images: uint8 ``[N, H, W, 3]``.
+
+    Returns:
+        float32 ``[N, 3 * BINS]``; each channel's histogram sums to 1.
+
+    Raises:
+        UsageError: images of another kind.
+    """
+    check_images(images)
+    count, pixels = len(images), images.shape[1] * images.shape[2]
+    histograms = np.empty((count, 3 * BINS), np.float32)
+    offsets = np.arange(3) * BINS
+    for index, image in enumerate(images):  # an image at a time: a corpus may not fit in memory
+        codes = image.astype(np.int64) * BINS // 256 + offsets
+        histograms[index] = np.bincount(codes.ravel(), minlength=3 * BINS) / pixels
+    return histograms
+
+
+def joint_histograms(images: np.ndarray) -> np.ndarray:
+    """How often each colour occurs in an image, wherever it does: red, green and blue together.
+
+    Args:
+        images: uint8 ``[N, H, W, 3]``.
+
+    Returns:
+        float32 ``[N, LEVELS**3]``; each histogram sums to 1.
+
+    Raises:
+        UsageError: images of another kind.
+    """
+    check_images(images)
+    histograms = np.empty((len(images), LEVELS**3), np.float32)
+    for index, image in enumerate(images):
+        red, green, blue = np.moveaxis(image.astype(np.int64) * LEVELS // 256, -1, 0)
+        codes = (red * LEVELS + green) * LEVELS + blue
+        histograms[index] = np.bincount(codes.ravel(), minlength=LEVELS**3) / codes.size
+    return histograms
+
+
+def largest_ties(images: np.ndarray) -> np.ndarray:
+    """The share of pixels that hold a channel's commonest value, the largest of the three channels.
+
+    The colour controls break ties at random, so these pixels become noise.
+
+    Args:
+        images: uint8 ``[N, H, W, 3]``.
+
+    Returns:
+        float32 ``[N]`` in (0, 1].
+
+    Raises:
+        UsageError: images of another kind.
+    """
+    check_images(images)
+    shares = [max(np.bincount(channel).max() for channel in image.reshape(-1, 3).T) for image in images]
+    return np.array(shares, np.float32) / (images.shape[1] * images.shape[2])
+
+
+class HistogramProbe(Baseline):
+    """Gradient boosting on histograms: how far colours alone, without any place, tell the sources apart.
+
+    Not a fingerprint but a confound: what this probe attains needs no fingerprint to explain. On equalized images all
+    `channel_histograms` are alike, on grey ones all `joint_histograms` too: there it must score chance.
+
+    Args:
+        joint: use `joint_histograms` in place of `channel_histograms`.
+        seed: of the boosting.
+    """
+
+    def __init__(self, joint: bool = False, seed: int = 0):
+        self.joint, self.seed = joint, seed
+
+    def _features(self, images: np.ndarray) -> np.ndarray:
+        return joint_histograms(images) if self.joint else channel_histograms(images)
+
+    def _fit(self, images: np.ndarray, labels: np.ndarray, validation: Labelled | None) -> None:
+        self.model_ = HistGradientBoostingClassifier(early_stopping=False, random_state=self.seed)
+        features = self._features(images)
+        with threadpool_limits(1, "openmp"):  # its threads wait for each other by spinning: minutes on a busy machine
+            self.model_.fit(features, labels)
+
+    def _predict(self, images: np.ndarray) -> np.ndarray:
+        return self.model_.predict(self._features(images))

@@ -1,0 +1,178 @@
+"""The ledger: what the paper states, what it reports, what we measured, and a verdict that follows by rule.
+
+Statements and the paper's figures stand in ``data/paper.yml``; chapters record measurements; the verdict is computed
+from the measurement's 95 % interval and two bounds that were fixed beforehand, so that nobody words it.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ..errors import UsageError, unknown
+from ..statistics.intervals import told
+from ..tables import markdown
+
+HOLDS, FAILS, OPEN, UNMEASURED = "holds", "fails", "not reproduced at this scale", "not measured yet"
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Our figure for one claim.
+
+    Args:
+        claim: the claim's id in ``data/paper.yml``.
+        value: our figure; `low` and `high` are its 95 % interval.
+        holds_above: the claim holds when the whole interval lies at or above this.
+        fails_below: it fails when the whole interval lies below this (chance, say); between the two it is open.
+        unit: what the figure counts, for print: ``"%"`` shows fractions as per cent.
+        conditions: how it was measured, in a few words.
+
+    Raises:
+        UsageError: a number is not finite, or the interval or the bounds are the wrong way round.
+    """
+
+    claim: str
+    value: float
+    low: float
+    high: float
+    holds_above: float
+    fails_below: float
+    unit: str = "%"
+    conditions: str = ""
+
+    def __post_init__(self) -> None:
+        numbers = (self.value, self.low, self.high, self.holds_above, self.fails_below)
+        if not all(map(math.isfinite, numbers)) or self.low > self.high or self.fails_below > self.holds_above:
+            raise UsageError(
+                f"Claim {self.claim!r}: needs finite numbers, low <= high and fails_below <= holds_above; "
+                f"value, low, high, holds_above, fails_below are {numbers}."
+            )
+
+    @property
+    def verdict(self) -> str:
+        """``holds``, ``fails`` or ``not reproduced at this scale``."""
+        if self.low >= self.holds_above:
+            return HOLDS
+        return FAILS if self.high < self.fails_below else OPEN
+
+    @property
+    def scale(self) -> int:
+        """From its numbers to those that are printed."""
+        return 100 if self.unit == "%" else 1
+
+    def told(self, decimals: int = 1) -> str:
+        """``69.5 (66.2–72.6)``: figure and interval, fractions as per cent."""
+        return told(self.value, (self.low, self.high), self.scale, decimals)
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-able, verdict included."""
+        return {**asdict(self), "verdict": self.verdict}
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> "Measurement":
+        """The inverse of `as_dict`; the verdict is computed anew, not believed."""
+        return cls(**{key: item for key, item in value.items() if key != "verdict"})
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A statement of the paper, with its figure (per cent) if it gives one."""
+
+    id: str
+    finding: str
+    statement: str
+    paper: float | None = None
+    paper_source: str = ""
+    verified: bool = False
+
+
+def load_paper(path: Path | str) -> dict[str, Any]:
+    """The file ``data/paper.yml`` as it stands."""
+    return yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+
+
+def load_claims(path: Path | str) -> list[Claim]:
+    """The claims of ``data/paper.yml``, in its order; a figure is looked up in the tables there, never typed twice."""
+    paper = load_paper(path)
+    claims = []
+    for entry in paper["claims"]:
+        paths = [entry[key] for key in ("figure", "less") if key in entry]
+        figures = [_look_up(paper, path) for path in paths]
+        figure = round(figures[0] - sum(figures[1:]), 6) if figures else None
+        verified = bool(paths) and all(path in paper["verified"] for path in paths)
+        source = paper["tables"][entry["figure"][0]]["title"] if "figure" in entry else ""
+        claims.append(Claim(entry["id"], entry["finding"], entry["statement"], figure, source, verified))
+    return claims
+
+
+def _look_up(paper: Mapping[str, Any], path: list[Any]) -> float:
+    table, *keys = path
+    figure: Any = paper["tables"][table]["values"]
+    for key in keys:
+        figure = figure[key]
+    return figure
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One row of the ledger."""
+
+    claim: Claim
+    chapter: str | None
+    measurement: Measurement | None
+
+    @property
+    def verdict(self) -> str:
+        """The measurement's verdict, or that there is none yet."""
+        return self.measurement.verdict if self.measurement else UNMEASURED
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-able."""
+        measured = self.measurement.as_dict() if self.measurement else None
+        return {"claim": asdict(self.claim), "chapter": self.chapter, "measured": measured, "verdict": self.verdict}
+
+
+def ledger(claims: Iterable[Claim], metrics: Iterable[Mapping[str, Any]]) -> list[Entry]:
+    """Every claim with its measurement, if a chapter made one.
+
+    Args:
+        claims: from `load_claims`.
+        metrics: the chapters' ``metrics/<chapter>.json``, each with ``chapter`` and ``claims``.
+
+    Raises:
+        UsageError: a chapter recorded a claim that the paper's file does not list.
+    """
+    claims = list(claims)
+    known = [claim.id for claim in claims]
+    found: dict[str, tuple[str, Measurement]] = {}
+    for page in metrics:
+        for record in page["claims"]:
+            measurement = Measurement.from_dict(record)
+            if measurement.claim not in known:
+                raise unknown("claim", measurement.claim, known)
+            found[measurement.claim] = (page["chapter"], measurement)
+    return [Entry(claim, *found.get(claim.id, (None, None))) for claim in claims]
+
+
+def as_table(entries: Iterable[Entry], decimals: int = 1) -> str:
+    """The ledger as a Markdown table; a figure of the paper that a second source confirms has a tick."""
+    rows = []
+    for entry in entries:
+        claim, measured = entry.claim, entry.measurement
+        confirmed = " ✓" if claim.verified else ""
+        rows.append(
+            {
+                "Finding": claim.finding,
+                "Claim": claim.statement,
+                "Paper (✓ confirmed)": "" if claim.paper is None else f"{claim.paper:g}{confirmed}",
+                "Ours": measured.told(decimals) if measured else "",
+                "Holds from": f"{measured.scale * measured.holds_above:.4g}" if measured else "",
+                "Chapter": entry.chapter or "",
+                "Verdict": f"**{entry.verdict}**",
+            }
+        )
+    return markdown(rows)

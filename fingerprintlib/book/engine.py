@@ -1,0 +1,389 @@
+"""Running the book: one chapter with papermill, all of it with Snakemake, the pages with Jupyter Book.
+
+Everything of a profile lies in ``_build/<profile>/``: ``executed/`` notebooks, ``metrics/``, the artifacts,
+``timings/``, the ``staged/`` pages and the finished ``html/``. A point of a sweep has the like of it in a folder below.
+"""
+
+import contextlib
+import filecmp
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import filelock
+
+from ..codehash import code_of
+from ..errors import BookError, one_line
+from ..provenance import file_hash, recipe_hash, write_atomically, write_json
+from .chapters import Book, Chapter, Job
+from .grids import Grid
+from .timings import build_folder, expected_seconds, record_run
+
+REMEMBERED = 5  # runs of a chapter that need not be repeated when a knob is turned back
+
+
+# --- one chapter --------------------------------------------------------------------------------
+
+
+def run_chapter(book: Book, job: Job, profile: str, build: Path) -> None:
+    """Execute one chapter; leave the notebook, its metrics, artifacts and timing in the job's folder in `build`.
+
+    The kernel works in ``book/`` with ``FINGERPRINTS_BUILD``, ``FINGERPRINTS_POINT`` and ``FINGERPRINTS_READS`` set
+    (see `notebook`). Progress and the cells' own progress bars go to standard error.
+
+    Raises:
+        BookError: a cell failed; the notebook up to there is kept, and the message says where.
+    """
+    import nbformat
+    import papermill
+    from nbclient.exceptions import CellTimeoutError, DeadKernelError
+    from papermill.exceptions import PapermillExecutionError
+
+    from .papermill_engine import register_engine
+
+    register_engine()
+    chapter, home = job.chapter, build / job.folder
+    label = ", ".join(filter(None, [chapter.name, job.label]))
+    told = f"Chapter {chapter.name!r}" + (f" at {job.label}" if job.label else "")
+    folder = home / "executed"
+    folder.mkdir(parents=True, exist_ok=True)
+    done, partial, source = (folder / f"{chapter.name}{end}.ipynb" for end in ("", ".partial", ".source"))
+    expected = expected_seconds(book, home, profile, chapter)
+    start = time.perf_counter()
+    reads = os.pathsep.join(chapter.reads)
+    with environment(
+        FINGERPRINTS_BUILD=str(build), FINGERPRINTS_POINT=str(home), FINGERPRINTS_READS=reads, PYTHONHASHSEED="0"
+    ):
+        try:
+            nbformat.write(chapter.notebook, source)
+            papermill.execute_notebook(
+                _literal(source),
+                _literal(partial),
+                parameters=job.values,
+                engine_name="fingerprints",
+                kernel_name="python3",
+                cwd=book.root / "book",
+                progress_bar=False,
+                extra_arguments=["--log-level=40"],  # ipykernel's notice about frozen modules
+                stderr_file=sys.stderr,
+                # for our engine:
+                chapter=label,
+                expected_seconds=expected,
+            )
+        except PapermillExecutionError as error:
+            raise BookError(
+                f"{told}, cell {error.exec_count} ({_heading_of(chapter, error.source)}): "
+                f"{error.ename}: {one_line(error.evalue)} The notebook up to there: {partial}",
+                exit_status=2 if error.ename == "UsageError" else 1,
+            ) from error
+        except (DeadKernelError, CellTimeoutError) as error:
+            raise BookError(
+                f"{told}: its kernel died, most likely for lack of memory. Close other programs, or "
+                f"turn down its parameters. The notebook up to there: {partial}"
+            ) from error
+        finally:
+            source.unlink(missing_ok=True)
+    if not (home / "metrics" / f"{chapter.name}.json").is_file():
+        raise BookError(f"{told} ended without `page.finish()`: add it as its last cell.")
+    for artifact in chapter.makes:
+        if not (home / f"{artifact}.json").is_file():
+            raise BookError(f"Chapter {chapter.name!r} says it makes {artifact!r}: add `page.make({artifact!r}, ...)`.")
+    record_run(home, chapter, round(time.perf_counter() - start, 1))
+    partial.replace(done)
+
+
+def run_job(book: Book, job: Job, profile: str, build: Path) -> None:
+    """Run a chapter of the plan, or take over what it gave when it last ran with the very same of everything.
+
+    Snakemake runs a chapter again when one of its inputs was written again, and clears its outputs before. Here the
+    inputs' contents count: if a chapter before this one ran and came to the same artifacts, nothing has to be done.
+
+    Raises:
+        BookError: a cell failed.
+    """
+    _run_job(book, job, profile, build)
+    _date(job.outputs.values(), job.inputs, build)
+
+
+def run_pages(book: Book, plan: Sequence[Job], profile: str, overrides: Mapping[str, Any], build: Path) -> None:
+    """Build the pages, and note in `PAGES_MADE_OF` from which contents.
+
+    Raises:
+        BookError: Sphinx found something wrong; the pages that there were are left.
+    """
+    from .staging import build_pages
+
+    made_of = _pages_made_of(plan, build)
+    build_pages(book, profile, overrides, build)
+    write_json(build / PAGES_MADE_OF, made_of)
+    _date([PAGES_MADE_OF], made_of, build)
+
+
+def _date(outputs: Iterable[str], inputs: Iterable[str], build: Path) -> None:
+    """Make outputs no older than inputs: hosts have different clocks, and Snakemake calls such a job a failure."""
+    latest = max(((build / path).stat().st_mtime_ns for path in inputs), default=0)
+    for path in outputs:
+        status = (build / path).stat()
+        os.utime(build / path, ns=(status.st_atime_ns, max(status.st_mtime_ns, latest)))
+
+
+def _memory(job: Job, build: Path) -> Path:
+    """Where the outputs are kept that the job gives with what its inputs hold now."""
+    inputs = {path: file_hash(build / path) for path in job.inputs}
+    run = recipe_hash({"job": job.fingerprint, "inputs": inputs})
+    return build / job.folder / "memory" / job.chapter.name / run
+
+
+def _run_job(book: Book, job: Job, profile: str, build: Path) -> None:
+    memory = _memory(job, build)
+    if memory.is_dir():
+        print(f"[{', '.join(filter(None, [job.chapter.name, job.label]))}] unchanged", file=sys.stderr)
+        for name, path in job.outputs.items():
+            write_atomically(build / path, (memory / name).read_bytes())
+        return
+    run_chapter(book, job, profile, build)
+    older = sorted(memory.parent.glob("*/"), key=lambda path: path.stat().st_mtime)
+    for forgotten in older[: max(0, len(older) - REMEMBERED + 1)]:
+        shutil.rmtree(forgotten)
+    partial = memory.with_suffix(".partial")
+    shutil.rmtree(partial, ignore_errors=True)  # of a run that was killed here
+    partial.mkdir(parents=True)
+    for name, path in job.outputs.items():
+        (partial / name).write_bytes((build / path).read_bytes())
+    partial.rename(memory)
+
+
+def _literal(path: Path) -> str:
+    """A path for papermill, which puts parameters in the place of names in braces."""
+    return str(path).replace("{", "{{").replace("}", "}}")
+
+
+def _heading_of(chapter: Chapter, source: str) -> str:
+    """The last heading above a cell; the title if the cell is none of the chapter's, but one that papermill added."""
+    heading = chapter.title
+    for cell in chapter.notebook.cells:
+        if cell.cell_type == "markdown":
+            heading = [heading, *re.findall(r"^#+ (.+)$", cell.source, re.MULTILINE)][-1]
+        elif cell.source == source:
+            return heading
+    return chapter.title
+
+
+@contextlib.contextmanager
+def environment(**variables: str) -> Iterator[None]:
+    """Environment variables for a while."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+# --- the book --------------------------------------------------------------------------------
+
+
+PAGES = "html/index.html"
+PAGES_MADE_OF = "pages.json"  # what Snakemake takes for the pages: it clears a rule's outputs before it runs the rule
+
+
+def build_book(
+    book: Book,
+    profile: str,
+    overrides: Mapping[str, Mapping[str, Any]],
+    cores: int,
+    chapter: str | None = None,
+    options: Sequence[str] = (),
+) -> Path:
+    """Run what has changed and build the pages; returns ``html/index.html``.
+
+    Args:
+        book, profile, overrides: what to build.
+        cores: of this machine, or for each job on a cluster.
+        chapter: run only this one and those it needs, build no pages, and return its notebook.
+        options: handed on to Snakemake, ``--executor slurm --jobs 8`` for example.
+
+    Raises:
+        BookError: a chapter or the pages failed, or another build is running.
+    """
+    plan = book.plan(profile, overrides)  # whatever is wrong with texts or parameters is refused before anything runs
+    wanted = [job for job in plan if job.chapter.name == chapter]
+    build = _run(book, profile, overrides, plan, wanted, cores, options)
+    return build / (f"executed/{chapter}.ipynb" if chapter else PAGES)
+
+
+def run_sweep(book: Book, profile: str, grid: Grid, cores: int, options: Sequence[str] = ()) -> list[Job]:
+    """Run a chapter at every point of a grid, and before it, once, the chapters that it needs; returns the points.
+
+    What is unchanged does not run again, also when a sweep was stopped or its grid has grown. Arguments and errors are
+    those of `build_book`.
+    """
+    plan = book.plan(profile)
+    points = grid.jobs(plan)
+    _run(book, profile, {}, plan, points, cores, options, grid)
+    return points
+
+
+def _run(
+    book: Book,
+    profile: str,
+    overrides: Mapping[str, Mapping[str, Any]],
+    plan: Sequence[Job],
+    wanted: Sequence[Job],
+    cores: int,
+    options: Sequence[str],
+    grid: Grid | None = None,
+) -> Path:
+    """Let Snakemake run the `wanted` jobs and what they need, or everything; returns the build folder."""
+    build = build_folder(book, profile)
+    build.mkdir(parents=True, exist_ok=True)
+    try:
+        # Of all profiles: they share the store.
+        with filelock.FileLock(build.parent / ".lock", timeout=0):
+            _forget_removed_chapters(book, build)
+            targets = _outputs_for(plan, wanted)
+            jobs = [*plan, *(job for job in wanted if job.folder)]
+            _forget_stale([job for job in jobs if not wanted or job.outputs["notebook"] in targets], build)
+            if not wanted:
+                _forget_stale_pages(plan, build)
+            config = {"root": str(book.root), "profile": profile, "threads": cores}
+            config["overrides"] = {name: dict(values) for name, values in overrides.items()}
+            config["sweep"] = grid.as_dict() if grid else None
+            write_json(build / "config.json", config)
+            _run_snakemake(book, build, [*options, *sorted(targets)], cores)
+    except filelock.Timeout as error:
+        raise BookError(f"Another build is running in {build.parent}: wait for it, or stop it.") from error
+    return build
+
+
+def _run_snakemake(book: Book, build: Path, arguments: Sequence[str], cores: int) -> None:
+    log, failure, words = build / "snakemake.log", build / "failure.json", build / "progress.log"
+    failure.unlink(missing_ok=True)
+    words.write_bytes(b"")
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(book.root / "Snakefile")]
+    command += ["--configfile", str(build / "config.json"), "--directory", str(build), "--cores", str(cores)]
+    command += ["--quiet", "all", "--rerun-incomplete", "--rerun-triggers", "params", "--nolock"]
+    # Snakemake's own words go to its log; the jobs, perhaps on other hosts, speak through a file that is read here.
+    with open(log, "wb") as sink, _relay(words):
+        process = subprocess.Popen([*command, *arguments], stdout=sink, stderr=sink)
+        try:
+            status = process.wait()
+        except KeyboardInterrupt:
+            process.send_signal(signal.SIGINT)
+            process.wait()
+            raise
+    if status and failure.is_file():
+        raise BookError(**json.loads(failure.read_text(encoding="utf-8")))
+    if status:
+        last = " ".join(log.read_text(errors="replace").splitlines()[-3:]) or "none"
+        raise BookError(f"The build failed; its last words: {one_line(last)} All of them: {log}")
+
+
+def _forget_stale(jobs: Sequence[Job], build: Path) -> None:
+    """Remove the outputs of the jobs that would not give the very same now; Snakemake then runs those.
+
+    It would go by what was written last, and clocks go wrong: here contents count. A chapter that left something in the
+    store which is no longer there is forgotten altogether, so that it runs again.
+    """
+    for job in jobs:
+        record = build / job.outputs["metrics"]
+        left = json.loads(record.read_text(encoding="utf-8"))["store"] if record.is_file() else []
+        if not all((build.parent / "store" / name).exists() for name in left):
+            shutil.rmtree(build / job.folder / "memory" / job.chapter.name, ignore_errors=True)
+        if not _is_current(job, build):
+            for path in job.outputs.values():
+                (build / path).unlink(missing_ok=True)
+
+
+def _is_current(job: Job, build: Path) -> bool:
+    """Whether the job's outputs are what it gives with what its inputs hold now."""
+    try:
+        memory = _memory(job, build)
+        kept = [(memory / name, build / path) for name, path in job.outputs.items()]
+        return all(filecmp.cmp(mine, theirs, shallow=False) for mine, theirs in kept)
+    except FileNotFoundError:
+        return False
+
+
+def _pages_made_of(plan: Sequence[Job], build: Path) -> dict[str, str]:
+    return {path: file_hash(build / path) for job in plan for path in job.outputs.values()}
+
+
+def _forget_stale_pages(plan: Sequence[Job], build: Path) -> None:
+    """Have the pages built again if they are gone, or were built from other contents; those that there are stay."""
+    record = build / PAGES_MADE_OF
+    try:
+        if (build / PAGES).is_file() and json.loads(record.read_text(encoding="utf-8")) == _pages_made_of(plan, build):
+            return
+    except (FileNotFoundError, ValueError):
+        pass
+    record.unlink(missing_ok=True)
+
+
+def _outputs_for(plan: Sequence[Job], jobs: Sequence[Job]) -> set[str]:
+    """Everything that jobs make and need: Snakemake would not miss an input of something that is there."""
+    wanted = {path for job in jobs for path in [*job.outputs.values(), *job.inputs]}
+    for job in reversed(plan):
+        if wanted & set(job.outputs.values()):
+            wanted |= {*job.outputs.values(), *job.inputs}
+    return wanted
+
+
+def _forget_removed_chapters(book: Book, build: Path) -> None:
+    """Remove the metrics of chapters that the book no longer has: the ledger reads all that lie there."""
+    names = {chapter.name for chapter in book.chapters}
+    for path in (build / "metrics").glob("*.json"):
+        if path.stem not in names:
+            path.unlink()
+
+
+@contextlib.contextmanager
+def _relay(path: Path) -> Iterator[None]:
+    """Copy to standard error what others append to a file, for as long as the block lasts."""
+    ended = threading.Event()
+
+    def copy() -> None:
+        with open(path, "rb") as file:
+            last = False
+            while not last:
+                last = ended.wait(0.2)
+                sys.stderr.write(file.read().decode(errors="replace"))
+                sys.stderr.flush()
+
+    thread = threading.Thread(target=copy, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def snakemake_plan(config: Mapping[str, Any]) -> tuple[list[Job], list[Job], str]:
+    """What the Snakefile needs: the chapters' jobs, those of a sweep's points, and a hash of what the pages depend on.
+
+    The last is of all but the jobs' outputs.
+    """
+    book = Book(config["root"])
+    jobs = book.plan(config["profile"], config["overrides"])
+    points = Grid.from_dict(config["sweep"]).jobs(jobs) if config["sweep"] else []
+    texts = [book.root / "_config.yml", *book.page_files]
+    texts += [path for path in [book.root / "data" / "timings.json"] if path.is_file()]
+    files = {str(path.relative_to(book.root)): file_hash(path) for path in texts}
+    code = code_of("fingerprintlib.book.staging", "fingerprintlib.book.offline")
+    versions = {name: metadata.version(name) for name in ("sphinx", "jupyter-book", "sphinx-book-theme")}
+    return jobs, points, recipe_hash({"files": files, "code": code, "versions": versions})

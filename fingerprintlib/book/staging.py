@@ -1,0 +1,146 @@
+"""From executed notebooks and the present texts to the pages: staged for Jupyter Book, then built."""
+
+import copy
+import errno
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import nbformat
+
+from .. import __version__
+from ..codehash import same_meaning
+from ..errors import BookError, FingerprintsError, one_line
+from ..provenance import write_atomically
+from ..store import put_in_place, unfinished
+from .chapters import Book, Chapter
+from .parameters import PARAMETER_LINE
+from .timings import cost, timings, timings_page
+
+
+def merge(
+    chapter: Chapter,
+    text: Any,
+    executed: Any,
+    values: Mapping[str, Any],
+    profile: str,
+    record: Mapping[str, Any],
+    costs: Mapping[str, Any],
+) -> None:
+    """Put the executed cells' outputs into the notebook `text`, in place, and make it a page.
+
+    The parameters cell shows the values that were used; figures get their alternative texts; ``{{ cost }}`` is replaced
+    by the measured cost, and what the page was built with is told at its end.
+
+    Raises:
+        FingerprintsError: code cells differ; then the chapter has to run again.
+    """
+    ran = [
+        c for c in executed.cells if c.cell_type == "code" and "injected-parameters" not in c.metadata.get("tags", [])
+    ]
+    cells = [cell for cell in text.cells if cell.cell_type == "code"]
+    if len(cells) != len(ran) or not all(map(_same, cells, ran)):
+        raise FingerprintsError(f"The code of {chapter.path.name} has changed since it ran: run it again.")
+    for cell, done in zip(cells, ran, strict=True):
+        cell.outputs, cell.execution_count = done.outputs, done.execution_count
+        _describe_image(cell)
+        if "parameters" in cell.metadata.get("tags", []):
+            cell.source = "\n".join(_with_value(line, values) for line in cell.source.splitlines())
+    for index, cell in enumerate(text.cells):
+        cell.id = f"{chapter.name}-{index}"  # random ids would make every page look new to Sphinx
+        if cell.cell_type == "markdown":
+            cell.source = cell.source.replace("{{ cost }}", cost(chapter.name, costs))
+    text.cells.append(nbformat.v4.new_markdown_cell(_stamp(values, profile, record), id=f"{chapter.name}-stamp"))
+
+
+def _same(cell: Any, ran: Any) -> bool:
+    """Whether the cell means what ran. Of parameters the values count, which both were given."""
+    return "parameters" in cell.metadata.get("tags", []) or same_meaning(cell.source, ran.source)
+
+
+def _describe_image(cell: Any) -> None:
+    """Hand the alternative text that came with the figure to MyST-NB, which reads it off the cell."""
+    for output in cell.outputs:
+        alt = output.get("metadata", {}).get("alt")
+        if alt:
+            cell.metadata.setdefault("mystnb", {}).setdefault("image", {})["alt"] = alt
+
+
+def _with_value(line: str, values: Mapping[str, Any]) -> str:
+    match = PARAMETER_LINE.match(line)
+    if not match or match["name"] not in values:
+        return line
+    return f"{line[: match.start('default')]}{values[match['name']]!r}{line[match.end('default') :]}"
+
+
+def _stamp(values: Mapping[str, Any], profile: str, record: Mapping[str, Any]) -> str:
+    rows = [("Profile", f"`{profile}`"), ("Library", f"fingerprintlib {__version__}"), ("Device", record["device"])]
+    rows += [(f"Parameter `{name}`", f"`{value!r}`") for name, value in values.items()]
+    rows += [(f"Artifact `{name}`", f"`{digest[:12]}`") for name, digest in record["artifacts"].items()]
+    lines = "\n".join("| {} | {} |".format(name, str(value).replace("|", "\\|")) for name, value in rows)
+    return f":::{{dropdown}} What this page was built with\n\n| | |\n|-|-|\n{lines}\n\n:::"
+
+
+def build_pages(book: Book, profile: str, overrides: Mapping[str, Mapping[str, Any]], build: Path) -> None:
+    """Stage the texts with their executed outputs and turn them into HTML; warnings are errors.
+
+    Raises:
+        BookError: Sphinx found something wrong; the message has its first words.
+    """
+    staged = build / "staged"
+    _stage(book, profile, overrides, build, staged)
+    command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()"]
+    command += ["build", str(staged), "--path-output", str(build / "sphinx")]
+    command += ["--config", str(book.root / "_config.yml"), "--toc", str(book.root / "book" / "_toc.yml")]
+    command += ["-W", "-n", "--keep-going", "--quiet"]
+    log = build / "sphinx.log"
+    with open(log, "wb") as sink:
+        status = subprocess.run(command, cwd=book.root, stdout=sink, stderr=subprocess.STDOUT).returncode
+    if status:
+        said = log.read_text(errors="replace")
+        if "Errno 28" in said:
+            raise OSError(errno.ENOSPC, "No space left on device", str(build))
+        told = [line for line in said.splitlines() if re.search(r"WARNING|ERROR|Error", line)]
+        first = (told or said.splitlines()[-1:] or ["nothing was said"])[0]
+        raise BookError(f"The pages did not build: {one_line(first)} All of it: {log}")
+    pages = build / "html"
+    shutil.rmtree(unfinished(pages), ignore_errors=True)
+    shutil.copytree(build / "sphinx" / "_build" / "html", unfinished(pages))
+    put_in_place(pages)
+
+
+def _stage(book: Book, profile: str, overrides: Mapping[str, Mapping[str, Any]], build: Path, staged: Path) -> None:
+    """Write every page as Jupyter Book shall read it. Unchanged files are left alone, so Sphinx skips them."""
+    costs = timings(book, build, profile)
+    wanted: set[Path] = set()
+    for path in book.page_files:
+        relative = path.relative_to(book.root / "book")
+        if path.suffix == ".md" and Chapter(path).is_notebook:
+            chapter = Chapter(path)
+            values = book.values(chapter.name, profile, overrides.get(chapter.name))
+            text = copy.deepcopy(chapter.notebook)
+            executed = nbformat.read(build / "executed" / f"{chapter.name}.ipynb", 4)
+            record = json.loads((build / "metrics" / f"{chapter.name}.json").read_text())
+            merge(chapter, text, executed, values, profile, record, costs)
+            data = nbformat.writes(text).encode()
+            target = staged / relative.with_suffix(".ipynb")
+        else:
+            data, target = path.read_bytes(), staged / relative
+        _write_if_changed(target, data)
+        wanted.add(target)
+    target = staged / "timings.md"
+    _write_if_changed(target, timings_page(book.chapters, costs).encode())
+    wanted.add(target)
+    for path in staged.rglob("*"):
+        if path.is_file() and path not in wanted:
+            path.unlink()
+
+
+def _write_if_changed(path: Path, data: bytes) -> None:
+    if not path.is_file() or path.read_bytes() != data:
+        write_atomically(path, data)

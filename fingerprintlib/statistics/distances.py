@@ -1,0 +1,236 @@
+"""How far apart sets of images, or of features, are: nearest ones, Frechet and kernel distances, the FD ratio."""
+
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from itertools import product
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..errors import UsageError
+from .metrics import Interval
+
+if TYPE_CHECKING:
+    from threadpoolctl import ThreadpoolController
+
+
+def cosines(some: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Cosines between rows: ``[N, F]`` and ``[M, F]`` to float64 ``[N, M]``; a row of zeros has cosine 0 with all."""
+    from sklearn.metrics.pairwise import cosine_similarity
+
+    return cosine_similarity(np.asarray(some, np.float64), np.asarray(others, np.float64))
+
+
+def nearest(images: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For each image ``[N, H, W, 3]`` the most similar of the others ``[M, H, W, 3]``; features ``[N, D]`` likewise.
+
+    Returns:
+        The root-mean-square difference in their unit, float64 ``[N]``, near 0 where an image is a copy; and the number
+        of the nearest, int64 ``[N]``.
+
+    Raises:
+        UsageError: there are no others.
+    """
+    from sklearn.metrics import pairwise_distances_argmin_min
+
+    if not len(others):
+        raise UsageError("others is empty: there is nothing to be nearest. Give one image or more.")
+    flat = np.asarray(images, np.float32).reshape(len(images), -1)
+    best, which = np.full(len(flat), np.inf), np.zeros(len(flat), np.int64)
+    for start in range(0, len(others), 4000):  # in float32 all of them may be gigabytes
+        some = np.asarray(others[start : start + 4000], np.float32).reshape(-1, flat.shape[1])
+        index, distance = pairwise_distances_argmin_min(flat, some)
+        closer = distance < best
+        best[closer], which[closer] = distance[closer], index[closer] + start
+    return best / np.sqrt(flat.shape[1]), which
+
+
+def neighbours_alike(points: np.ndarray, labels: np.ndarray) -> float:
+    """The share of points ``[N, D]``, N at least 2, whose nearest other point has the same label ``[N]``."""
+    from sklearn.neighbors import NearestNeighbors
+
+    _, which = NearestNeighbors(n_neighbors=1).fit(points).kneighbors()  # of the others: itself does not count
+    return float(np.mean(labels[which[:, 0]] == labels))
+
+
+def mean_distance(images: np.ndarray) -> float:
+    """Mean root-mean-square difference over all pairs of images ``[N, H, W, 3]`` or features ``[N, D]``, in their unit.
+
+    Near 0 when a generator has collapsed to one image.
+
+    Raises:
+        UsageError: fewer than two images.
+    """
+    from scipy.spatial.distance import pdist
+
+    if len(images) < 2:
+        raise UsageError(f"images must be at least two for a distance, not {len(images)}.")
+    flat = np.asarray(images, np.float32).reshape(len(images), -1)
+    return float(pdist(flat).mean() / np.sqrt(flat.shape[1]))
+
+
+def frechet_distance(some: np.ndarray, others: np.ndarray) -> float:
+    """The squared Frechet distance between the normal distributions fitted to features ``[N, D]`` and ``[M, D]``.
+
+    ``|m1 - m2|**2 + tr(C1 + C2 - 2 (C1 C2)**(1/2))`` (Heusel et al., arXiv 1706.08500). It is biased upwards by some
+    ``D / N``: compare such distances at equal N only.
+
+    Raises:
+        UsageError: fewer than two rows, or widths that differ.
+    """
+    _check(some, others)
+    return _frechet(_Normal(some), _Normal(others))
+
+
+class _Normal:
+    """The normal distribution fitted to features ``[N, D]``."""
+
+    def __init__(self, features: np.ndarray):
+        self.mean = features.mean(0, dtype=np.float64)
+        self.centred = features - self.mean
+        self.centred /= np.sqrt(len(features) - 1)  # the product with itself is the covariance
+
+    @cached_property
+    def covariance(self) -> np.ndarray:
+        """As `np.cov` gives it; but NumPy sees that this product is symmetric, and computes half of it."""
+        return self.centred.T @ self.centred
+
+    @cached_property
+    def factor(self) -> np.ndarray:
+        """F of ``F' F``, the covariance: ``[min(N, D), D]``."""
+        return np.asarray(np.linalg.qr(self.centred, mode="r"))
+
+    @property
+    def is_singular(self) -> bool:
+        """Whether it surely is: no more images than features."""
+        images, features = self.centred.shape
+        return images <= features
+
+
+def _frechet(first: _Normal, second: _Normal) -> float:
+    gap, traces = first.mean - second.mean, (np.vdot(each.centred, each.centred) for each in (first, second))
+    small = len(gap) <= 512  # more threads gain nothing then, and spin for minutes where the machine is busy
+    with _thread_pools().limit(limits=1 if small else None, user_api="blas"):
+        return float(gap @ gap + sum(traces) - 2 * _root_trace(first, second))
+
+
+@lru_cache
+def _thread_pools() -> "ThreadpoolController":
+    import scipy.linalg  # noqa: F401  # its BLAS has to be there to be found
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
+
+
+def _root_trace(first: _Normal, second: _Normal) -> float:
+    """The trace of the root of the covariances' product, without a root of a matrix."""
+    from scipy.linalg import eigvalsh, svdvals
+
+    if not first.is_singular:
+        try:
+            found = eigvalsh(second.covariance, first.covariance, type=2, driver="gv", check_finite=False)
+            return float(np.sqrt(np.maximum(found, 0)).sum())
+        except np.linalg.LinAlgError:  # singular all the same: features that repeat one another
+            pass
+    return float(svdvals(first.factor @ second.factor.T).sum())
+
+
+def _check(*sets: np.ndarray) -> None:
+    for features in sets:
+        if features.ndim != 2 or len(features) < 2 or features.shape[1] != sets[0].shape[1]:
+            raise UsageError(f"Features must be [N, D], N at least 2, D equal; they are {[s.shape for s in sets]}.")
+
+
+@dataclass(frozen=True)
+class FrechetRatio:
+    """How far apart classes are, in units of how far apart two samples of one class are.
+
+    Attributes:
+        count: images in each of the sets that distances are taken between.
+        between: mean distance of two classes, once for each split into halves.
+        within: mean distance of the two halves of a class, likewise.
+    """
+
+    count: int
+    between: tuple[float, ...]
+    within: tuple[float, ...]
+
+    @property
+    def ratio(self) -> float:
+        """The mean over the splits of between by within; 1 where the classes are one."""
+        return float(np.mean(self._ratios))
+
+    @property
+    def interval(self) -> Interval:
+        """What the middle 95 % of the splits gave. Other images would vary more: the splits share theirs."""
+        low, high = np.quantile(self._ratios, (0.025, 0.975))
+        return float(low), float(high)
+
+    @property
+    def _ratios(self) -> np.ndarray:
+        return np.divide(self.between, self.within)
+
+
+def frechet_ratio(
+    features: np.ndarray, labels: np.ndarray, count: int | None = None, splits: int = 10, seed: int = 0
+) -> FrechetRatio:
+    """Inter-class over intra-class Frechet distance (section 4.1 of the paper).
+
+    Each class is split at random into two halves of `count` images. *Within* is the distance between the two halves of
+    a class, *between* that from one class's first half to another's second, both averaged. All sets are of one size,
+    for the distance is biased. The ratio still depends on it: `within` is little but bias, and shrinks with the size.
+
+    Args:
+        features: float ``[N, D]``.
+        labels: int ``[N]``.
+        count: images of each half, at least 2; by default half of the smallest class.
+        splits: how often to split.
+        seed: of the splits.
+
+    Raises:
+        UsageError: fewer than two classes, or a class of fewer than ``2 * count`` images.
+    """
+    features, labels = np.asarray(features), np.asarray(labels)
+    if features.ndim != 2 or labels.shape != features.shape[:1]:
+        raise UsageError(f"features must be [N, D] and labels [N], not {features.shape} and {labels.shape}.")
+    if not np.isfinite(features).all():
+        raise UsageError("features hold NaN or infinite values. Look into what computed them.")
+    classes, sizes = np.unique(labels, return_counts=True)
+    most = int(sizes.min()) // 2 if len(sizes) else 0
+    count = most if count is None else count
+    if len(classes) < 2 or splits < 1 or not 2 <= count <= most:
+        raise UsageError(
+            f"A Frechet ratio needs two classes, one split, and 2 to {most} images a half of the smallest class; "
+            f"given {len(classes)} classes, splits={splits}, count={count}."
+        )
+    rng = np.random.default_rng(seed)
+    between, within = [], []
+    for _ in range(splits):
+        members = [rng.permutation(np.flatnonzero(labels == k)) for k in classes]
+        first = [_Normal(features[m[:count]]) for m in members]
+        second = [_Normal(features[m[count : 2 * count]]) for m in members]
+        found = {(j, k): _frechet(first[j], second[k]) for j, k in product(range(len(classes)), repeat=2)}
+        within.append(float(np.mean([d for (j, k), d in found.items() if j == k])))
+        between.append(float(np.mean([d for (j, k), d in found.items() if j != k])))
+    return FrechetRatio(count, tuple(between), tuple(within))
+
+
+def kernel_distance(some: np.ndarray, others: np.ndarray) -> float:
+    """The squared maximum mean discrepancy between features ``[N, D]`` and ``[M, D]``; unbiased, so it can be negative.
+
+    With the kernel ``(x . y / D + 1)**3`` (Binkowski et al., arXiv 1801.01401).
+
+    Raises:
+        UsageError: fewer than two rows, or widths that differ.
+    """
+    _check(some, others)
+
+    def between(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return (x @ y.T / x.shape[1] + 1) ** 3
+
+    def within(x: np.ndarray) -> float:
+        pairs = between(x, x)
+        return (pairs.sum() - np.trace(pairs)) / (len(x) * (len(x) - 1))
+
+    x, y = np.asarray(some, np.float64), np.asarray(others, np.float64)
+    return float(within(x) + within(y) - 2 * between(x, y).mean())

@@ -1,0 +1,78 @@
+"""Verification: is this image from the source that it is said to be from? How good a score answers that."""
+
+import numpy as np
+
+from ..errors import UsageError
+from .metrics import Interval
+
+
+def roc(scores: np.ndarray, genuine: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Shares of the impostors and of the genuine that are accepted, as the threshold falls: float64 ``[T]`` each.
+
+    Args:
+        scores: float ``[N]``, the higher the likelier genuine.
+        genuine: bool ``[N]``, at least one of each kind.
+
+    Raises:
+        UsageError: shapes differ, a score is NaN or infinite, or there are no genuine or no impostors.
+    """
+    from sklearn.metrics import roc_curve
+
+    scores, genuine = np.asarray(scores, np.float64), np.asarray(genuine, bool)
+    if scores.ndim != 1 or scores.shape != genuine.shape or not np.isfinite(scores).all():
+        raise UsageError(f"scores and genuine must be [N] alike, and finite, not {scores.shape} and {genuine.shape}.")
+    if genuine.all() or not genuine.any():
+        raise UsageError("A verification needs genuine scores and impostors' scores; one kind is missing.")
+    accepted_impostors, accepted, _ = roc_curve(genuine, scores, drop_intermediate=False)
+    return accepted_impostors, accepted
+
+
+def equal_error_rate(scores: np.ndarray, genuine: np.ndarray) -> float:
+    """Where a verification is wrong as often on one side as on the other: in [0, 1], one half for guessing.
+
+    The threshold is moved until as large a share of the genuine is rejected as of the impostors is accepted; between
+    two points of the ROC curve the rates are interpolated.
+
+    Args and Raises: see `roc`.
+    """
+    accepted_impostors, accepted = roc(scores, genuine)
+    return float(np.interp(0, accepted_impostors - (1 - accepted), accepted_impostors))
+
+
+def equal_error_interval(
+    scores: np.ndarray, genuine: np.ndarray, confidence: float = 0.95, draws: int = 200, seed: int = 0
+) -> Interval:
+    """The bootstrap's percentile interval of `equal_error_rate`: genuine and impostors are drawn anew, each by itself.
+
+    Where no error was made it has no width: then say how many there were.
+
+    Args:
+        scores, genuine: see `equal_error_rate`; two of each kind at least.
+        confidence: of the interval.
+        draws: how often.
+        seed: of the draws.
+
+    Raises:
+        UsageError: as `equal_error_rate`, or only one genuine or one impostor.
+    """
+    from scipy.stats import bootstrap
+
+    equal_error_rate(scores, genuine)  # refuses what cannot be
+    scores, genuine = np.asarray(scores, np.float64), np.asarray(genuine, bool)
+    kinds = scores[genuine], scores[~genuine]
+    if min(map(len, kinds)) < 2:
+        raise UsageError(f"A bootstrap needs two genuine and two impostors, not {len(kinds[0])} and {len(kinds[1])}.")
+
+    def statistic(mine: np.ndarray, others: np.ndarray) -> float:
+        return equal_error_rate(np.concatenate([mine, others]), np.repeat([True, False], [len(mine), len(others)]))
+
+    found = bootstrap(
+        kinds,
+        statistic,
+        n_resamples=draws,
+        vectorized=False,
+        confidence_level=confidence,
+        method="percentile",
+        rng=np.random.default_rng(seed),
+    )
+    return float(found.confidence_interval.low), float(found.confidence_interval.high)

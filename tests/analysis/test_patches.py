@@ -1,0 +1,62 @@
+import numpy as np
+import pytest
+import torch
+from fingerprintlib.attribution.attributor.networks import AttributionNetwork, patch_sides
+
+from fingerprintlib.analysis.patches import pool_from_of, spans, support, vote, whole
+from fingerprintlib.errors import UsageError
+
+
+@pytest.mark.parametrize("pool_from", [16, 32])
+def test_the_support_is_a_patch(pool_from):
+    seen = support(AttributionNetwork(3, 32, 0.1, pool_from=pool_from))
+    side = patch_sides(32)[pool_from]
+    assert seen.sum() == side**2
+    assert seen.any(0).sum() == seen.any(1).sum() == side
+
+
+def test_as_released_the_support_is_most_of_the_image():
+    assert support(AttributionNetwork(3, 32, 0.1, pool_from=32, order="pool_then_conv")).sum() >= 24**2
+
+
+def test_a_side_that_the_resolution_lacks_is_refused_with_those_it_has():
+    assert {r: [pool_from_of(side, r) for side in (3, 10, 24)] for r in (32, 64, 128)} == {
+        32: [32, 16, 8],
+        64: [64, 32, 16],
+        128: [128, 64, 32],
+    }
+    with pytest.raises(UsageError, match=r"At 32x32 .* one of 3, 10, 24, 32, not 52"):
+        pool_from_of(52, 32)
+    for function in (spans, whole):
+        with pytest.raises(UsageError, match=r"\[4, 8, 16, 32\], not 64"):
+            function(64, 32)
+
+
+@pytest.mark.parametrize(("resolution", "side"), [(32, 3), (32, 24), (64, 10), (64, 24), (64, 52), (32, 32), (64, 64)])
+def test_a_patch_lies_where_its_gradient_is(resolution, side):
+    pool_from = pool_from_of(side, resolution)
+    network = AttributionNetwork(3, resolution, 0.1, pool_from=pool_from).double()
+    x = torch.rand(1, 3, resolution, resolution, dtype=torch.float64, requires_grad=True)
+    scores = network.patch_scores(x)
+    inside = whole(pool_from, resolution)
+    for row, column in ((0, pool_from // 2), (pool_from // 2, pool_from // 2), (pool_from - 1, pool_from // 3)):
+        (gradient,) = torch.autograd.grad(scores[0, row, column].sum(), x, retain_graph=True)
+        seen = (gradient[0] != 0).any(0).numpy()
+        for axis, place in ((1, row), (0, column)):
+            first, end = spans(pool_from, resolution)[place].clip(0, resolution)
+            assert np.flatnonzero(seen.any(axis)).tolist() == list(range(first, end))
+        assert inside[row, column] == (seen.sum() == side**2 and side < resolution)
+    assert inside.any() == (side < resolution)  # those of the whole network are larger than the image
+
+
+def test_votes_are_sums_of_log_probabilities():
+    scores = np.random.default_rng(1).normal(size=(50, 4, 4, 3))
+    probabilities = np.exp(scores) / np.exp(scores).sum(-1, keepdims=True)
+    assert np.array_equal(vote(scores, 16), np.log(probabilities).sum((1, 2)).argmax(-1))
+    one = np.zeros((200, 4, 4, 3))
+    one[:, 2, 3, 1] = 5  # a single patch speaks for source 1, the rest for none
+    assert 0.02 < (vote(one, 1) == 1).mean() < 0.2
+    assert (vote(one, 16) == 1).all()
+    for count in (0, 17):
+        with pytest.raises(UsageError, match="from 1 to 16"):
+            vote(scores, count)

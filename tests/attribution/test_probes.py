@@ -1,0 +1,86 @@
+import numpy as np
+import pytest
+from fingerprintlib.attribution.attributor.probes import (
+    HistogramProbe,
+    channel_histograms,
+    joint_histograms,
+    largest_ties,
+)
+from sklearn.exceptions import NotFittedError
+
+from fingerprintlib.data.images import coloured, equalize
+from fingerprintlib.errors import UsageError
+
+
+def tinted(count, seed):
+    """Noise of two sources that differ in brightness only."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(count) % 2
+    images = rng.integers(0, 200, (count, 16, 16, 3)) + 40 * labels[:, None, None, None]
+    return images.astype(np.uint8), labels
+
+
+def test_histograms_against_numpy():
+    images = tinted(3, 0)[0]
+    expected = [
+        np.concatenate([np.histogram(image[..., c], bins=32, range=(0, 256))[0] for c in range(3)]) / 256
+        for image in images
+    ]
+    np.testing.assert_allclose(channel_histograms(images), expected, rtol=1e-6)
+
+
+def test_probe_finds_colours_and_only_colours():
+    (images, labels), (unseen, answers) = tinted(200, 0), tinted(200, 1)
+    assert HistogramProbe().fit(images, labels).score(unseen, answers) > 0.95
+    probe = HistogramProbe().fit(equalize(images), labels)
+    assert probe.score(equalize(unseen), answers) == 0.5  # it cannot but give one answer to all
+
+
+def test_joint_histograms_against_loops():
+    images = np.random.default_rng(3).integers(0, 256, (2, 5, 4, 3), dtype=np.uint8)
+    expected = np.zeros((2, 6**3))
+    for number, image in enumerate(images):
+        for pixel in image.reshape(-1, 3):
+            red, green, blue = (int(value) * 6 // 256 for value in pixel)
+            expected[number, 36 * red + 6 * green + blue] += 1 / 20
+    np.testing.assert_allclose(joint_histograms(images), expected, rtol=1e-6)
+
+
+def test_largest_ties():
+    images = np.arange(2 * 4 * 4 * 3, dtype=np.uint8).reshape(2, 4, 4, 3)  # no two values alike
+    images[1, :2, :, 1] = 7
+    np.testing.assert_allclose(largest_ties(images), [1 / 16, 8 / 16])
+
+
+def test_colours_that_occur_together_survive_equalizing_but_not_grey():
+    rng = np.random.default_rng(4)
+    base = rng.integers(0, 256, (300, 16, 16, 1), dtype=np.uint8)
+    labels = np.arange(300) % 2
+    other = np.where(labels[:, None, None, None] == 0, base, 255 - base)  # alike or opposed channels
+    images = np.concatenate([base, other, base], axis=-1)
+    for colour, score in (("equalized", 1.0), ("grey", 0.5)):
+        same = coloured(images, colour)
+        probe = HistogramProbe(joint=True).fit(same[:200], labels[:200])
+        assert probe.score(same[200:], labels[200:]) == score
+    equal = coloured(images, "equalized")
+    assert HistogramProbe().fit(equal[:200], labels[:200]).score(equal[200:], labels[200:]) == 0.5
+
+
+def test_probe_is_deterministic():
+    images, labels = tinted(60, 0)
+    images[::3] = tinted(60, 5)[0][::3]
+    first, again = (HistogramProbe().fit(images, labels).predict(tinted(50, 2)[0]) for _ in range(2))
+    assert first.dtype == np.int64
+    assert np.array_equal(first, again)
+
+
+def test_bad_arguments_are_refused_by_name():
+    images, labels = tinted(4, 0)
+    with pytest.raises(NotFittedError, match=r"This HistogramProbe instance is not fitted yet. Call 'fit'"):
+        HistogramProbe().predict(images)
+    with pytest.raises(UsageError, match=r"images must be uint8.*float64"):
+        HistogramProbe().fit(images / 255, labels)
+    with pytest.raises(UsageError, match=r"labels must be \[4\]"):
+        HistogramProbe().fit(images, labels[:3])
+    with pytest.raises(UsageError, match="at least two classes"):
+        HistogramProbe().fit(images, labels * 0)

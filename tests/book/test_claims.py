@@ -1,0 +1,172 @@
+import json
+import math
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fingerprintlib.book.claims import (
+    FAILS,
+    HOLDS,
+    OPEN,
+    UNMEASURED,
+    Claim,
+    Measurement,
+    as_table,
+    ledger,
+    load_claims,
+    load_paper,
+)
+from fingerprintlib.errors import UsageError
+
+from ..conftest import ROOT
+
+PAPER = ROOT / "data" / "paper.yml"
+
+# Two numbers, the smaller first: sorted, as filtering is slow and at times refused by Hypothesis.
+PAIR = st.tuples(*2 * [st.floats(-1e6, 1e6)]).map(sorted)
+
+
+@given(PAIR, PAIR)
+def test_the_verdict_follows_by_rule(interval, bounds):
+    (low, high), (fails_below, holds_above) = interval, bounds
+    found = Measurement("c", (low + high) / 2, low, high, holds_above, fails_below).verdict
+    # One of three, told by where the interval lies.
+    wholly_above, wholly_below = not low < holds_above, not high >= fails_below
+    assert not (wholly_above and wholly_below)
+    assert found == (HOLDS if wholly_above else FAILS if wholly_below else OPEN)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (0.9, 0.95, HOLDS),  # at the bound is above it
+        (0.8999, 0.95, OPEN),
+        (0.5, 0.6, OPEN),
+        (0.3, 0.4, OPEN),  # at the lower bound it does not fail yet
+        (0.3, 0.3999, FAILS),
+        (0.0, 1.0, OPEN),
+    ],
+)
+def test_the_verdict_at_the_bounds(low, high, expected):
+    assert Measurement("c", low, low, high, holds_above=0.9, fails_below=0.4).verdict == expected
+
+
+@pytest.mark.parametrize("place", range(5))
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_measurement_must_be_finite(place, bad):
+    numbers = [0.5, 0.4, 0.6, 0.9, 0.2]
+    Measurement("c", *numbers)
+    numbers[place] = bad
+    with pytest.raises(UsageError, match="'c': needs finite numbers"):
+        Measurement("c", *numbers)
+
+
+@pytest.mark.parametrize("numbers", [(0.5, 0.6, 0.4, 0.9, 0.2), (0.5, 0.4, 0.6, 0.2, 0.9)])
+def test_an_interval_or_bounds_the_wrong_way_round_are_refused(numbers):
+    with pytest.raises(UsageError, match="low <= high and fails_below <= holds_above"):
+        Measurement("c", *numbers)
+
+
+def test_a_verdict_in_a_file_is_not_believed():
+    measured = Measurement("c", 0.5, 0.4, 0.6, 0.9, 0.1, conditions="here")
+    record = json.loads(json.dumps(measured.as_dict()))
+    assert record["verdict"] == OPEN
+    assert Measurement.from_dict(record) == measured
+    assert Measurement.from_dict({**record, "verdict": HOLDS}).verdict == OPEN
+
+
+# --- the paper's figures ------------------------------------------------------------------------
+
+
+def test_every_claim_of_the_paper_resolves():
+    raw = yaml.safe_load(PAPER.read_text())
+    claims = load_claims(PAPER)
+    assert [claim.id for claim in claims] == [entry["id"] for entry in raw["claims"]]
+    assert len({claim.id for claim in claims}) == len(claims)
+    for claim, entry in zip(claims, raw["claims"], strict=True):
+        assert claim.statement.endswith(".")
+        if "figure" in entry:
+            assert isinstance(claim.paper, float), claim.id
+            assert claim.paper_source == raw["tables"][entry["figure"][0]]["title"]
+            expected = entry["figure"] in raw["verified"] and entry.get("less", entry["figure"]) in raw["verified"]
+            assert claim.verified == expected, claim.id
+        else:
+            assert (claim.paper, claim.verified) == (None, False)
+
+
+def test_some_figures_by_hand():
+    found = {claim.id: (claim.paper, claim.verified) for claim in load_claims(PAPER)}
+    assert found["existence"] == (99.43, True)
+    assert found["beats-prnu"] == (12.82, False)  # 99.43 less 86.61, and only the first is confirmed
+    assert found["persists-patch"] == (99.24, False)
+    assert found["immunizable"] == (72.64, False)
+    assert found["unique-seed"] == (None, False)
+
+
+def test_every_table_says_how_many_sources_it_is_about():
+    """An accuracy among eleven sources must not stand beside one among five as if they were the same."""
+    found = {name: table["sources"] for name, table in load_paper(PAPER)["tables"].items()}
+    assert found == {"attribution": 5, "frechet_ratio": 5, "frequency": 11, "patches": 11, "attacks": 11}
+
+
+def test_what_is_called_verified_exists():
+    paper = load_paper(PAPER)
+    for table, *keys in paper["verified"]:
+        value = paper["tables"][table]["values"]
+        for key in keys:
+            value = value[key]
+        assert isinstance(value, float)
+
+
+def test_all_figures_are_shares_or_ratios():
+    def leaves(value):
+        return [leaf for item in value.values() for leaf in leaves(item)] if isinstance(value, dict) else [value]
+
+    for table in load_paper(PAPER)["tables"].values():
+        for leaf in leaves(table["values"]):
+            assert leaf is None or 0 < leaf < (100 if table["title"].endswith("%") else math.inf)
+
+
+# --- the ledger ---------------------------------------------------------------------------------
+
+CLAIMS = [
+    Claim("one", "existence", "First.", 99.43, "table", verified=True),
+    Claim("two", "existence", "Second.", 28.0, "table"),
+    Claim("three", "uniqueness", "Third."),
+]
+RECORDS = [
+    {"chapter": "b", "claims": [Measurement("three", 12.34, 11.0, 13.0, 20.0, 15.0, unit="").as_dict()]},
+    {"chapter": "a", "claims": [Measurement("one", 0.9567, 0.95, 0.96, 0.9, 0.4).as_dict()]},
+    {"chapter": "c", "claims": []},
+]
+
+
+def test_the_ledger_has_every_claim_in_the_papers_order():
+    entries = ledger(CLAIMS, RECORDS)
+    assert [(e.claim.id, e.chapter, e.verdict) for e in entries] == [
+        ("one", "a", HOLDS),
+        ("two", None, UNMEASURED),
+        ("three", "b", FAILS),
+    ]
+    rows = json.loads(json.dumps([entry.as_dict() for entry in entries]))
+    assert rows[0]["measured"]["value"] == 0.9567
+    assert rows[1]["measured"] is None
+    assert rows[2]["verdict"] == FAILS
+
+
+def test_a_claim_that_the_paper_does_not_make_is_refused():
+    with pytest.raises(UsageError, match=r"Unknown claim 'thre'\. Did you mean 'three'"):
+        ledger(CLAIMS, [{"chapter": "b", "claims": [{**RECORDS[0]["claims"][0], "claim": "thre"}]}])
+
+
+def test_the_ledger_as_a_table():
+    head, rule, *rows = as_table(ledger(CLAIMS, RECORDS), decimals=2).splitlines()
+    assert rows == [
+        "| existence | First. | 99.43 ✓ | 95.67 (95.00–96.00) | 90 | a | **holds** |",
+        "| existence | Second. | 28 |  |  |  | **not measured yet** |",
+        "| uniqueness | Third. |  | 12.34 (11.00–13.00) | 20 | b | **fails** |",
+    ]
+    assert {line.count("|") for line in (head, rule, *rows)} == {8}
+    assert "95.7 (95.0–96.0)" in as_table(ledger(CLAIMS, RECORDS))

@@ -1,0 +1,412 @@
+import json
+import os
+import re
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from fingerprintlib.book import exercises
+from fingerprintlib.book.chapters import Book, Job
+from fingerprintlib.book.engine import _forget_removed_chapters, run_chapter
+from fingerprintlib.book.page import Page
+from fingerprintlib.errors import FingerprintsError, UsageError
+from fingerprintlib.plots import Plot
+from fingerprintlib.statistics.metrics import wilson_interval
+
+from ..conftest import ROOT
+
+
+@pytest.fixture
+def glued(monkeypatch):
+    """What chapters hand to their prose."""
+    found = {}
+    glue = lambda name, value, display: found.update({name: (value, display)})  # noqa: E731
+    monkeypatch.setitem(sys.modules, "myst_nb", SimpleNamespace(glue=glue))
+    return found
+
+
+@pytest.fixture
+def build(tmp_path, monkeypatch, glued):
+    monkeypatch.setenv("FINGERPRINTS_BUILD", str(tmp_path / "_build" / "smoke"))
+    return tmp_path / "_build" / "smoke"
+
+
+@pytest.fixture
+def lab(tmp_path, monkeypatch, glued):
+    monkeypatch.delenv("FINGERPRINTS_BUILD", raising=False)
+    return tmp_path
+
+
+# --- artifacts ----------------------------------------------------------------------------------
+
+
+def test_what_a_chapter_makes_a_later_one_opens(build, tmp_path):
+    Page("first", tmp_path).make("numbers", {"b": [1, 2.5, "née"], "a": None})
+    assert (build / "numbers.json").is_file()
+    assert Page("second", tmp_path).open("numbers") == {"a": None, "b": [1, 2.5, "née"]}
+
+
+def test_what_is_not_made_yet_is_named_with_the_mend(build, tmp_path):
+    (tmp_path / "_build" / "quick").mkdir(parents=True)
+    (tmp_path / "_build" / "quick" / "numbers.json").write_text("1")
+    with pytest.raises(FingerprintsError, match="'numbers' is not there yet: run the chapters before 'second'"):
+        Page("second", tmp_path).open("numbers")  # a build takes nothing from another build
+
+
+def test_the_lab_reads_the_quick_build_and_leaves_it_alone(lab):
+    quick = lab / "_build" / "quick"
+    (quick / "metrics").mkdir(parents=True)
+    (quick / "numbers.json").write_text("1")
+    for name in ("first", "second"):
+        (quick / "metrics" / f"{name}.json").write_text(json.dumps({"chapter": name, "from": "quick"}))
+    page = Page("first", lab)
+    assert page.open("numbers") == 1
+    assert [record["from"] for record in page.metrics_of_all()] == ["quick", "quick"]
+    page.make("numbers", 2)
+    page.finish()
+    assert page.open("numbers") == 2
+    assert (quick / "numbers.json").read_text() == "1"
+    assert (lab / "_build" / "lab" / "numbers.json").is_file()
+    records = page.metrics_of_all()  # its own, and the others' of the quick build
+    assert [(record["chapter"], "from" in record) for record in records] == [("first", False), ("second", True)]
+
+
+def test_the_metrics_of_a_chapter_that_is_gone_are_forgotten(build, tmp_path):
+    book = Book(ROOT)
+    for name in (book.chapters[0].name, "renamed-since"):
+        Page(name, tmp_path).finish()
+    _forget_removed_chapters(book, build)
+    assert [record["chapter"] for record in Page("claims", tmp_path).metrics_of_all()] == [book.chapters[0].name]
+
+
+def test_profiles_share_the_store(build, tmp_path, monkeypatch):
+    store = Page("first", tmp_path).store
+    assert store.is_dir()
+    monkeypatch.setenv("FINGERPRINTS_BUILD", str(tmp_path / "_build" / "quick"))
+    assert Page("first", tmp_path).store == store
+    monkeypatch.delenv("FINGERPRINTS_BUILD")
+    assert Page("first", tmp_path).store == store
+
+
+def test_the_project_is_found_above_the_notebook(lab, monkeypatch):
+    monkeypatch.chdir(ROOT / "book" / "profiles")
+    assert Page("first").root == ROOT
+    monkeypatch.chdir(lab)
+    with pytest.raises(FingerprintsError, match=r"There is no book in .*`make lab`"):
+        Page("first")
+
+
+# --- data ---------------------------------------------------------------------------------------
+
+
+def test_an_undeclared_read_is_refused_by_name(build, tmp_path, monkeypatch):
+    monkeypatch.setenv("FINGERPRINTS_READS", os.pathsep.join(["paper.yml", "zoo"]))
+    page = Page("first", tmp_path)
+    assert page.data("zoo") == tmp_path / "data" / "zoo"
+    for name in ("sweeps", "", "zoo/zoo.yml"):
+        words = f"Chapter 'first' reads data/{name}: add it to `reads` in its front matter."
+        with pytest.raises(FingerprintsError, match=re.escape(words)):
+            page.data(name)
+    monkeypatch.setenv("FINGERPRINTS_READS", "")
+    with pytest.raises(FingerprintsError, match="reads data/zoo"):
+        page.data("zoo")
+
+
+def test_the_lab_refuses_no_data(lab, monkeypatch):
+    monkeypatch.delenv("FINGERPRINTS_READS", raising=False)
+    assert Page("first", lab).data("zoo") == lab / "data" / "zoo"
+
+
+@pytest.mark.parametrize("chapter", ["claims", "fingerprints"])
+def test_the_engine_hands_down_what_a_chapter_declares(chapter, tmp_path, monkeypatch):
+    book, read = Book(ROOT), []
+    job = Job(book.chapter(chapter), {}, [], {}, "")
+    cell = lambda *_, **__: read.append(Page(chapter, ROOT).data("paper.yml"))  # noqa: E731
+    monkeypatch.setattr("papermill.execute_notebook", cell)
+    declared = chapter == "claims"
+    words = r"ended without `page\.finish\(\)`" if declared else "'fingerprints' reads data/paper.yml"
+    with pytest.raises(FingerprintsError, match=words):
+        run_chapter(book, job, "smoke", tmp_path)
+    assert read == [ROOT / "data" / "paper.yml"] * declared
+
+
+# --- numbers ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "value", [float("nan"), -float("inf"), np.float64("nan"), np.float32("inf"), torch.tensor(float("nan"))]
+)
+def test_a_metric_must_be_finite(build, tmp_path, value):
+    page = Page("first", tmp_path)
+    with pytest.raises(FingerprintsError, match=r"'accuracy' of chapter 'first' is (nan|-?inf)"):
+        page.metric("accuracy", value)
+    page.finish()
+    assert json.loads((build / "metrics" / "first.json").read_text())["metrics"] == {}
+
+
+@pytest.mark.parametrize("value", [None, [1.0], {"a": 1}, np.ones(2).tolist()])
+def test_a_metric_is_a_number_or_a_word(build, tmp_path, value):
+    with pytest.raises(FingerprintsError, match=f"'accuracy' of chapter 'first' is a {type(value).__name__}"):
+        Page("first", tmp_path).metric("accuracy", value)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (0.1 + 0.2, 0.1 + 0.2),
+        (3, 3),
+        ("word", "word"),
+        (np.float64(0.5), 0.5),
+        (np.float32(0.5), 0.5),
+        (np.int64(3), 3),
+        (torch.tensor(0.25), 0.25),
+    ],
+)
+def test_a_metric_goes_to_the_file_and_to_the_prose(build, tmp_path, glued, value, expected):
+    page = Page("first", tmp_path)
+    page.metric("accuracy", value)
+    page.finish()
+    found = json.loads((build / "metrics" / "first.json").read_text())["metrics"]["accuracy"]
+    assert (found, type(found)) == (expected, type(expected))
+    assert glued == {"first.accuracy": (expected, False)}
+
+
+def test_a_claim_is_recorded_and_shown_with_its_verdict(build, tmp_path, monkeypatch):
+    shown = []
+    monkeypatch.setattr("IPython.display.display", lambda some: shown.append(some.data))
+    page = Page("first", tmp_path)
+    bounds = {"holds_above": 0.9, "fails_below": 0.4, "conditions": "here"}
+    page.claim("existence", np.float32(0.5), (np.float64(0.25), 0.75), **bounds)
+    page.finish()
+    (record,) = json.loads((build / "metrics" / "first.json").read_text())["claims"]
+    numbers = {"value": 0.5, "low": 0.25, "high": 0.75, "holds_above": 0.9, "fails_below": 0.4}
+    words = {"claim": "existence", "conditions": "here", "unit": "%", "verdict": "not reproduced at this scale"}
+    assert record == numbers | words
+    assert shown == ["Claim `existence`: 50.0 (25.0–75.0), **not reproduced at this scale**"]
+    with pytest.raises(UsageError, match="finite"):
+        page.claim("existence", float("nan"), (0, 1), holds_above=0.9, fails_below=0.4)
+
+
+def test_the_same_numbers_give_the_same_bytes_in_whatever_order(build, tmp_path):
+    files = set()
+    for names in ("abc", "cab"):
+        page = Page("first", tmp_path)
+        for name in names:
+            page.metric(name, ord(name) / 7)
+            page.make(f"artifact-{name}", {"x": name, "y": 1})
+        page.claim("existence", 0.95, (0.93, 0.97), holds_above=0.9, fails_below=0.4)
+        for _ in range(2):
+            page.finish()
+            files.add((build / "metrics" / "first.json").read_bytes())
+    assert len(files) == 1
+    assert set(json.loads(files.pop())["artifacts"]) == {"artifact-a", "artifact-b", "artifact-c"}
+
+
+def test_an_artifacts_hash_tells_its_content(build, tmp_path):
+    hashes = []
+    for value in (1, 2, 1):
+        page = Page("first", tmp_path)
+        page.make("numbers", value)
+        page.finish()
+        hashes.append(json.loads((build / "metrics" / "first.json").read_text())["artifacts"]["numbers"])
+    assert hashes[0] == hashes[2] != hashes[1]
+
+
+def test_a_figure_is_shown_as_a_picture_with_its_alternative_text(build, tmp_path, monkeypatch):
+    from IPython import display
+    from matplotlib.figure import Figure
+
+    shown = []
+    monkeypatch.setattr(display, "display", lambda image, metadata: shown.append((image.data, metadata)))
+    Page("first", tmp_path).show(Plot(Figure(figsize=(1, 1)), "An empty square."))
+    ((data, metadata),) = shown
+    assert data.startswith(b"\x89PNG")
+    assert metadata == {"alt": "An empty square."}
+
+
+def test_a_figure_shown_at_a_place_again_replaces_the_one_before(build, tmp_path, monkeypatch):
+    from IPython import display
+    from matplotlib.figure import Figure
+
+    shown = []
+    monkeypatch.setattr(display, "display", lambda image, metadata, **where: shown.append(where))
+    page = Page("first", tmp_path)
+    for place in ("growth", None, "growth", "other"):
+        page.show(Plot(Figure(figsize=(1, 1)), "A square."), place)
+    assert shown == [
+        {"display_id": "growth", "update": False},
+        {},
+        {"display_id": "growth", "update": True},
+        {"display_id": "other", "update": False},
+    ]
+
+
+def test_a_function_is_shown_without_docstring_and_types(build, tmp_path, monkeypatch):
+    from IPython import display
+
+    shown = []
+    monkeypatch.setattr(display, "display", lambda text: shown.append(text.data))
+    Page("first", tmp_path).code(wilson_interval)
+    (text,) = shown
+    assert text.startswith("```python\ndef wilson_interval(correct, total, confidence):\n    from scipy")
+    assert "Wilson's" not in text
+    assert text.endswith("return float(interval.low), float(interval.high)\n```")
+
+
+def test_files_elsewhere_are_named_from_the_project_and_not_watched(build, tmp_path):
+    page = Page("first", tmp_path)
+    inside, outside = page.store / "a.bin", tmp_path / "data" / "zoo" / "b.bin"
+    page.make("zoo", [page.relative(inside), page.relative(outside)], files=[inside, outside])
+    assert json.loads((build / "zoo.json").read_text()) == ["_build/store/a.bin", "data/zoo/b.bin"]
+    page.finish()
+    assert json.loads((build / "metrics" / "first.json").read_text())["store"] == ["a.bin"]
+
+
+# --- exercises ----------------------------------------------------------------------------------
+
+POINTS = np.array([[1.0, 0.0], [0.0, 1.0], [0.6, 0.5]])
+MODELS = np.array([[1.0, 0.0], [0.0, 1.0]])
+
+# Each with what the book says is right, worked out here by hand, and answers that are nearly so.
+EXERCISES = [
+    (exercises.most_alike, {"images": np.array([[0], [9], [50], [7]])}, (3, 1), [(0, 1), (1, 2), 3, (1, 3, 0)]),
+    (exercises.most_alike, {"images": np.r_[0:2990:10, 2981][:, None]}, (298, 299), [(297, 299)]),
+    (exercises.quantization_error, {}, 1 / 255, [2 / 255, 1 / 256, 0]),
+    (exercises.pixels_per_level, {"resolution": 64}, 16, [48, 4096, 15]),
+    (exercises.hinge, {"real": [2, 0.5], "fake": [-3, 0.2]}, 0.25 + 0.6, [0.5 + 1.2, 0.25 + 0.4, 0.85 / 2]),
+    (exercises.frechet, {"means": (0, 2), "deviations": (1, 3)}, 8, [4, 2 + 2, 4 + 8]),
+    (exercises.linear_penalty, {"resolution": 64, "weight": 0.01}, 10 * (0.64 * 3**0.5 - 1) ** 2, [0, 10 * 0.36**2]),
+    (
+        exercises.wilson,
+        {"correct": 90, "total": 100},
+        wilson_interval(90, 100),
+        [(0.8412, 0.9588), (0.9256, 0.8256), 0.9],
+    ),
+    (
+        exercises.nearest_fingerprint,
+        {"image_fingerprints": POINTS, "model_fingerprints": MODELS, "bias": [0.0, 0.2]},
+        [0, 1, 1],
+        [[0, 1, 0], [1, 0, 0], [0, 1], [[0], [1], [1]]],
+    ),
+    (
+        exercises.verdict,
+        {"low": 0.88, "high": 0.93, "holds_above": 0.9, "fails_below": 0.4},
+        "not reproduced at this scale",
+        ["holds"],
+    ),
+    (
+        exercises.verdict,
+        {"low": 0.9, "high": 0.93, "holds_above": 0.9, "fails_below": 0.4},
+        "holds",
+        ["fails", "Holds", 1],
+    ),
+    (exercises.verdict, {"low": 0.1, "high": 0.3, "holds_above": 0.9, "fails_below": 0.4}, "fails", ["holds", None]),
+    (
+        exercises.correlation,
+        {"residual": [[1, 2], [3, 5]], "pattern": [[2, 2], [4, 4]]},
+        5 / 35**0.5,
+        [38 / 1560**0.5, 5],
+    ),
+    (exercises.contrast, {"factor": 2, "offset": 0.1}, (1, 2), [(2, 1), (1, 2.1), (2, 2), 1]),
+    (exercises.period_two, {"resolution": 64}, (32, 0), [(0, 32), (32, 64), (32, 32), (32, 63)]),
+    (exercises.wiener_noise, {"coefficient": 30, "means": [400, 125, 90, 225]}, 30 * 25 / 90, [30 * 25 / 115, 3.75, 2]),
+    (exercises.wiener_noise, {"coefficient": -8, "means": [16, 40], "sigma": 5}, -8, [-5, 8]),
+    (exercises.blurred_wave, {"period": 4}, 0.25, [0.5, 6 / 16, 4 / 6]),
+    (exercises.folded, {"frequency": 0.4}, 0.2, [0.8, 0.4, -0.2]),
+    (exercises.pyramid_numbers, {"resolution": 64}, 5460, [5456, 4096, 1364, 5461]),
+    (exercises.peaks, {"period": 4}, 15, [16, 9, 3]),
+    (exercises.noise_to_signal, {"variance": 20}, 35.1205, [22.1102, 3.51205, 48.13]),
+    (exercises.blurred_stripes, {"weights": [0.25, 0.5, 0.25]}, 0, [0.5, 1, 0.25]),
+    (exercises.blurred_stripes, {"weights": [0.1, 0.2, 0.4, 0.2, 0.1]}, 0.2, [0.4, 1, -0.2]),
+    (exercises.cropped_frequency, {"side": 64, "offset": 8, "frequency": 0.5}, 0.4375, [0.571429, 0.5, 28]),
+    (exercises.mixture, {"recalls": (0.9, 0.5), "shares": (0.8, 0.2)}, 0.82, [0.7, 82, 0.58]),
+    (exercises.not_yet_due, {"count": 20000, "images": 20000}, 0.99995**20000, [1 - 0.99995**20000, 0.5, 1]),
+    (exercises.not_yet_due, {"count": 2, "images": 3}, 1 / 8, [3 / 8, 7 / 8, 0]),
+    (exercises.equally_unlike, {"sources": 8}, -1 / 7, [1 / 7, -1 / 8, 0, -1]),
+    (
+        exercises.equal_errors,
+        {"genuine": (5, 4, 3, 1), "impostors": (3.5, 2, 0, -1)},
+        0.25,
+        [0.5, 0, 25],
+    ),
+    (exercises.at_least_one, {"tests": 20, "confidence": 0.95}, 0.641514, [1, 0.05, 0.358486]),
+    (exercises.receptive_field, {"layers": ["conv", "conv", "pool", "conv"]}, 10, [7, 8, 9]),
+    (exercises.receptive_field, {"layers": ["conv"]}, 3, [1, 2]),
+    (exercises.places, {"resolution": 64, "patch": 24, "stride": 4, "first": 2}, (100, 4), [(256, 4), (100, 7), 100]),
+    (exercises.places, {"resolution": 32, "patch": 10, "stride": 2, "first": 0}, (144, 9), [(12, 3), (121, 9)]),
+    (exercises.stretched, {"low": 0, "high": 127}, 2, [1, 0.5, 128]),
+    (exercises.majority, {"share": 0.6, "patches": 5}, 0.68256, [0.6, 0.9]),
+    (exercises.majority, {"share": 0.5, "patches": 3}, 0.5, [0.75]),
+    (exercises.luminance_term, {"first": 100, "second": 120}, 0.98361, [0.9, 1]),
+    (exercises.untouched, {"attacks": 5, "probability": 0.5}, 1 / 32, [0.5, 31 / 32, 0.1]),
+    (exercises.untouched, {"attacks": 2, "probability": 0.9}, 0.01, [0.81, 0.1]),
+    (exercises.safest, {"table": {"a": {"x": 0.9, "y": 0.2}, "b": {"x": 0.4, "y": 0.3}}}, "b", ["a"]),
+    (exercises.as_large_as_noise, {"levels": 2, "resolution": 64}, 4, [2, 256, 12]),
+    (exercises.chance_of_all, {"share": 0.9, "images": 20}, 0.12158, [0.9, 0.5]),
+]
+IDS = [f"{number}-{exercise[0].__name__}" for number, exercise in enumerate(EXERCISES)]
+
+
+@pytest.fixture(params=EXERCISES, ids=IDS)
+def exercise(request):
+    return request.param
+
+
+def test_every_exercise_is_tried_here():
+    public = {name for name, value in vars(exercises).items() if getattr(value, "__module__", "") == exercises.__name__}
+    assert {name for name in public if not name.startswith("_")} == {exercise[0].__name__ for exercise in EXERCISES}
+
+
+def test_the_right_answer_is_right(exercise, lab, capsys, monkeypatch):
+    check, options, right, _ = exercise
+    answers = [right]
+    if not isinstance(right, str):
+        answers += [np.asarray(right), torch.tensor(right, dtype=torch.float64, requires_grad=True)]
+    for answer in answers:
+        check(answer, **options)
+        assert capsys.readouterr().out.endswith(": right.\n")
+    monkeypatch.setenv("FINGERPRINTS_BUILD", "anywhere")
+    check(right, **options)
+    assert capsys.readouterr().out.endswith(": right.\n")
+
+
+def test_a_wrong_answer_gets_a_hint(exercise, lab, capsys):
+    check, options, _, wrong = exercise
+    for answer in [*wrong, "a word", None, [[1], [2, 3]], float("nan")]:
+        check(answer, **options)
+        out = capsys.readouterr().out
+        assert ": not yet. " in out
+        assert len(out.split(": not yet. ")[1]) > 20
+
+
+def test_dots_are_no_answer(exercise, lab, capsys, monkeypatch):
+    check, options, _, _ = exercise
+    for _ in range(2):
+        check(..., **options)
+        assert "replace the ... by your answer" in capsys.readouterr().out
+        monkeypatch.setenv("FINGERPRINTS_BUILD", "anywhere")  # the page is printed with the dots
+
+
+def test_a_wrong_solution_stops_the_build(exercise, build, capsys):
+    check, options, _, wrong = exercise
+    for answer in wrong:
+        with pytest.raises(FingerprintsError, match="the printed solution gives"):
+            check(answer, **options)
+    assert capsys.readouterr().out == ""
+
+
+def test_a_report_is_recorded_with_its_interval_and_names_are_plain(build, tmp_path, glued):
+    page = Page("first", tmp_path)
+    page.report("log-DCT, as they are", SimpleNamespace(accuracy=0.5, interval=(0.25, 0.75)))
+    page.interval("seam error", 3.0, (2.0, 5.0), scale=1)
+    page.finish()
+    found = json.loads((build / "metrics" / "first.json").read_text())["metrics"]
+    name = "log_DCT_as_they_are"
+    assert found == {
+        **{name: 50.0, f"{name}_low": 25.0, f"{name}_high": 75.0},
+        **{"seam_error": 3.0, "seam_error_low": 2.0, "seam_error_high": 5.0},
+    }
+    assert set(glued) == {f"first.{name}" for name in found}

@@ -1,0 +1,107 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import norm
+
+from fingerprintlib.errors import UsageError
+from fingerprintlib.statistics.verification import equal_error_interval, equal_error_rate, roc
+
+
+def two(genuine, impostors):
+    return np.concatenate([genuine, impostors]), np.repeat([True, False], [len(genuine), len(impostors)])
+
+
+def both_errors(scores, genuine, threshold):
+    """Counted one by one."""
+    rejected = sum(score < threshold for score, own in zip(scores, genuine, strict=True) if own) / sum(genuine)
+    accepted = sum(score >= threshold for score, own in zip(scores, genuine, strict=True) if not own) / sum(~genuine)
+    return rejected, accepted
+
+
+@pytest.mark.parametrize(
+    ("genuine", "impostors", "expected"),
+    [
+        ([5, 4, 3, 1], [3.5, 2, 0, -1], 0.25),
+        ([2, 3], [0, 1], 0),
+        ([0, 1], [2, 3], 1),
+        ([1, 1, 1], [1, 1], 0.5),  # nothing can be told: halfway between accepting all and none
+        ([1, 3], [2], 0.5),
+        ([-1e300, 0], [1e300], 1),
+    ],
+)
+def test_equal_error_rate_by_hand(genuine, impostors, expected):
+    assert equal_error_rate(*two(genuine, impostors)) == pytest.approx(expected)
+
+
+def test_equal_error_rate_of_two_normal_distributions():
+    rng = np.random.default_rng(0)
+    for distance in (0.5, 1, 3):
+        found = equal_error_rate(*two(rng.normal(distance, 1, 40_000), rng.normal(0, 1, 60_000)))
+        assert found == pytest.approx(norm.cdf(-distance / 2), abs=0.006)
+
+
+SOME = st.lists(st.integers(-5, 5), min_size=1, max_size=12)
+
+
+@given(SOME, SOME)
+def test_the_rate_lies_between_the_errors_on_its_two_sides(genuine, impostors):
+    scores, own = two(genuine, impostors)
+    rate = equal_error_rate(scores, own)
+    pairs = [both_errors(scores, own, threshold) for threshold in [*sorted(set(scores)), np.inf]]
+    # As the threshold rises, rejections grow and acceptances fall: the rate is at the crossing.
+    assert min(max(pair) for pair in pairs) >= rate - 1e-12
+    assert max(min(pair) for pair in pairs) <= rate + 1e-12
+    assert equal_error_rate(3 * scores + 7, own) == pytest.approx(rate)
+    assert equal_error_rate(-scores, ~own) == pytest.approx(rate)  # the two errors change places
+
+
+def test_roc_is_the_two_shares_of_every_threshold():
+    scores, own = two([5, 4, 3, 1], [3.5, 3, 0])
+    impostors, genuine = roc(scores, own)
+    for threshold, *shares in zip(sorted(set(scores), reverse=True), impostors[1:], genuine[1:], strict=True):
+        rejected, accepted = both_errors(scores, own, threshold)
+        assert shares == pytest.approx([accepted, 1 - rejected])
+    assert (impostors[0], genuine[0]) == (0, 0)
+
+
+def test_the_interval_covers_the_truth_mostly():
+    rng = np.random.default_rng(1)
+    covered = 0
+    for _ in range(40):
+        scores = two(rng.normal(1, 1, 80), rng.normal(0, 1, 120))
+        low, high = equal_error_interval(*scores, draws=60)
+        assert low <= equal_error_rate(*scores) <= high or high - low < 0.2
+        covered += low <= norm.cdf(-0.5) <= high
+    assert covered >= 32
+
+
+def test_the_interval_is_seeded_widens_with_confidence_and_closes_where_nothing_is_wrong():
+    scores = two(np.arange(30.0), np.arange(-15, 12.0))
+    assert equal_error_interval(*scores, seed=3) == equal_error_interval(*scores, seed=3)
+    (low, high), (lower, higher) = (equal_error_interval(*scores, confidence=c) for c in (0.5, 0.99))
+    assert lower < low < high < higher
+    assert equal_error_interval(*two([2, 3], [0, 1])) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("scores", "genuine", "message"),
+    [
+        ([1, 2], [True], "alike"),
+        ([1, np.nan], [True, False], "finite"),
+        ([-np.inf, 1], [True, False], "finite"),
+        ([1, 2], [True, True], "one kind is missing"),
+        ([1, 2], [False, False], "one kind is missing"),
+        ([], [], "one kind is missing"),
+        ([[1, 2]], [[True, False]], "alike"),
+    ],
+)
+def test_what_cannot_be_verified_is_refused(scores, genuine, message):
+    for function in (roc, equal_error_rate, equal_error_interval):
+        with pytest.raises(UsageError, match=message):
+            function(np.array(scores), np.array(genuine, bool))
+
+
+def test_a_bootstrap_needs_two_of_each():
+    with pytest.raises(UsageError, match="two genuine and two impostors, not 1 and 2"):
+        equal_error_interval(np.array([1.0, 2, 3]), np.array([True, False, False]))
