@@ -78,6 +78,15 @@ def same_meaning(one: str, other: str) -> bool:
         return one == other
 
 
+def imports_of(name: str) -> set[str]:
+    """The package's modules that a module imports, dotted: a package where something that its ``__init__`` has."""
+    found = set()
+    for base, attribute in [target for targets in _module(name, ROOT).imported.values() for target in targets]:
+        places = [f"{base}.{attribute}", base] if attribute else [base]
+        found |= {place for place in places if _path_of(place, ROOT)} - {PACKAGE}
+    return found
+
+
 def versions(packages: Iterable[str]) -> dict[str, str]:
     """The versions of these packages (as code names them) and of what they need, as far as it is `COMPUTING`."""
     found: dict[str, str] = {}

@@ -356,10 +356,9 @@ def test_what_cannot_be_made(home, arguments):
 @pytest.fixture(scope="module")
 def untrained(tmp_path_factory):
     """A zoo of two generators that were never trained; its plan is in order."""
-    from fingerprintlib.zoo.shipped.generators import Generator, save_generator
-    from fingerprintlib.zoo.shipped.shipped import Zoo, origin_of
-
     from fingerprintlib.gans import build
+    from fingerprintlib.zoo.generators import Generator, save_generator
+    from fingerprintlib.zoo.shipped import Zoo, origin_of
 
     recipes = {gan: {"gan": gan, "width": 4, "images": 64} for gan in ("sngan", "progan")}
     members = {"sngan": {"recipe": "sngan"}, "progan-seed1": {"recipe": "progan", "seed": 1}}
@@ -477,7 +476,7 @@ def test_what_cannot_be_sampled(zoo, options):
 
 
 def test_measuring_writes_to_the_card(zoo):
-    from fingerprintlib.zoo.shipped.quality import Reference
+    from fingerprintlib.zoo.quality import Reference
 
     result = run("zoo", "measure", "sngan")
     assert result.exit_code == 0

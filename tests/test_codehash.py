@@ -1,16 +1,16 @@
 """What an edit costs. The package of these tests is read, never imported."""
 
 import pytest
-from fingerprintlib.attribution.attributor.attributor import Attributor
-from fingerprintlib.attribution.attributor.training import fit
-from fingerprintlib.attribution.attributor.visualizer import Visualizer
-from fingerprintlib.zoo.shipped.generators import GeneratorSource
 
 from fingerprintlib import codehash
+from fingerprintlib.attribution.attributor import Attributor
+from fingerprintlib.attribution.training import fit
+from fingerprintlib.attribution.visualizer import Visualizer
 from fingerprintlib.book.chapters import Book
 from fingerprintlib.codehash import code_of, code_of_cells, same_meaning, versions
 from fingerprintlib.gans.sngan import SNGAN
 from fingerprintlib.gans.training import _Run
+from fingerprintlib.zoo.generators import GeneratorSource
 
 P = "fingerprintlib"
 

@@ -12,14 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from fingerprintlib.attribution.attributor.attributor import Attributor
-from fingerprintlib.zoo.shipped.generators import load_or_train
 
 from fingerprintlib import store
 from fingerprintlib.attacks import immunization
 from fingerprintlib.attacks.immunization import immunize
 from fingerprintlib.attacks.perturbations import NOISE
 from fingerprintlib.attribution import attributor as attribution
+from fingerprintlib.attribution.attributor import Attributor
 from fingerprintlib.book.chapters import Chapter
 from fingerprintlib.book.timings import record_run
 from fingerprintlib.data.corpus import build_corpus
@@ -27,6 +26,7 @@ from fingerprintlib.provenance import write_json
 from fingerprintlib.runtime import make_fabric
 from fingerprintlib.store import get_or_make, put_in_place, trained, unfinished
 from fingerprintlib.zoo import generators
+from fingerprintlib.zoo.generators import load_or_train
 
 from .attribution.test_attributor import Toy
 

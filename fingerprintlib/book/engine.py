@@ -27,6 +27,7 @@ from ..errors import BookError, one_line
 from ..provenance import file_hash, recipe_hash, write_atomically, write_json
 from .chapters import Book, Chapter, Job
 from .grids import Grid
+from .house import rooms, uses
 from .timings import build_folder, expected_seconds, record_run
 
 REMEMBERED = 5  # runs of a chapter that need not be repeated when a knob is turned back
@@ -386,4 +387,5 @@ def snakemake_plan(config: Mapping[str, Any]) -> tuple[list[Job], list[Job], str
     files = {str(path.relative_to(book.root)): file_hash(path) for path in texts}
     code = code_of("fingerprintlib.book.staging", "fingerprintlib.book.offline")
     versions = {name: metadata.version(name) for name in ("sphinx", "jupyter-book", "sphinx-book-theme")}
-    return jobs, points, recipe_hash({"files": files, "code": code, "versions": versions})
+    house = [rooms(), sorted(uses().items())]
+    return jobs, points, recipe_hash({"files": files, "code": code, "versions": versions, "house": house})

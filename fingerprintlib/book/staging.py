@@ -19,6 +19,7 @@ from ..errors import BookError, FingerprintsError, one_line
 from ..provenance import write_atomically
 from ..store import put_in_place, unfinished
 from .chapters import Book, Chapter
+from .house import house_page
 from .parameters import PARAMETER_LINE
 from .timings import cost, timings, timings_page
 
@@ -133,9 +134,11 @@ def _stage(book: Book, profile: str, overrides: Mapping[str, Mapping[str, Any]],
             data, target = path.read_bytes(), staged / relative
         _write_if_changed(target, data)
         wanted.add(target)
-    target = staged / "timings.md"
-    _write_if_changed(target, timings_page(book.chapters, costs).encode())
-    wanted.add(target)
+    house, figure = house_page()
+    texts = {"timings.md": timings_page(book.chapters, costs), "house.md": house}
+    for name, data in {**{name: text.encode() for name, text in texts.items()}, "house.png": figure}.items():
+        _write_if_changed(staged / name, data)
+        wanted.add(staged / name)
     for path in staged.rglob("*"):
         if path.is_file() and path not in wanted:
             path.unlink()

@@ -1,0 +1,5 @@
+"""Numbers and how sure they are: accuracy with its interval, distances between sets, verification.
+
+Arrays come in (labels, predictions, scores, features), numbers with intervals go out. No image and no network is known
+here, so every other room may use it.
+"""

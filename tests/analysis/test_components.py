@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 import torch
-from fingerprintlib.attribution.attributor.bands import double, low_pass, residual
 
 from fingerprintlib.analysis import components
 from fingerprintlib.analysis.components import band_images, gain_for, middle
+from fingerprintlib.attribution.bands import double, low_pass, residual
 from fingerprintlib.data.images import coloured
 from fingerprintlib.errors import UsageError
 

@@ -3,10 +3,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from fingerprintlib.attribution.attributor.probes import HistogramProbe
 from PIL import Image
 
 from fingerprintlib.analysis.confounds import TREATMENTS, bicubic_half, bilinear_half, handled, min_max, twins
+from fingerprintlib.attribution.probes import HistogramProbe
 from fingerprintlib.data.images import coloured, resize
 from fingerprintlib.data.labelled import LabelledImages
 from fingerprintlib.errors import UsageError

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 import torch
-from fingerprintlib.attribution.attributor.networks import AttributionNetwork, patch_sides
 
 from fingerprintlib.analysis.patches import pool_from_of, spans, support, vote, whole
+from fingerprintlib.attribution.networks import AttributionNetwork, patch_sides
 from fingerprintlib.errors import UsageError
 
 

@@ -3,10 +3,10 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from fingerprintlib.attribution.attributor.networks import AttributionNetwork, patch_sides
 from scipy.stats import mannwhitneyu
 
 from fingerprintlib.analysis.splices import find_seams, parts, right_of, separation, splice, squares
+from fingerprintlib.attribution.networks import AttributionNetwork, patch_sides
 from fingerprintlib.errors import UsageError
 
 RANDOM = np.random.default_rng(0)

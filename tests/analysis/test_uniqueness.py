@@ -4,7 +4,6 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from fingerprintlib.zoo.shipped.shipped import Zoo
 
 from fingerprintlib.analysis.uniqueness import (
     Siblings,
@@ -16,6 +15,7 @@ from fingerprintlib.analysis.uniqueness import (
 )
 from fingerprintlib.errors import UsageError
 from fingerprintlib.gans import GANS
+from fingerprintlib.zoo.shipped import Zoo
 
 from ..conftest import ROOT
 

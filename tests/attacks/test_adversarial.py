@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from fingerprintlib.attribution.attributor.attributor import Attributor
 
 from fingerprintlib.attacks.adversarial import losses_and_signs, pgd
+from fingerprintlib.attribution.attributor import Attributor
 from fingerprintlib.data.images import coloured
 from fingerprintlib.errors import UsageError
 

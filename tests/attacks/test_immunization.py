@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
-from fingerprintlib.attribution.attributor.attributor import Attributor
 
 from fingerprintlib.attacks.immunization import attacked, immunize, learned_from
 from fingerprintlib.attacks.perturbations import BLUR, JPEG, NOISE
+from fingerprintlib.attribution.attributor import Attributor
 from fingerprintlib.book.chapters import Book
 from fingerprintlib.cli import main
 from fingerprintlib.data.corpus import CorpusError, build_corpus, open_corpus

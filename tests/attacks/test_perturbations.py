@@ -80,9 +80,8 @@ def test_a_generator_is_a_seed_too(name):
 
 
 def test_attacks_serve_as_augmentation(tmp_path):
-    from fingerprintlib.attribution.attributor.networks import AttributionNetwork
-    from fingerprintlib.attribution.attributor.training import Hyperparameters, fit
-
+    from fingerprintlib.attribution.networks import AttributionNetwork
+    from fingerprintlib.attribution.training import Hyperparameters, fit
     from fingerprintlib.runtime import make_fabric
 
     images, labels = photographs(8, 32), np.arange(8) % 2

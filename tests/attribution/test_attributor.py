@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 import torch
-from fingerprintlib.attribution.attributor.attributor import Attributor
 from safetensors import safe_open
 from safetensors.torch import save_file
 
 from fingerprintlib.attribution import attributor as attribution
+from fingerprintlib.attribution.attributor import Attributor
 from fingerprintlib.checkpoints import CheckpointError, save_checkpoint
 from fingerprintlib.data.images import equalize
 from fingerprintlib.data.labelled import LabelledImages

@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 import torch
-from fingerprintlib.attribution.attributor.bands import BANDS, double, halve, low_pass, residual
-from fingerprintlib.attribution.attributor.networks import factors
 from scipy.ndimage import convolve
+
+from fingerprintlib.attribution.bands import BANDS, double, halve, low_pass, residual
+from fingerprintlib.attribution.networks import factors
 
 KERNEL = np.outer([1, 4, 6, 4, 1], [1, 4, 6, 4, 1]) / 256
 

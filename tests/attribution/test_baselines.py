@@ -3,9 +3,6 @@ import warnings
 
 import numpy as np
 import pytest
-from fingerprintlib.attribution.attributor.baselines import PRNU, Eigenface, LogDCT, NearestNeighbours, RadialSpectrum
-from fingerprintlib.attribution.attributor.probes import HistogramProbe
-from fingerprintlib.attribution.attributor.spectra import log_dct
 from PIL import Image
 from scipy.spatial.distance import cdist
 from sklearn.base import clone
@@ -13,6 +10,9 @@ from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
 
 from fingerprintlib.attribution import baselines, prnu
+from fingerprintlib.attribution.baselines import PRNU, Eigenface, LogDCT, NearestNeighbours, RadialSpectrum
+from fingerprintlib.attribution.probes import HistogramProbe
+from fingerprintlib.attribution.spectra import log_dct
 from fingerprintlib.data.images import coloured
 from fingerprintlib.errors import UsageError
 

@@ -4,9 +4,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from fingerprintlib.attribution.attributor.bands import BANDS
-from fingerprintlib.attribution.attributor.networks import ORDERS, AttributionNetwork, factors, patch_sides
 
+from fingerprintlib.attribution.bands import BANDS
+from fingerprintlib.attribution.networks import ORDERS, AttributionNetwork, factors, patch_sides
 from fingerprintlib.errors import UsageError
 
 

@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
-from fingerprintlib.attribution.attributor.probes import (
+from sklearn.exceptions import NotFittedError
+
+from fingerprintlib.attribution.probes import (
     HistogramProbe,
     channel_histograms,
     joint_histograms,
     largest_ties,
 )
-from sklearn.exceptions import NotFittedError
-
 from fingerprintlib.data.images import coloured, equalize
 from fingerprintlib.errors import UsageError
 

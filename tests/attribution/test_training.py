@@ -4,8 +4,12 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from fingerprintlib.attribution.attributor.networks import AttributionNetwork
-from fingerprintlib.attribution.attributor.training import (
+from torch import nn
+
+from fingerprintlib import runs
+from fingerprintlib.attribution import training
+from fingerprintlib.attribution.networks import AttributionNetwork
+from fingerprintlib.attribution.training import (
     CrossEntropy,
     Hyperparameters,
     apply,
@@ -13,10 +17,6 @@ from fingerprintlib.attribution.attributor.training import (
     evaluate,
     fit,
 )
-from torch import nn
-
-from fingerprintlib import runs
-from fingerprintlib.attribution import training
 from fingerprintlib.checkpoints import CheckpointError
 from fingerprintlib.data.images import to_tensor
 from fingerprintlib.errors import FingerprintsError, UsageError

@@ -5,16 +5,16 @@ import copy
 import numpy as np
 import pytest
 import torch
-from fingerprintlib.attribution.attributor.training import Hyperparameters, fit
-from fingerprintlib.attribution.attributor.visualization import (
+from torch import nn
+
+from fingerprintlib import runs
+from fingerprintlib.attribution.training import Hyperparameters, fit
+from fingerprintlib.attribution.visualization import (
     VisualizationLoss,
     VisualizationNetwork,
     inner_product,
     normalized_correlation,
 )
-from torch import nn
-
-from fingerprintlib import runs
 from fingerprintlib.errors import UsageError
 from fingerprintlib.gans.progan import Discriminator
 from fingerprintlib.runtime import make_fabric, step_generator

@@ -3,10 +3,10 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 import torch
-from fingerprintlib.attribution.attributor.attributor import Attributor
-from fingerprintlib.attribution.attributor.visualizer import Visualizer
 from safetensors import safe_open
 
+from fingerprintlib.attribution.attributor import Attributor
+from fingerprintlib.attribution.visualizer import Visualizer
 from fingerprintlib.checkpoints import CheckpointError
 from fingerprintlib.data.images import quantize
 from fingerprintlib.data.labelled import LabelledImages

@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from fingerprintlib.attribution.attributor.networks import AttributionNetwork
-from fingerprintlib.attribution.attributor.training import Hyperparameters, fit
 from PIL import Image
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision import transforms
 
+from fingerprintlib.attribution.networks import AttributionNetwork
+from fingerprintlib.attribution.training import Hyperparameters, fit
 from fingerprintlib.data.images import save_png
 from fingerprintlib.runtime import make_fabric
 

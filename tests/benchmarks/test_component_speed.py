@@ -12,8 +12,9 @@ import time
 import pytest
 import torch
 import torch.nn.functional as F
-from fingerprintlib.attribution.attributor.bands import BANDS
-from fingerprintlib.attribution.attributor.networks import ORDERS, AttributionNetwork, factors, patch_sides
+
+from fingerprintlib.attribution.bands import BANDS
+from fingerprintlib.attribution.networks import ORDERS, AttributionNetwork, factors, patch_sides
 
 SIDE, WIDTH, BATCH, CLASSES = 64, 0.25, 32, 5
 ROUNDS, WARMUPS = 12, 2

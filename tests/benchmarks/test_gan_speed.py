@@ -18,11 +18,11 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from fingerprintlib.zoo.shipped.shipped import Zoo
 
 from fingerprintlib import runtime
 from fingerprintlib.data.images import to_tensor
 from fingerprintlib.gans import GAN, GANS, build, layers, progan, sngan, training
+from fingerprintlib.zoo.shipped import Zoo
 
 ROOT = Path(__file__).resolve().parents[2]
 ZOO = Zoo.of(ROOT / "data" / "zoo")

@@ -31,7 +31,7 @@ word: str = "plain"  # how they are called [plain, fancy]
 ## Counting
 
 ```{code-cell}
-from fingerprintlib.notebook import Page
+from fingerprintlib.book.page import Page
 
 page = Page("first")
 page.make("numbers", list(range(count)))

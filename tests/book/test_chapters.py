@@ -236,7 +236,7 @@ def test_every_profile_is_valid_and_plans_every_chapter(profile):
 
 
 def test_reading_the_chapters_builds_no_grammar_and_brings_nothing_that_computes():
-    code = "import sys; from fingerprintlib.chapters import Book; Book().chapters; print(*sys.modules)"
+    code = "import sys; from fingerprintlib.book.chapters import Book; Book().chapters; print(*sys.modules)"
     found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     modules = {name.split(".")[0] for name in found.stdout.split()}
     assert "jupytext" in modules

@@ -6,7 +6,7 @@ from fingerprintlib.book.chapters import Book
 
 pytestmark = pytest.mark.browser
 
-PAGES = ["intro", *[page.path.stem for page in Book().pages[1:]], "timings", "search", "genindex"]
+PAGES = ["intro", *[page.path.stem for page in Book().pages[1:]], "timings", "house", "search", "genindex"]
 
 
 @pytest.fixture

@@ -69,7 +69,8 @@ def test_the_shared_pixels_cannot_be_written():
 
 def test_they_are_found_without_importing_the_packages():
     program = (
-        "import sys; from fingerprintlib.datasets import open_dataset; open_dataset('scenes', 32).images('gan', 0, 2);"
+        "import sys; from fingerprintlib.data.datasets import open_dataset;"
+        "open_dataset('scenes', 32).images('gan', 0, 2);"
         "print([name for name in ('skimage', 'sklearn', 'matplotlib', 'torch') if name in sys.modules])"
     )
     answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

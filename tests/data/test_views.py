@@ -3,12 +3,12 @@ from dataclasses import dataclass
 import joblib
 import numpy as np
 import pytest
-from fingerprintlib.attribution.attributor.attributor import Attributor
 
 from fingerprintlib.analysis.components import middle
 from fingerprintlib.analysis.confounds import handled, twins
 from fingerprintlib.attacks.immunization import attacked
 from fingerprintlib.attacks.perturbations import BLUR, NOISE, NOTHING
+from fingerprintlib.attribution.attributor import Attributor
 from fingerprintlib.data.corpus import build_corpus
 from fingerprintlib.data.labelled import LabelledImages, first_of_each
 from fingerprintlib.data.views import View, shuffled_labels, some_sources

@@ -360,7 +360,7 @@ for name in ("sklearn", "matplotlib", "seaborn", "papermill", "click", "pandas",
     sys.modules[name] = None  # importing it fails, as where it is not installed
 import numpy as np
 from fingerprintlib.runtime import make_fabric
-from fingerprintlib.generators import load_or_train
+from fingerprintlib.zoo.generators import load_or_train
 reals = np.random.default_rng(0).integers(0, 256, (40, 32, 32, 3), dtype=np.uint8)
 made = load_or_train("fake", "sngan", reals, resolution=32, width=4, images=32, seed=0, folder=sys.argv[1],
                      fabric=make_fabric("cpu"), batch=8, d_steps=2)

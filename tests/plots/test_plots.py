@@ -408,8 +408,7 @@ CASES = {
 
 
 def test_figures_know_nothing_of_the_book():
-    modules = [f"fingerprintlib.{name}" for name in ("notebook", "claims", "chapters", "engine", "gallery", "grids")]
-    code = f"import sys, fingerprintlib.plots; print(*{{*sys.modules}} & {{*{modules}}})"
+    code = "import sys, fingerprintlib.plots; print(*(name for name in sys.modules if 'lib.book' in name))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split() == []
 
 

@@ -5,7 +5,13 @@ import json
 import numpy as np
 import pytest
 import torch
-from fingerprintlib.zoo.shipped.generators import (
+
+from fingerprintlib.checkpoints import CheckpointError, load_checkpoint
+from fingerprintlib.errors import FingerprintsError, UsageError
+from fingerprintlib.gans import MODELS, build
+from fingerprintlib.runtime import make_fabric
+from fingerprintlib.zoo import generators
+from fingerprintlib.zoo.generators import (
     Generator,
     GeneratorSource,
     load_generator,
@@ -13,12 +19,6 @@ from fingerprintlib.zoo.shipped.generators import (
     sample,
     save_generator,
 )
-
-from fingerprintlib.checkpoints import CheckpointError, load_checkpoint
-from fingerprintlib.errors import FingerprintsError, UsageError
-from fingerprintlib.gans import MODELS, build
-from fingerprintlib.runtime import make_fabric
-from fingerprintlib.zoo import generators
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 import torchvision
-from fingerprintlib.attribution.attributor.networks import AttributionNetwork
-from fingerprintlib.zoo.shipped.quality import (
+from scipy.ndimage import correlate
+
+from fingerprintlib.attribution.networks import AttributionNetwork
+from fingerprintlib.data.datasets import open_dataset
+from fingerprintlib.errors import FingerprintsError, UsageError
+from fingerprintlib.statistics.distances import frechet_distance, kernel_distance
+from fingerprintlib.zoo import quality
+from fingerprintlib.zoo.quality import (
     GROUPS,
     SPACES,
     Reference,
@@ -21,12 +27,6 @@ from fingerprintlib.zoo.shipped.quality import (
     resembled,
     verdict,
 )
-from scipy.ndimage import correlate
-
-from fingerprintlib.data.datasets import open_dataset
-from fingerprintlib.errors import FingerprintsError, UsageError
-from fingerprintlib.statistics.distances import frechet_distance, kernel_distance
-from fingerprintlib.zoo import quality
 
 COUNT = 200
 QUARTERS = 4

@@ -7,18 +7,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from fingerprintlib.zoo.shipped.generators import save_generator
-from fingerprintlib.zoo.shipped.quality import Reference, filter_bank_features, verdict
-from fingerprintlib.zoo.shipped.shipped import (
-    MEASURED,
-    Zoo,
-    as_rows,
-    departures,
-    load_or_train_siblings,
-    origins,
-    qualities,
-    settings,
-)
 
 from fingerprintlib import runs
 from fingerprintlib.checkpoints import CheckpointError, load_checkpoint
@@ -28,6 +16,18 @@ from fingerprintlib.gans import GANS, build, siblings, training
 from fingerprintlib.runtime import step_generator
 from fingerprintlib.zoo import generators, quality
 from fingerprintlib.zoo import shipped as module
+from fingerprintlib.zoo.generators import save_generator
+from fingerprintlib.zoo.quality import Reference, filter_bank_features, verdict
+from fingerprintlib.zoo.shipped import (
+    MEASURED,
+    Zoo,
+    as_rows,
+    departures,
+    load_or_train_siblings,
+    origins,
+    qualities,
+    settings,
+)
 
 from ..conftest import ROOT
 
