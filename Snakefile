@@ -8,9 +8,9 @@ import os
 import shlex
 import sys
 
-from fingerprintlib.book.engine import PAGES_MADE_OF, snakemake_plan
+from fingerprintlib.book.engine import PAGES_MADE_OF, planned
 
-jobs, points, pages = snakemake_plan(config)
+jobs, points = planned(config)
 python = shlex.quote(sys.executable).replace("{", "{{").replace("}", "}}")  # Snakemake fills in what stands in braces
 fingerprints = f"{python} -m fingerprintlib.cli"
 
@@ -69,6 +69,6 @@ rule pages:
     output:
         PAGES_MADE_OF,
     params:
-        pages=pages,
+        pages=config["pages"],
     shell:
         f"{fingerprints} pages"

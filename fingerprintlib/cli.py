@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -358,29 +359,29 @@ def _zoo() -> Any:
 @click.option("--threads", type=click.IntRange(1), required=True)
 def job(chapter: str, point: str | None, threads: int) -> None:
     """Run one chapter, or one point of a sweep, of the build in this folder."""
-    from .book.engine import run_job
-    from .book.grids import Grid
+    from .book.engine import planned, run_job
 
     project, config, build = _configuration()
     os.environ |= {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
     _speak_through(build / "progress.log")
-    jobs = project.plan(config["profile"], config["overrides"])
+    jobs, points = planned(config)
     if point:
-        jobs = [job for job in Grid.from_dict(config["sweep"]).jobs(jobs) if Path(job.folder).name == point]
+        jobs = [job for job in points if Path(job.folder).name == point]
     (found,) = [job for job in jobs if job.chapter.name == chapter]
-    _or_leave_word(build, lambda: run_job(project, found, config["profile"], build))
+    now = replace(found, fingerprint=found.chapter.fingerprint(found.values))  # code may have changed since the plan
+    _or_leave_word(build, lambda: run_job(project, now, config["profile"], build))
 
 
 @main.command(hidden=True)
 def pages() -> None:
     """Build the pages of the build in this folder."""
-    from .book.engine import run_pages
+    from .book.engine import planned, run_pages
 
     project, config, build = _configuration()
     _speak_through(build / "progress.log")
     click.echo("[book] building the pages", err=True)
     profile, overrides = config["profile"], config["overrides"]
-    _or_leave_word(build, lambda: run_pages(project, project.plan(profile, overrides), profile, overrides, build))
+    _or_leave_word(build, lambda: run_pages(project, planned(config)[0], profile, overrides, build))
 
 
 def _configuration() -> tuple[Any, dict[str, Any], Path]:

@@ -73,7 +73,7 @@ def code_of_cells(sources: Sequence[str]) -> dict[str, Any]:
 def same_meaning(one: str, other: str) -> bool:
     """Whether two pieces of Python compute the same; if one of them is no Python, whether they are the same text."""
     try:
-        return _plain(_stripped(ast.parse(one))) == _plain(_stripped(ast.parse(other)))
+        return bool(_plain(ast.parse(one)) == _plain(ast.parse(other)))
     except SyntaxError:
         return one == other
 
@@ -91,16 +91,21 @@ def versions(packages: Iterable[str]) -> dict[str, str]:
     """The versions of these packages (as code names them) and of what they need, as far as it is `COMPUTING`."""
     found: dict[str, str] = {}
     queue = [COMPUTING[name] for name in packages if name in COMPUTING]
-    computing = {name.lower(): name for name in COMPUTING.values()}
     while queue:
         name = queue.pop()
         if name not in found:
             with suppress(metadata.PackageNotFoundError):  # one of two that serve
                 found[name] = metadata.version(name)
-                needs = [need for need in metadata.requires(name) or [] if "extra ==" not in need]
-                needed = [re.split(r"[^\w.-]", need)[0].lower() for need in needs]
-                queue += [computing[need] for need in needed if need in computing]
+                queue += _needed_by(name)
     return found
+
+
+@cache
+def _needed_by(name: str) -> list[str]:
+    computing = {each.lower(): each for each in COMPUTING.values()}
+    needs = [need for need in metadata.requires(name) or [] if "extra ==" not in need]
+    needed = [re.split(r"[^\w.-]", need)[0].lower() for need in needs]
+    return [computing[need] for need in needed if need in computing]
 
 
 def _told(reached: "_Reached") -> dict[str, Any]:
@@ -138,11 +143,11 @@ class _Module:
         for node in ast.walk(module.tree):
             for bound, target in _imports(node, name):
                 module.imported.setdefault(bound, []).append(target)
-        for statement in _stripped(ast.parse(source)).body:
+        for statement in module.tree.body:
             if names := list(_bound_by(statement)):
                 for bound in names:
                     module.definitions.setdefault(bound, []).append(statement)
-            else:
+            elif not _is_mute(statement):
                 module.always.append(statement)
         return module
 
@@ -191,44 +196,37 @@ def _bound_by(statement: ast.stmt) -> Iterator[str]:
                     yield node.id
 
 
-class _Stripper(ast.NodeTransformer):
-    """Takes away what computes nothing, and imports: what they lead to is hashed in their place."""
+def _is_mute(node: Any) -> bool:
+    """Whether a statement computes nothing by itself: a docstring, or an import (what that leads to counts)."""
+    text = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+    return text or isinstance(node, ast.Import | ast.ImportFrom)
 
-    def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
-        text = isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
-        return None if text else self.generic_visit(node)
 
-    def visit_Import(self, node: ast.Import) -> None:
-        return None
-
-    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
-        return None
-
-    def visit_arg(self, node: ast.arg) -> ast.AST:
-        node.annotation = None
-        return node
-
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
-        node.returns = None
-        return self.generic_visit(node)
-
-    def visit_Raise(self, node: ast.Raise) -> ast.AST:
+def _parts(node: ast.AST) -> Iterator[tuple[str, Any]]:
+    """The fields of a piece of code that compute: types of arguments do not, nor does an error's text."""
+    if isinstance(node, ast.Raise):
         kind = node.exc.func if isinstance(node.exc, ast.Call) else node.exc
-        return ast.Raise(ast.Constant(ast.unparse(kind)) if kind else None)
+        yield "exc", ast.unparse(kind) if kind else None
+        return
+    skipped = _SKIPPED.get(type(node), ("ctx", "kind", "type_comment"))
+    for name, value in ast.iter_fields(node):
+        if name not in skipped and value is not None:
+            some = [item for item in value if not _is_mute(item)] if isinstance(value, list) else value
+            if some != []:
+                yield name, some
 
 
-def _stripped(tree: ast.Module) -> ast.Module:
-    stripped = _Stripper().visit(tree)
-    assert isinstance(stripped, ast.Module)
-    return stripped
+_SKIPPED = {
+    ast.arg: ("annotation", "type_comment"),
+    ast.FunctionDef: ("returns", "type_comment"),
+    ast.AsyncFunctionDef: ("returns", "type_comment"),
+}
 
 
 def _plain(node: Any) -> Any:
-    """A syntax tree as JSON, the same from every version of Python: without places, and without what is empty."""
+    """A piece of code as JSON, the same from every version of Python: without places, and without what is empty."""
     if isinstance(node, ast.AST):
-        fields = [(name, value) for name, value in ast.iter_fields(node) if value is not None and value != []]
-        skipped = ("ctx", "kind", "type_comment")
-        return [type(node).__name__, *([name, _plain(value)] for name, value in fields if name not in skipped)]
+        return [type(node).__name__, *([name, _plain(value)] for name, value in _parts(node))]
     if isinstance(node, list):
         return [_plain(item) for item in node]
     return repr(node)
@@ -243,9 +241,11 @@ def _names_in(node: ast.AST) -> Iterator[tuple[str, ...]]:
         inner = inner.value
     if isinstance(inner, ast.Name):
         yield (inner.id, *chain)
-    else:
-        for child in ast.iter_child_nodes(inner):
-            yield from _names_in(child)
+        return
+    for _, value in _parts(inner):
+        for item in value if isinstance(value, list) else [value]:
+            if isinstance(item, ast.AST):
+                yield from _names_in(item)
 
 
 # --- what is reached ----------------------------------------------------------------------------

@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 from torch import nn
 
-from fingerprintlib.checkpoints import CheckpointError, load_checkpoint, pack, save_checkpoint, tensors_hash, unpack
+from fingerprintlib.checkpoints import (
+    CheckpointError,
+    load_checkpoint,
+    pack,
+    require_same_recipe,
+    save_checkpoint,
+    tensors_hash,
+    unpack,
+)
 
 DTYPES = [
     *(torch.float64, torch.float32, torch.float16, torch.bfloat16),
@@ -151,6 +159,25 @@ def test_a_missing_file_and_a_folder(tmp_path):
 
 
 # --- hash ---------------------------------------------------------------------------------------
+
+
+def test_another_recipe_is_refused_naming_each_setting_that_differs_once():
+    def recipe(seed=0, **other):
+        return {"corpus": "abc", "settings": {"network": {"seed": seed}, "training": {"seed": seed}}, **other}
+
+    require_same_recipe(recipe(), recipe(), "here/x.st")
+    require_same_recipe(recipe(without=None), recipe(), "here/x.st")
+    with pytest.raises(CheckpointError) as caught:
+        require_same_recipe(recipe(betas=[0, 1]), recipe(seed=4, corpus="xyz"), "here/x.st")
+    differing = "betas (there [0, 1], here None), corpus (there 'abc', here 'xyz'), seed (there 0, here 4)"
+    advice = "Use those, or delete it to train from the start."
+    assert str(caught.value) == f"here/x.st is of a run with other settings: {differing}. {advice}"
+
+
+def test_settings_of_one_name_in_two_places_are_told_apart():
+    one, other = {"network": {"seed": 1}, "seed": 2}, {"network": {"seed": 2}, "seed": 2}
+    with pytest.raises(CheckpointError, match=r"seed \(there 1, here 2\)"):
+        require_same_recipe(one, other, "x")
 
 
 def test_the_hash_is_of_names_shapes_dtypes_and_bytes():

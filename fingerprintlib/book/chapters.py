@@ -215,6 +215,15 @@ class Job:
     folder: str = ""
     label: str = ""
 
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-able."""
+        return {**self.__dict__, "chapter": str(self.chapter.path)}
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> "Job":
+        """The inverse of `as_dict`."""
+        return cls(**{**value, "chapter": Chapter(Path(value["chapter"]))})
+
 
 class Book:
     """The folder of the project: ``_config.yml``, ``book/`` and its profiles."""

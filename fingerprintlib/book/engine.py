@@ -27,7 +27,7 @@ from ..errors import BookError, one_line
 from ..provenance import file_hash, recipe_hash, write_atomically, write_json
 from .chapters import Book, Chapter, Job
 from .grids import Grid
-from .house import rooms, uses
+from .house import modules, rooms, uses
 from .timings import build_folder, expected_seconds, record_run
 
 REMEMBERED = 5  # runs of a chapter that need not be repeated when a knob is turned back
@@ -235,7 +235,7 @@ def run_sweep(book: Book, profile: str, grid: Grid, cores: int, options: Sequenc
     """
     plan = book.plan(profile)
     points = grid.jobs(plan)
-    _run(book, profile, {}, plan, points, cores, options, grid)
+    _run(book, profile, {}, plan, points, cores, options)
     return points
 
 
@@ -247,7 +247,6 @@ def _run(
     wanted: Sequence[Job],
     cores: int,
     options: Sequence[str],
-    grid: Grid | None = None,
 ) -> Path:
     """Let Snakemake run the `wanted` jobs and what they need, or everything; returns the build folder."""
     build = build_folder(book, profile)
@@ -261,9 +260,17 @@ def _run(
             _forget_stale([job for job in jobs if not wanted or job.outputs["notebook"] in targets], build)
             if not wanted:
                 _forget_stale_pages(plan, build)
-            config = {"root": str(book.root), "profile": profile, "threads": cores}
-            config["overrides"] = {name: dict(values) for name, values in overrides.items()}
-            config["sweep"] = grid.as_dict() if grid else None
+            points = [job for job in wanted if job.folder]
+            config = {
+                "root": str(book.root),
+                "profile": profile,
+                "threads": cores,
+                "overrides": {name: dict(values) for name, values in overrides.items()},
+                # The plan is made once: every process of Snakemake's would have to make it again.
+                "jobs": [job.as_dict() for job in plan],
+                "points": [job.as_dict() for job in points],
+                "pages": _pages_hash(book),
+            }
             write_json(build / "config.json", config)
             _run_snakemake(book, build, [*options, *sorted(targets)], cores)
     except filelock.Timeout as error:
@@ -374,18 +381,18 @@ def _relay(path: Path) -> Iterator[None]:
         thread.join()
 
 
-def snakemake_plan(config: Mapping[str, Any]) -> tuple[list[Job], list[Job], str]:
-    """What the Snakefile needs: the chapters' jobs, those of a sweep's points, and a hash of what the pages depend on.
+def planned(config: Mapping[str, Any]) -> tuple[list[Job], list[Job]]:
+    """The chapters' jobs and those of a sweep's points, as `build_book` or `run_sweep` left them in ``config.json``."""
+    jobs, points = ([Job.from_dict(job) for job in config[key]] for key in ("jobs", "points"))
+    return jobs, points
 
-    The last is of all but the jobs' outputs.
-    """
-    book = Book(config["root"])
-    jobs = book.plan(config["profile"], config["overrides"])
-    points = Grid.from_dict(config["sweep"]).jobs(jobs) if config["sweep"] else []
+
+def _pages_hash(book: Book) -> str:
+    """A hash of what the pages depend on besides the jobs' outputs."""
     texts = [book.root / "_config.yml", *book.page_files]
     texts += [path for path in [book.root / "data" / "timings.json"] if path.is_file()]
     files = {str(path.relative_to(book.root)): file_hash(path) for path in texts}
     code = code_of("fingerprintlib.book.staging", "fingerprintlib.book.offline")
     versions = {name: metadata.version(name) for name in ("sphinx", "jupyter-book", "sphinx-book-theme")}
-    house = [rooms(), sorted(uses().items())]
-    return jobs, points, recipe_hash({"files": files, "code": code, "versions": versions, "house": house})
+    house = [modules(), rooms(), sorted(uses().items())]
+    return recipe_hash({"files": files, "code": code, "versions": versions, "house": house})

@@ -63,15 +63,6 @@ class Grid:
             raise UsageError(f"The grid has {count} points; at most {MOST_POINTS} are allowed. Give fewer values.")
         return cls(found.name, values)
 
-    @classmethod
-    def from_dict(cls, value: Mapping[str, Any]) -> "Grid":
-        """The inverse of `as_dict`."""
-        return cls(value["chapter"], dict(value["values"]))
-
-    def as_dict(self) -> dict[str, Any]:
-        """JSON-able; a list of pairs keeps the order of the parameters."""
-        return {"chapter": self.chapter, "values": [[name, list(values)] for name, values in self.values.items()]}
-
     @cached_property
     def points(self) -> list[dict[str, Any]]:
         """All combinations of values, by name of parameter."""

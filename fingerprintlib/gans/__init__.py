@@ -1,4 +1,8 @@
-"""The paper's four GANs and two models that are none, one file each, and the one loop that trains them."""
+"""The paper's four GANs and two models that are none, one file each, and the one loop that trains them.
+
+Photographs -> `training` (of several ProGANs at once, `siblings`) -> a trained model, for `zoo` to keep. `base` is what
+the models have in common, `layers` and `equalized` are what they are put together from.
+"""
 
 from typing import Any
 

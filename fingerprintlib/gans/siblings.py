@@ -22,7 +22,7 @@ from ..codehash import code_of
 from ..data.images import Pixels, quantize, to_network
 from ..runtime import Fabric, computed_with, make_fabric, step_generator, update_ema
 from .progan import ProGAN, critic_loss, shrink
-from .training import PREVIEW_STREAM, PREVIEWS, GrowingRun, Images, TrainedGAN, draw_rows, frozen
+from .training import PREVIEW_STREAM, PREVIEWS, Images, ModelRun, TrainedGAN, draw_rows, frozen
 
 
 class _AsProducts(TorchFunctionMode):
@@ -142,7 +142,7 @@ def train_siblings(
     return run.results()
 
 
-class _Run(GrowingRun):
+class _Run(ModelRun):
     """The training of all members."""
 
     kind = "gan-siblings"

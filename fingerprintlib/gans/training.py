@@ -131,7 +131,7 @@ def recipe_of(
     }
 
 
-class GrowingRun(Run):
+class ModelRun(Run):
     """What the training of one model and that of several alike have in common: schedule, curve, previews, card.
 
     Args:
@@ -216,7 +216,7 @@ class GrowingRun(Run):
         }
 
 
-class _Run(GrowingRun):
+class _Run(ModelRun):
     """The training of one model, on any number of processes."""
 
     kind = "gan-training"
@@ -288,7 +288,7 @@ class _Run(GrowingRun):
             return torch.from_numpy(quantize(self.gan.preview(self.gan.draw(PREVIEWS, rng), self.share)))
 
     def report(self, before: float, bar: tqdm) -> None:
-        """See `GrowingRun.report`; and show new previews to whoever watches."""
+        """See `ModelRun.report`; and show new previews to whoever watches."""
         known = len(self.moments)
         super().report(before, bar)
         if len(self.moments) > known and self.fabric.is_global_zero:

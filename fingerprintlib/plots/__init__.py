@@ -1,4 +1,8 @@
-"""One visual style; every function returns a `Plot`: the figure, and the sentence that says what it shows."""
+"""One visual style; every function returns a `Plot`: the figure, and the sentence that says what it shows.
+
+Arrays and reports come in, a `Plot` goes out for a page to show. A file holds a family of figures; `style` is how all
+of them look, `axes` what they are put together from.
+"""
 
 from .curves import accuracy_by_number, against_number, against_strength, choices, persistence, training_curves
 from .features import embedding, frechet_ratios

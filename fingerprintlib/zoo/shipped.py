@@ -71,7 +71,7 @@ class Zoo:
         return self.folder / f"{name}.safetensors"
 
     def recipe(self, name: str) -> dict[str, Any]:
-        """What to `build`, and the ``images`` it is shown and the one ``without`` which, if any: see `train_gan`."""
+        """Arguments of `build`, and ``images`` and, if one is left out, ``without``, as `train_gan` takes them."""
         self.path(name)
         member = dict(self.plan["generators"][name])
         recipe = dict(self.plan["recipes"][member.pop("recipe")])

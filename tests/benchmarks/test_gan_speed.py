@@ -64,7 +64,8 @@ def make_plain(patch):
 def make_run(name, precision):
     """A training that can be advanced: ProGAN at its last level, where most of its time goes, others at the start."""
     reals = np.random.default_rng(0).integers(0, 256, (1024, SIDE, SIDE, 3), dtype=np.uint8)
-    gan = build(name, SIDE, WIDTH, seed=0, **ZOO.plan["settings"][name])
+    settings = {key: value for key, value in ZOO.recipe(name).items() if key != "images"}
+    gan = build(**settings | {"resolution": SIDE, "width": WIDTH, "seed": 0})
     recipe = {"images": 10**9, "seed": 0, "without": None}
     run = training._Run(gan, reals, recipe, runtime.make_fabric("cpu", precision), Path("never saved"))
     if name == "progan":

@@ -103,7 +103,6 @@ def test_what_is_no_grid_is_refused(book, settings, words):
 def test_the_points_are_all_combinations_and_their_jobs_keep_the_rest(book):
     grid = Grid.parse(book, "page", ["steps=1,2", "fast=True,False"])
     assert grid.points == [{"steps": s, "fast": f} for s in (1, 2) for f in (True, False)]
-    assert list(Grid.from_dict(json.loads(json.dumps(grid.as_dict(), sort_keys=True))).values) == ["steps", "fast"]
     plan = book.plan("quick")
     jobs = grid.jobs(plan)
     assert [job.values for job in jobs] == [{**plan[0].values, **point} for point in grid.points]

@@ -116,7 +116,7 @@ def test_images_do_not_depend_on_order_or_batch():
 
 def test_images_are_the_same_in_another_process():
     program = (
-        "from fingerprintlib.datasets import open_dataset; from fingerprintlib.provenance import content_hash;"
+        "from fingerprintlib.data.datasets import open_dataset; from fingerprintlib.provenance import content_hash;"
         "print(content_hash(open_dataset('scenes', 48).images('test', 7, 3).tobytes()))"
     )
     there = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.strip()
