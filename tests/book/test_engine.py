@@ -53,7 +53,7 @@ def test_builds_then_rebuilds_exactly_what_changed(small_book):
     small_book.edit("fingerprintlib/book/chapters.py", '"smoke", ', '"smoke", "smokeless", ')
     assert _ran(small_book.fingerprints("book", "--profile", "smoke")) == ["second", "book"]  # it alone names them
     small_book.edit("fingerprintlib/book/chapters.py", '"smoke", "smokeless", ', '"smoke", ')
-    assert _ran(small_book.fingerprints("book", "--profile", "smoke")) == ["second", "book"]
+    assert _ran(small_book.fingerprints("book", "--profile", "smoke")) == ["book"]  # what it gave is remembered
 
     result = small_book.fingerprints("book", "--profile", "smoke", "-s", "first.word=fancy")
     assert _ran(result) == ["first", "book"]  # it makes the same numbers as before: the second need not run
