@@ -2,6 +2,7 @@
 
 A checkpoint knows its format and carries a hash of its tensors and metadata, so a file that was cut short, altered, or
 made by something else is refused by name. Writing is atomic: the last good checkpoint survives whatever happens next.
+When a training writes one, `training_run` says.
 """
 
 import json

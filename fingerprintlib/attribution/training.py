@@ -19,8 +19,8 @@ from torch import Tensor, nn
 
 from ..data.images import check_images, check_labels, to_network
 from ..errors import UsageError
-from ..runs import Run
 from ..runtime import Fabric, computed_with, step_generator, update_ema
+from ..training_run import Run
 
 BETAS = (0.0, 0.99)  #: Adam's, the paper's
 EMA_DECAY = 0.999  #: of the moving average

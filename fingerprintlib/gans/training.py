@@ -17,8 +17,8 @@ from ..codehash import code_of
 from ..data.images import Pixels, quantize, to_tensor
 from ..errors import UsageError
 from ..provenance import content_hash
-from ..runs import Run
 from ..runtime import Fabric, computed_with, make_fabric, step_generator, update_ema
+from ..training_run import Run
 from . import GAN, Model
 
 #: Shares of the budget after which samples of the same few latents are kept, to see them grow.
@@ -137,7 +137,7 @@ class ModelRun(Run):
     Args:
         gan: whose schedule it follows.
         networks, optimizers: all there are, by name; the optimizers by whose loss they minimize.
-        shape, recipe, fabric, path: see `runs.Run`.
+        shape, recipe, fabric, path: see `training_run.Run`.
     """
 
     kept = ("level", "parted_at", "history", "moments", "previews")

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from fingerprintlib import runs
+from fingerprintlib import training_run
 from fingerprintlib.attribution import training
 from fingerprintlib.attribution.networks import AttributionNetwork
 from fingerprintlib.attribution.training import (
@@ -93,7 +93,7 @@ def test_loop_is_adam_and_ema_spelled_out(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("kills", [(7, 2), (5, 1, 1, 3), (9,)])  # at which step of each process, counted anew
 def test_resumed_run_equals_the_uninterrupted_one(tmp_path, monkeypatch, kills):
-    monkeypatch.setattr(runs, "SAVE_SECONDS", -1)  # at each step
+    monkeypatch.setattr(training_run, "SAVE_SECONDS", -1)  # at each step
     images, labels = toy(20, 0, side=16)
 
     def run(name, kill_at=None):

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from fingerprintlib import runs
+from fingerprintlib import training_run
 from fingerprintlib.attribution.training import Hyperparameters, fit
 from fingerprintlib.attribution.visualization import (
     VisualizationLoss,
@@ -184,7 +184,7 @@ class Killed(BaseException):
 @pytest.mark.parametrize("kills", [(4,), (2, 1, 2)])
 def test_resumed_run_equals_the_uninterrupted_one(tmp_path, monkeypatch, kills):
     """Critic and its optimizer included: they decide where the network goes next."""
-    monkeypatch.setattr(runs, "SAVE_SECONDS", -1)  # at each step
+    monkeypatch.setattr(training_run, "SAVE_SECONDS", -1)  # at each step
     pixels = np.random.default_rng(0).integers(0, 256, (12, 16, 16, 3), np.uint8)
     labels = np.arange(12) % 2
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from fingerprintlib import runs
+from fingerprintlib import training_run
 from fingerprintlib.checkpoints import CheckpointError, load_checkpoint
 from fingerprintlib.errors import FingerprintsError
 from fingerprintlib.gans import build, siblings
@@ -76,7 +76,7 @@ def test_goes_on_where_it_was_stopped(trained, reals, fabric, tmp_path, monkeypa
         step(run)
 
     monkeypatch.setattr(siblings._Run, "advance", stop)
-    monkeypatch.setattr(runs, "SAVE_SECONDS", 0)
+    monkeypatch.setattr(training_run, "SAVE_SECONDS", 0)
     with pytest.raises(KeyboardInterrupt):
         siblings.train_siblings(reals, MEMBERS, folder=tmp_path, fabric=fabric, **OPTIONS)
     monkeypatch.undo()
@@ -98,7 +98,7 @@ def test_a_member_that_diverges_stops_all_and_spoils_no_checkpoint(reals, fabric
             run.generators.weights[0].data[1].view(-1)[0] = float("nan")
 
     monkeypatch.setattr(siblings._Run, "advance", poison)
-    monkeypatch.setattr(runs, "SAVE_SECONDS", -1)
+    monkeypatch.setattr(training_run, "SAVE_SECONDS", -1)
     with pytest.raises(FingerprintsError, match=r"step 3: a weight is nan.*last good checkpoint is"):
         siblings.train_siblings(reals, MEMBERS, folder=tmp_path, fabric=fabric, **OPTIONS)
     tensors, _ = load_checkpoint(tmp_path / "siblings.safetensors", siblings._Run.kind)

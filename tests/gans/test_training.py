@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from fingerprintlib import runs
+from fingerprintlib import training_run
 from fingerprintlib.checkpoints import CheckpointError, load_checkpoint, tensors_hash
 from fingerprintlib.codehash import code_of
 from fingerprintlib.errors import FingerprintsError, UsageError
@@ -80,8 +80,8 @@ def save_at(monkeypatch, *steps):
         now[0] += 1000 if run.step in steps else 1
 
     monkeypatch.setattr(training._Run, "advance", advance)
-    monkeypatch.setattr(runs.time, "monotonic", lambda: now[0])
-    monkeypatch.setattr(runs, "SAVE_SECONDS", 500)
+    monkeypatch.setattr(training_run.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(training_run, "SAVE_SECONDS", 500)
 
 
 def contents(run):

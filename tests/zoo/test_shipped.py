@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from fingerprintlib import runs
+from fingerprintlib import training_run
 from fingerprintlib.checkpoints import CheckpointError, load_checkpoint
 from fingerprintlib.data.datasets import open_dataset
 from fingerprintlib.errors import UsageError
@@ -306,7 +306,7 @@ def test_a_stopped_training_goes_on(trained, tmp_path, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(training._Run, "advance", advance)
-        patch.setattr(runs.time, "monotonic", lambda: clock[0])
+        patch.setattr(training_run.time, "monotonic", lambda: clock[0])
         with pytest.raises(Stopped):
             zoo.train(["sngan-without13"], tmp_path / "work")
         assert set(contents(zoo.folder)) == {"zoo.yml"}

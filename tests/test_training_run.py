@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch import nn
 
-from fingerprintlib import runs
+from fingerprintlib import training_run
 from fingerprintlib.checkpoints import load_checkpoint
 from fingerprintlib.errors import FingerprintsError
-from fingerprintlib.runs import Run
 from fingerprintlib.runtime import make_fabric
+from fingerprintlib.training_run import Run
 
 
 class Killed(BaseException):
@@ -56,7 +56,7 @@ def clock(monkeypatch):
     monkeypatch.setenv("FINGERPRINTS_QUIET", "1")
     monkeypatch.setattr(Counting, "now", 0.0, raising=False)
     current = []
-    monkeypatch.setattr(runs.time, "monotonic", lambda: current[-1].now if current else 0.0)
+    monkeypatch.setattr(training_run.time, "monotonic", lambda: current[-1].now if current else 0.0)
     return current
 
 
@@ -133,8 +133,8 @@ def test_losses_are_looked_at_between_records(clock, tmp_path, monkeypatch):
 def test_the_bar_counts_images_and_shows_the_losses(clock, tmp_path, monkeypatch, capsys):
     monkeypatch.delenv("FINGERPRINTS_QUIET")
     bars = []
-    progress = runs.progress
-    monkeypatch.setattr(runs, "progress", lambda *a, **k: bars.append(progress(*a, **k)) or bars[-1])
+    progress = training_run.progress
+    monkeypatch.setattr(training_run, "progress", lambda *a, **k: bars.append(progress(*a, **k)) or bars[-1])
     train(clock, tmp_path / "run")
     assert (bars[0].n, bars[0].total, bars[0].postfix) == (30, 30, "O=8.000, T=-8.000")
     assert "counting" in capsys.readouterr().err
