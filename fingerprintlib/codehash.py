@@ -292,21 +292,23 @@ class _Reached:
 
     def page(self, page: _Module) -> None:
         """Enter the cells of a notebook; the code that they show counts with its comments."""
-        statements = [*page.always, *(some for each in page.definitions.values() for some in each)]
-        node = _described(page, "", statements, ROOT)
+        # In their order: what a name stands for changes from cell to cell.
+        node = _described(page, "", [node for node in page.tree.body if not _is_mute(node)], ROOT)
         self.entries.add(node.entry)
         self.packages |= node.packages
         self.follow(node.leads_to)
         for call in (node for node in ast.walk(page.tree) if isinstance(node, ast.Call)):
             if isinstance(call.func, ast.Attribute) and call.func.attr == "code" and call.args:
-                for target in _meant(page, _names_in(call.args[0]), ROOT)[0]:
-                    self._show(target)
+                for names in _names_in(call.args[0]):
+                    for target in _meant(page, names, ROOT).targets:
+                        self._show(target)
 
     def _show(self, target: _Target) -> None:
         """Count a definition as it is written; if it is a table, those that it names."""
         module = _module(target[0], ROOT)
         tables = [node for node in module.definitions[target[1]] if isinstance(node, ast.Assign | ast.AnnAssign)]
-        behind = _meant(module, (names for node in tables for names in _names_in(node)), ROOT)[0]
+        named = [names for node in tables for names in _names_in(node)]
+        behind = [target for names in named for target in _meant(module, names, ROOT).targets]
         for module_name, name in [target, *behind]:
             source = _module(module_name, ROOT)
             lines = source.source.splitlines()
@@ -331,56 +333,52 @@ def _node(target: _Target, root: Path) -> _Node:
 
 
 def _described(module: _Module, name: str, statements: Sequence[ast.stmt], root: Path) -> _Node:
-    found = {names for node in statements for names in _names_in(node)}
-    meant, packages, leads_to = [], set(), {(module.name, "")} if name else set()
-    for names in sorted(found):
-        targets, others, passed = _followed_names(module, names, root)
-        packages |= others
-        leads_to |= {*targets, *passed}
-        meant += [[names[0], _own_hash(target, root)] for target in targets]
-    above = module.name.split(".")
-    leads_to |= {(".".join(above[:depth]), "") for depth in range(1, len(above)) if not name}
-    entry = recipe_hash([name, _plain(list(statements)), sorted(meant)])
+    told: list[list[str]] = []  # of each name what is meant
+    packages: set[str] = set()
+    leads_to = {(module.name, "")} if name else set()
+    for names in sorted({names for node in statements for names in _names_in(node)}):
+        meant = _meant(module, names, root)
+        told += [[names[0], _own_hash(target, root)] for target in meant.targets]
+        told += [[names[0], place] for place in meant.outside]
+        packages |= {place.split(".")[0] for place in meant.outside}
+        leads_to |= {*meant.targets, *meant.passed}
+    if not name:
+        above = module.name.split(".")
+        leads_to |= {(".".join(above[:depth]), "") for depth in range(1, len(above))}
+    entry = recipe_hash([name, _plain(list(statements)), sorted(told)])
     return _Node(entry, tuple(sorted(leads_to)), frozenset(packages))
 
 
-def _meant(module: _Module, some: Iterable[tuple[str, ...]], root: Path) -> tuple[list[_Target], set[str]]:
-    """The definitions that names in a module stand for, and the other packages that they lead to."""
-    targets: list[_Target] = []
-    packages: set[str] = set()
-    for names in some:
-        mine, others, _ = _followed_names(module, names, root)
-        targets += mine
-        packages |= others
-    return targets, packages
+@dataclass
+class _Meant:
+    """What a name with its attributes stands for: definitions here, places in other packages; the modules passed."""
+
+    targets: list[_Target]
+    outside: list[str]
+    passed: list[_Target]
 
 
-def _followed_names(
-    module: _Module, names: tuple[str, ...], root: Path
-) -> tuple[list[_Target], set[str], set[_Target]]:
-    """What a name with its attributes stands for in a module: definitions, packages, and the modules passed."""
+def _meant(module: _Module, names: tuple[str, ...], root: Path) -> _Meant:
     head, *rest = names
-    targets = [(module.name, head)] if head in module.definitions and module.name != "__main__" else []
-    packages: set[str] = set()
-    passed: set[_Target] = set()
+    here = head in module.definitions and module.name != "__main__"  # a page's own cells are hashed as they stand
+    found = _Meant([(module.name, head)] if here else [], [], [])
     queue = [(base, [*([name] if name else []), *rest]) for base, name in module.imported.get(head, ())]
     while queue:
         base, left = queue.pop()
         if base.split(".")[0] != PACKAGE:
-            packages.add(base.split(".")[0])
+            found.outside.append(".".join([base, *left]))
             continue
         inside = _module(base, root)
-        passed.add((base, ""))
-        below = f"{base}.{left[0]}" if left else ""
+        found.passed.append((base, ""))
         if not left:
-            targets += [(base, name) for name in inside.definitions]
+            found.targets += [(base, name) for name in inside.definitions]
         elif left[0] in inside.definitions:
-            targets.append((base, left[0]))
+            found.targets.append((base, left[0]))
         elif left[0] in inside.imported:
             queue += [(b, [*([name] if name else []), *left[1:]]) for b, name in inside.imported[left[0]]]
-        elif _path_of(below, root):
-            queue.append((below, left[1:]))
-    return targets, packages, passed
+        elif _path_of(f"{base}.{left[0]}", root):
+            queue.append((f"{base}.{left[0]}", left[1:]))
+    return found
 
 
 @cache

@@ -108,6 +108,7 @@ def test_what_computes_nothing_here_costs_nothing(edited, old, new):
         ("raise ValueError", "raise TypeError"),
         ("def helper(x)", "def helper(x, y=1)"),
         ("import numpy as np", "import cupy as np"),
+        ("import numpy as np", "import math\nfrom numpy import linalg as np"),
         ("SIZE = 3", "SIZE = 3\nSIZE += 1"),
         ("SIZE = 3", "SIZE = 3\nnp.seterr(all='raise')"),
     ],
@@ -202,6 +203,7 @@ def test_cells_are_one_piece_of_code(package):
     before = code_of_cells(cells)
     assert code_of_cells([cells[0], "x = b.f()  # another"]) == before
     assert code_of_cells([cells[0], "x = b.f() + 1"]) != before
+    assert code_of_cells(["x = 1", "print(x)", "x = 2"]) != code_of_cells(["x = 1", "x = 2", "print(x)"])
     package("b.py", "def f():\n    return 1\ndef h():\n    return 2")
     assert code_of_cells(cells) == before
     package("b.py", "def f():\n    return 2\ndef h():\n    return 2")
