@@ -21,7 +21,7 @@ from fingerprintlib.attribution import attributor as attribution
 from fingerprintlib.attribution.attributor import Attributor
 from fingerprintlib.book.chapters import Chapter
 from fingerprintlib.book.timings import record_run
-from fingerprintlib.data.corpus import build_corpus
+from fingerprintlib.data.building import build_corpus
 from fingerprintlib.provenance import write_json
 from fingerprintlib.runtime import make_fabric
 from fingerprintlib.store import get_or_make, put_in_place, trained, unfinished

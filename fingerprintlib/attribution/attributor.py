@@ -42,7 +42,7 @@ class Settings(TypedDict, total=False):
             `training.Hyperparameters`.
         seed: of the initial weights, the order and the flips, 0 by default.
         band, factor, pool_from, order: of an attribution network, see `networks.AttributionNetwork`.
-        correlation: of a visualization network, a name in `visualization.CORRELATIONS`.
+        correlation: of a visualization network, a name in `visualization_network.CORRELATIONS`.
     """
 
     steps: int

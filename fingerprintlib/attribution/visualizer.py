@@ -10,7 +10,7 @@ from ..data.labelled import LabelledImages
 from ..runtime import Fabric, make_fabric
 from .attributor import SourceClassifier
 from .training import fit
-from .visualization import VisualizationLoss, VisualizationNetwork
+from .visualization_network import VisualizationLoss, VisualizationNetwork
 
 
 class Visualizer(SourceClassifier[VisualizationNetwork]):

@@ -16,7 +16,7 @@ WAY = {
     "shown to a GAN": "gans.training",
     "which is kept": "zoo.shipped",
     "and sampled": "zoo.generators",
-    "into a corpus": "data.corpus",
+    "into a corpus": "data.building",
     "attributed": "attribution.attributor",
     "counted": "statistics.metrics",
     "drawn": "plots.results",

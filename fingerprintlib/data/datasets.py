@@ -66,7 +66,7 @@ class Dataset:
         return self.splits[name]
 
     def images(self, split: str, start: int, count: int) -> Pixels:
-        """uint8 ``[count, r, r, 3]``; this makes a dataset a source of a corpus (see `corpus.Source`)."""
+        """uint8 ``[count, r, r, 3]``; this makes a dataset a source of a corpus (see `building.Source`)."""
         return self.split(split).images(start, count)
 
     def groups_of(self, split: str, start: int, count: int) -> list[str]:

@@ -14,7 +14,7 @@ import torch
 import yaml
 
 from ..checkpoints import CheckpointError
-from ..data.corpus import load_or_build
+from ..data.building import load_or_build
 from ..data.datasets import Dataset, open_dataset
 from ..data.images import Pixels
 from ..errors import UsageError, unknown

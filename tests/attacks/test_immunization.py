@@ -11,7 +11,8 @@ from fingerprintlib.attacks.perturbations import BLUR, JPEG, NOISE
 from fingerprintlib.attribution.attributor import Attributor
 from fingerprintlib.book.chapters import Book
 from fingerprintlib.cli import main
-from fingerprintlib.data.corpus import CorpusError, build_corpus, open_corpus
+from fingerprintlib.data.building import build_corpus
+from fingerprintlib.data.corpus import CorpusError, open_corpus
 from fingerprintlib.data.images import coloured
 from fingerprintlib.errors import UsageError
 from fingerprintlib.runtime import make_fabric

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fingerprintlib.data import corpus as module
-from fingerprintlib.data.corpus import CHUNK, CorpusError, build_corpus, corpus_hash, open_corpus, shared_images
+from fingerprintlib.data import building as module
+from fingerprintlib.data.building import CHUNK, build_corpus
+from fingerprintlib.data.corpus import CorpusError, corpus_hash, open_corpus, shared_images
 from fingerprintlib.data.datasets import open_dataset
 from fingerprintlib.data.images import equalize
 from fingerprintlib.errors import UsageError
@@ -142,7 +143,7 @@ def test_the_code_of_a_corpus_is_its_own_and_its_sources(tmp_path, monkeypatch):
     build(tmp_path / "c", sources, counts={"test": 1}, resolution=32).coloured("grey")
     assert asked == [  # the test's own class is nobody's
         (module._write, "fingerprintlib.data.datasets"),
-        (module._write, "fingerprintlib.data.corpus"),
+        (module._write, "fingerprintlib.data.building"),
     ]
 
 

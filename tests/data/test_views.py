@@ -9,7 +9,7 @@ from fingerprintlib.analysis.confounds import handled, twins
 from fingerprintlib.attacks.immunization import attacked
 from fingerprintlib.attacks.perturbations import BLUR, NOISE, NOTHING
 from fingerprintlib.attribution.attributor import Attributor
-from fingerprintlib.data.corpus import build_corpus
+from fingerprintlib.data.building import build_corpus
 from fingerprintlib.data.labelled import LabelledImages, first_of_each
 from fingerprintlib.data.views import View, shuffled_labels, some_sources
 from fingerprintlib.errors import UsageError

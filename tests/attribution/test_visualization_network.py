@@ -9,7 +9,7 @@ from torch import nn
 
 from fingerprintlib import training_run
 from fingerprintlib.attribution.training import Hyperparameters, fit
-from fingerprintlib.attribution.visualization import (
+from fingerprintlib.attribution.visualization_network import (
     VisualizationLoss,
     VisualizationNetwork,
     inner_product,
