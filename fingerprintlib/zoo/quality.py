@@ -36,11 +36,15 @@ PAIRS = 1000
 DRAWS = 100
 #: A kind of garment counts as resembled if more than this share of the samples is nearest to it; see `resembled`.
 RESEMBLED = 0.01
-#: When a generator is what, in units of the floor and of held-out images; see `verdict`.
-FAR, VARIED, COPIES, BLURRED = 10, 0.9, 0.9, 0.8
-#: The same in words.
+# The bounds of a verdict; `VERDICTS` says what each is of.
+CLOSE = 2  # standard errors of the ratio
+FAR = 10  # floors
+VARIED = 0.9
+COPIES = 0.9
+BLURRED = 0.8
+#: The rule of `verdict` in words.
 VERDICTS = (
-    "'at the floor' if the ratio exceeds 1 by less than two of its standard errors, else 'off' it, and 'far off' "
+    f"'at the floor' if the ratio exceeds 1 by less than {CLOSE} of its standard errors, else 'off' it, and 'far off' "
     f"beyond {FAR} times; 'varied' from a diversity of {VARIED} on; 'copies' if images that it was shown are less than "
     f"{COPIES} times as far from its samples as unseen ones, else 'blurred' below a nearest image of {BLURRED}"
 )
@@ -351,7 +355,7 @@ def resembled(quality: Mapping[str, Any]) -> int:
 def verdict(quality: Mapping[str, Any]) -> str:
     """What the numbers of `Reference.measure` say of a generator, by the rule of `VERDICTS`."""
     ratio = quality["frechet"] / quality["floor"]["frechet"]
-    at_floor = ratio - 2 * quality["errors"]["ratio"] <= 1
+    at_floor = ratio - CLOSE * quality["errors"]["ratio"] <= 1
     near = quality["nearest"]
     words = ["at the floor" if at_floor else "far off the floor" if ratio > FAR else "off the floor"]
     words += ["varied" if quality["diversity"] >= VARIED else "less varied than photographs"]
