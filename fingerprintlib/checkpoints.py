@@ -51,24 +51,39 @@ def load_checkpoint(path: Path | str, kind: str) -> tuple[dict[str, Tensor], dic
     Raises:
         CheckpointError: the file is missing, cut short, altered, foreign, or of another kind.
     """
-    path = Path(path)
+    found, header, tensors = _opened(Path(path), tensors=True)
+    if found != kind:
+        raise CheckpointError(f"{path} holds a {found!r}, where a {kind!r} is needed.")
+    if header.get("hash") != _file_hash(tensors, header.get("metadata", "")):
+        raise CheckpointError(f"{path} was altered after it was written. Delete it and train or copy it again.")
+    return tensors, json.loads(header["metadata"])
+
+
+def _opened(path: Path, tensors: bool = False) -> tuple[str, dict[str, str], dict[str, Tensor]]:
+    """The kind, the header and, if asked for, the tensors of a checkpoint of this library."""
     if not path.is_file():
         raise CheckpointError(f"There is no checkpoint {path}. Train it first, or name one that exists.")
     try:
         with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dictionary)
+            names = file.keys() if tensors else []
+            found = {name: file.get_tensor(name) for name in names}
     except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(
             f"{path} is not a whole safetensors file ({error}). Delete it and train or copy it again."
         ) from error
     if header.get("format") != FORMAT:
         raise CheckpointError(f"{path} was not written by this library (no {FORMAT!r} mark). Use one that was.")
-    if header.get("kind") != kind:
-        raise CheckpointError(f"{path} holds a {header.get('kind')!r}, where a {kind!r} is needed.")
-    if header.get("hash") != _file_hash(tensors, header.get("metadata", "")):
-        raise CheckpointError(f"{path} was altered after it was written. Delete it and train or copy it again.")
-    return tensors, json.loads(header["metadata"])
+    return header.get("kind", ""), header, found
+
+
+def kind_of(path: Path | str) -> str:
+    """The kind of the checkpoint at `path`, as it says itself.
+
+    Raises:
+        CheckpointError: the file is missing, cut short or foreign.
+    """
+    return _opened(Path(path))[0]
 
 
 def _file_hash(tensors: Mapping[str, Tensor], metadata: str) -> str:
@@ -84,6 +99,16 @@ def tensors_hash(tensors: Mapping[str, Tensor]) -> str:
         chunks.append(f"{name}|{tensor.dtype}|{tuple(tensor.shape)}|".encode())
         chunks.append(tensor.reshape(-1).view(torch.uint8).numpy().data if tensor.numel() else b"")
     return content_hash(*chunks)
+
+
+def halved(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Matrices and kernels in 16 bits, the rest as it is."""
+    return {name: x.half() if x.ndim > 1 and x.is_floating_point() else x for name, x in tensors.items()}
+
+
+def widened(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """What has 16 bits in 32."""
+    return {name: x.float() if x.dtype == torch.float16 else x for name, x in tensors.items()}
 
 
 def require_same_recipe(theirs: Mapping[str, Any], ours: Mapping[str, Any], path: Path | str) -> None:

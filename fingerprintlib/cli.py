@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from . import __version__
+from .cli_shipped import networks, zoo
 from .errors import FingerprintsError, UsageError
 
 PROFILE_HELP = "Named set of parameters: smoke, quick, full or paper."
@@ -49,6 +50,10 @@ def _sentence(error: Exception) -> str:
 def main(debug: bool) -> None:
     """GAN fingerprints: the book that runs, and its tools."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # asked to end, end as by Ctrl-C: children too
+
+
+main.add_command(zoo)
+main.add_command(networks)
 
 
 @main.command()
@@ -243,111 +248,6 @@ def make_data(action: str, name: str, source: Path, resolution: str) -> None:
     else:
         make_scenes(source, data_folder() / "scenes")
         click.echo(str(data_folder() / "scenes"))
-
-
-@main.group()
-def zoo() -> None:
-    """The trained generators in data/zoo: list, check, sample, measure or train them."""
-
-
-@zoo.command("list")
-def list_zoo() -> None:
-    """List the generators, what they were trained on, and how good they are.
-
-    FD is the Frechet distance to held-out real images, in units of the floor: that of the generators' training images.
-    """
-    from .zoo.shipped import as_rows
-
-    rows = [("NAME", "GAN", "SEED", "WITHOUT", "IMAGES", "FD", "MB", "MINUTES", "DEVICE"), *as_rows(_zoo())]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-
-
-@zoo.command()
-@click.argument("names", nargs=-1)
-def verify(names: tuple[str, ...]) -> None:
-    """Check that generators are whole, and are what their cards and zoo.yml say (all, if none is named)."""
-    zoo = _zoo()
-    failures = 0
-    for name in names or zoo.names:
-        try:
-            click.echo(f"ok    {name}  weights {zoo.load(name).hash}")
-        except UsageError:
-            raise
-        except FingerprintsError as error:
-            failures += 1
-            click.echo(f"FAIL  {name}  {error}")
-    if failures:
-        raise FingerprintsError(
-            f"{failures} of the zoo's generators cannot be used; the lines marked FAIL say what to do."
-        )
-
-
-@zoo.command()
-@click.argument("names", nargs=-1, required=True, metavar="NAME... | all")
-def train(names: tuple[str, ...]) -> None:
-    """Train generators as zoo.yml says and write them to data/zoo, over what is there; `all` trains the whole zoo.
-
-    What is unfinished lies in _build/zoo, and the same command goes on from there. Several are trained side by side, on
-    each GPU one, or on a CPU on each core one.
-    """
-    zoo = _zoo()
-    zoo.train(zoo.names if names == ("all",) else names, zoo.folder.parents[1] / "_build" / "zoo")
-    context = click.get_current_context()
-    context.invoke(list_zoo)
-
-
-@zoo.command()
-@click.argument("names", nargs=-1)
-@click.option("--inception", is_flag=True, help="In the feature space of Inception, too: downloads 104 MB, is slow.")
-def measure(names: tuple[str, ...], inception: bool) -> None:
-    """Measure how good generators are, and write it to their cards (all, if none is named)."""
-    from .zoo.quality import Reference
-
-    zoo = _zoo()
-    for name in names:
-        zoo.path(name)  # a misspelt name is refused before anything takes time
-    reals = zoo.reals(zoo.folder.parents[1] / "_build" / "zoo")
-    reference = Reference.of(zoo.data, reals, space="inception" if inception else "filter bank")
-    for name in names or zoo.names:
-        quality = zoo.measure(name, reference)
-        ratio = quality["frechet"] / quality["floor"]["frechet"]
-        click.echo(
-            f"{name}: Frechet distance {quality['frechet']:.3f}, {ratio:.2f} times the floor ({reference.space})"
-        )
-
-
-@zoo.command()
-@click.argument("name")
-@click.option("-n", "count", type=click.IntRange(1, 1_000_000), required=True, help="Number of images.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the latents.")
-@click.option(
-    "--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder for the PNG files."
-)
-def sample(name: str, count: int, seed: int, out: Path) -> None:
-    """Write samples of a generator as PNG files; the same name, number and seed give the same bytes.
-
-    Image number i depends on the seed and i alone, so a longer row begins with the shorter one.
-    """
-    from .data.images import save_png
-    from .runtime import progress
-
-    generator = _zoo().load(name)
-    out.mkdir(parents=True, exist_ok=True)
-    with progress(count, name, "images") as bar:
-        for start in range(0, count, 500):
-            for index, image in enumerate(generator.sample(min(500, count - start), seed, start), start):
-                save_png(out / f"{name}-{seed}-{index:06d}.png", image)
-                bar.update()
-    click.echo(str(out))
-
-
-def _zoo() -> Any:
-    from .project import find_root
-    from .zoo.shipped import Zoo
-
-    return Zoo.of(find_root() / "data" / "zoo")
 
 
 # What the Snakefile calls, from within the build folder; `fingerprints book` left the configuration there.

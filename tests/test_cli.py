@@ -385,11 +385,11 @@ def untrained(tmp_path_factory):
 @pytest.fixture
 def zoo(untrained, tmp_path, monkeypatch):
     """The same, which a test may spoil, as the command's."""
-    from fingerprintlib import cli
+    from fingerprintlib import cli_shipped
 
     folder = shutil.copytree(untrained.folder, tmp_path / "data" / "zoo")
     mine = replace(untrained, folder=folder)
-    monkeypatch.setattr(cli, "_zoo", lambda: mine)
+    monkeypatch.setattr(cli_shipped, "_zoo", lambda: mine)
     return mine
 
 

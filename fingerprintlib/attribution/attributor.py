@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from .. import __version__
-from ..checkpoints import CheckpointError, load_checkpoint, save_checkpoint
+from ..checkpoints import CheckpointError, halved, load_checkpoint, save_checkpoint, widened
 from ..codehash import code_of
 from ..data.images import COLOURS, check_images, check_labels, coloured
 from ..data.labelled import LabelledImages
@@ -38,10 +38,11 @@ class Settings(TypedDict, total=False):
         width: of the network; 1 is the paper, the default of 1/4 is enough for 64x64.
         batch_size: images a step, 32 by default.
         learning_rate: of Adam, 1e-3 by default.
+        decay: the last part of the steps, in which the learning rate falls to nothing, 0 by default.
         evaluate_every: steps between evaluations, by default a tenth of `steps` or more, see
             `training.Hyperparameters`.
         seed: of the initial weights, the order and the flips, 0 by default.
-        band, factor, pool_from, order: of an attribution network, see `networks.AttributionNetwork`.
+        band, factor, pool_from, order, emphasis: of an attribution network, see `networks.AttributionNetwork`.
         correlation: of a visualization network, a name in `visualization_network.CORRELATIONS`.
     """
 
@@ -49,12 +50,14 @@ class Settings(TypedDict, total=False):
     width: float
     batch_size: int
     learning_rate: float
+    decay: float
     evaluate_every: int | None
     seed: int
     band: str
     factor: int
     pool_from: int
     order: str
+    emphasis: float
     correlation: str
 
 
@@ -160,6 +163,7 @@ class SourceClassifier(Generic[Network]):
         width: float = 0.25,
         batch_size: int = 32,
         learning_rate: float = 1e-3,
+        decay: float = 0.0,
         evaluate_every: int | None = None,
         seed: int = 0,
         **options: Any,
@@ -181,6 +185,7 @@ class SourceClassifier(Generic[Network]):
                 "steps": steps,
                 "batch_size": batch_size,
                 "learning_rate": learning_rate,
+                "decay": decay,
                 "evaluate_every": evaluate_every,
                 "seed": seed,
             },
@@ -240,15 +245,16 @@ class SourceClassifier(Generic[Network]):
         }
         return cls(network, tuple(corpus.class_names), corpus.colour, provenance, fabric)
 
-    def save(self, path: Path | str) -> None:
-        """Write everything as one safetensors file, atomically."""
+    def save(self, path: Path | str, half: bool = False) -> None:
+        """Write everything as one safetensors file, atomically; with `half`, kernels and matrices in 16 bits."""
         metadata = {
             "class_names": list(self.class_names),
             "preprocessing": {"resolution": self.resolution, "colour": self.colour, "scaling": "uint8 / 127.5 - 1"},
             **{name: getattr(self.network, name) for name in self.options},
             "provenance": self.provenance,
         }
-        save_checkpoint(path, self.kind, self.network.state_dict(), metadata)
+        tensors = self.network.state_dict()
+        save_checkpoint(path, self.kind, halved(tensors) if half else tensors, metadata)
 
     @classmethod
     def load(cls, path: Path | str, *, fabric: Fabric | None = None) -> Self:
@@ -263,7 +269,7 @@ class SourceClassifier(Generic[Network]):
             names, preprocessing = tuple(metadata["class_names"]), metadata["preprocessing"]
             options = {name: metadata[name] for name in cls.options}
             network = cls.network_type(len(names), preprocessing["resolution"], **options)
-            network.load_state_dict(tensors)
+            network.load_state_dict(widened(tensors))
             colour, provenance = preprocessing["colour"], metadata["provenance"]
         except (KeyError, RuntimeError) as error:
             raise CheckpointError(f"{path} does not fit this version's network ({error}). Train it again.") from error
@@ -276,7 +282,15 @@ class SourceClassifier(Generic[Network]):
         Raises:
             UsageError: images of another kind or size.
         """
-        return self._apply(self.network, images).argmax(1).numpy()
+        return self.logits(images).argmax(1)
+
+    def logits(self, images: np.ndarray) -> np.ndarray:
+        """The scores of uint8 images ``[N, H, W, 3]``, one a source: float32 ``[N, K]``.
+
+        Raises:
+            UsageError: images of another kind or size.
+        """
+        return self._apply(self.network, images).numpy()
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
         """Softmax scores of uint8 images ``[N, H, W, 3]``: float32 ``[N, K]``, rows sum to 1. They are not calibrated.
@@ -336,7 +350,7 @@ class Attributor(SourceClassifier[AttributionNetwork]):
 
     kind = "attributor"
     network_type = AttributionNetwork
-    options = ("width", "band", "factor", "pool_from", "order")
+    options = ("width", "band", "factor", "pool_from", "order", "emphasis")
     code = (AttributionNetwork, fit, make_fabric)
 
     @property

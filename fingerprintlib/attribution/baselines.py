@@ -123,6 +123,16 @@ class Searched(Baseline):
     def _predict(self, images: np.ndarray) -> np.ndarray:
         return self.model_.predict(self._features(images))
 
+    def decision_function(self, images: np.ndarray) -> np.ndarray:
+        """Of two classes, how much likelier the second is, float64 ``[N]``; of more, the scores of each, ``[N, K]``.
+
+        Raises:
+            UsageError: see `predict`.
+            AttributeError: the method has no scores: nearest neighbours vote.
+        """
+        self._check_fitted(images)
+        return self.model_.decision_function(self._features(images))
+
     @abstractmethod
     def _learn_features(self, images: np.ndarray, labels: np.ndarray) -> Labelled:
         """Learn whatever `_features` needs; what to learn from: features ``[N, D]`` and labels ``[N]``."""

@@ -98,3 +98,8 @@ class HistogramProbe(Baseline):
 
     def _predict(self, images: np.ndarray) -> np.ndarray:
         return self.model_.predict(self._features(images))
+
+    def decision_function(self, images: np.ndarray) -> np.ndarray:
+        """See `baselines.Searched.decision_function`."""
+        self._check_fitted(images)
+        return self.model_.decision_function(self._features(images))

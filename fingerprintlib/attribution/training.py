@@ -67,7 +67,8 @@ class Hyperparameters:
     Attributes:
         steps: number of weight updates.
         batch_size: images a step, over all processes together.
-        learning_rate: of Adam, constant.
+        learning_rate: of Adam.
+        decay: the last part of the steps, in which the learning rate falls in a straight line to nothing; 0: it stays.
         flip: mirror each image with probability 1/2.
         evaluate_every: steps between evaluations; by default a tenth of `steps`, or as many as it takes to learn from
             three times the images that an evaluation judges, if that is more. The last step is always evaluated.
@@ -80,6 +81,7 @@ class Hyperparameters:
     steps: int
     batch_size: int = 32
     learning_rate: float = 1e-3
+    decay: float = 0.0
     flip: bool = True
     evaluate_every: int | None = None
     seed: int = 0
@@ -90,6 +92,13 @@ class Hyperparameters:
                 "steps and batch_size must be at least 1 and learning_rate above 0, not "
                 f"{self.steps}, {self.batch_size} and {self.learning_rate}."
             )
+        if not 0 <= self.decay <= 1:
+            raise UsageError(f"decay must be from 0 to 1, not {self.decay}.")
+
+    def rate(self, step: int) -> float:
+        """The learning rate of a step, counted from 0."""
+        left = (self.steps - step) / self.steps
+        return self.learning_rate * (min(1.0, left / self.decay) if self.decay else 1.0)
 
 
 def fit(
@@ -188,6 +197,8 @@ class _Run(Run):
     def advance(self) -> None:
         """Take a step of Adam, and the average along."""
         x, targets, generator = self.draw()
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.hyper.rate(self.step)
         loss = self.objective.loss(self.network, x, targets, generator)
         self.update(self.network, self.optimizer, loss)
         update_ema(self.ema, self.network, EMA_DECAY, self.step)

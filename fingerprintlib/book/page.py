@@ -49,6 +49,7 @@ class Page:
         self._claims: list[dict[str, Any]] = []
         self._artifacts: dict[str, str] = {}
         self._files: set[str] = set()
+        self._networks: dict[str, dict[str, Any]] = {}
         self._places: set[str | None] = set()
 
     @property
@@ -93,6 +94,10 @@ class Page:
         within = [Path(file) for file in files if self.store in Path(file).parents]
         self._files |= {str(file.relative_to(self.store)) for file in within}
         write_json(self._made / f"{artifact}.json", value)
+
+    def trained(self, name: str, path: Path, origin: Mapping[str, str]) -> None:
+        """Note a network that lies in the `store`, for it may be shipped: see `networks.publish`."""
+        self._networks[name] = {"file": str(path.relative_to(self.store)), "origin": dict(origin)}
 
     def metrics_of_all(self) -> list[dict[str, Any]]:
         """The metrics of every chapter that has run, by name of file."""
@@ -180,6 +185,7 @@ class Page:
             "claims": self._claims,
             "artifacts": self._artifacts,
             "store": sorted(self._files),
+            "networks": self._networks,
             "device": _device(),
         }
         write_json(self._made / "metrics" / f"{self.name}.json", record)

@@ -64,7 +64,8 @@ class _Coloured:
 
     @property
     def provenance(self) -> Mapping[str, Any]:
-        return {self.colour: self.corpus.hash, "class": self.corpus.class_names[self.label]}
+        name = self.corpus.class_names[self.label]
+        return {self.colour: self.corpus.hash, "class": name, "origin": self.corpus.origin[name]}
 
     def images(self, split: str, start: int, count: int, /) -> Pixels:
         return coloured(self.corpus.split(split)[0][self._rows(split, start, count)], self.colour)

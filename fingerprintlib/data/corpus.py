@@ -75,6 +75,11 @@ class Corpus(LabelledImages):
         """Of every image, label and group, the class names and the colour: made in another way, it is the same."""
         return _content(self.card)
 
+    @property
+    def origin(self) -> dict[str, str]:
+        """See `LabelledImages.origin`: the hash of the photographs, or of the generator's weights."""
+        return {name: _origin(self.card["recipe"]["sources"][name]) for name in self.class_names}
+
     def split(self, name: str) -> tuple[Pixels, NDArray[np.int64]]:
         """Images (uint8 ``[n, H, W, 3]``, read-only, mapped from disk) and labels (int64 ``[n]``) of a split.
 
@@ -159,6 +164,11 @@ def _content(card: Mapping[str, Any]) -> str:
     """A hash of what the images, labels and groups are, whatever made them."""
     told = {key: card["recipe"][key] for key in ("classes", "counts", "resolution", "colour")}
     return recipe_hash({**told, "files": card["files"]})
+
+
+def _origin(provenance: Mapping[str, Any]) -> str:
+    told = [provenance[key] for key in ("origin", "weights", "hash") if key in provenance]
+    return str(told[0]) if told else recipe_hash(provenance)
 
 
 def corpus_hash(path: Path | str) -> str:

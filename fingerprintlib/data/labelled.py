@@ -45,6 +45,11 @@ class LabelledImages(ABC):
     def hash(self) -> str:
         """Changes when anything in it changes."""
 
+    @property
+    def origin(self) -> dict[str, str]:
+        """For each class a hash of where its images come from, however many there are: photographs, or a generator."""
+        return dict.fromkeys(self.class_names, self.hash)
+
     @abstractmethod
     def split(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         """uint8 ``[N, H, W, 3]`` and int64 ``[N]`` of ``"train"``, ``"validation"`` or ``"test"``."""

@@ -38,6 +38,7 @@ class View(LabelledImages):
             is that of the labels. Names of one source take turns.
         side: of the images once they are changed, where that is another.
         control: the colour control that they are then under, where that is another.
+        names: of the labels that `change` gives, where they mean something else than the sources do.
 
     Raises:
         UsageError: a source that the corpus does not have.
@@ -49,6 +50,7 @@ class View(LabelledImages):
     sources: Mapping[str, str] | None = None
     side: int | None = None
     control: str | None = None
+    names: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         for source in (self.sources or {}).values():
@@ -58,6 +60,8 @@ class View(LabelledImages):
     @property
     def class_names(self) -> tuple[str, ...]:
         """The names."""
+        if self.names is not None:
+            return self.names
         return self.corpus.class_names if self.sources is None else tuple(self.sources)
 
     @property
@@ -74,7 +78,16 @@ class View(LabelledImages):
     def hash(self) -> str:
         """Of the corpus and of all that is told of the view."""
         sources = None if self.sources is None else list(self.sources.items())
-        return recipe_hash([self.corpus.hash, self.told, sources, self.side, self.control, code_of(__name__)])
+        told = [self.told, sources, self.side, self.control, self.names]
+        return recipe_hash([self.corpus.hash, *told, code_of(__name__)])
+
+    @property
+    def origin(self) -> dict[str, str]:
+        """The corpus's of the sources that bear the names."""
+        origin = self.corpus.origin
+        if self.names is not None:
+            return dict.fromkeys(self.names, recipe_hash(origin))
+        return origin if self.sources is None else {name: origin[source] for name, source in self.sources.items()}
 
     def split(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         """uint8 ``[N, H, W, 3]`` and int64 ``[N]``; class by class where the view has sources of its own.
@@ -131,3 +144,18 @@ def some_sources(corpus: LabelledImages, names: Sequence[str]) -> View:
     if len(view.class_names) != len(names) or len(names) < 2:
         raise UsageError(f"names must be two different sources at least, not {list(names)}.")
     return view
+
+
+def real_or_generated(corpus: LabelledImages) -> View:
+    """A corpus of which all sources but the first are one class, ``generated``: label 0 real, label 1 generated.
+
+    Raises:
+        UsageError: the first source is not ``real``.
+    """
+    if corpus.class_names[0] != "real":
+        raise UsageError(f"The first source must be real, not {corpus.class_names[0]!r}. Put it first.")
+
+    def change(split: str, images: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return images, (labels > 0).astype(np.int64)
+
+    return View(corpus, "real or generated", change, names=("real", "generated"))

@@ -10,7 +10,17 @@ from .fingerprints import model_fingerprints, residuals
 from .images import architecture, bands, growth, picture_table, sheet, tile_map
 from .matrices import confusions, mean_responses, responses, transfer
 from .patches import patch_maps, patch_sizes, supports
-from .results import accuracies, distances, distributions, grid_peaks, histograms, ledger, losses, scales
+from .results import (
+    accuracies,
+    detection_curves,
+    distances,
+    distributions,
+    grid_peaks,
+    histograms,
+    ledger,
+    losses,
+    scales,
+)
 from .spectra import (
     fingerprint_spectra,
     patterns,
@@ -35,6 +45,7 @@ __all__ = [
     "choices",
     "confusions",
     "dendrograms",
+    "detection_curves",
     "distances",
     "distributions",
     "embedding",

@@ -210,3 +210,28 @@ def ledger(rows: Sequence[tuple[str, str, float, Interval, float | None]]) -> Pl
     ax.set(xlim=(min(0, 1.05 * lowest), 104), ylim=(len(rows) - 0.5, -0.6), xlabel="%")
     legend_below(figure)
     return Plot(figure, f"Measured claims. {'; '.join(words)}." if words else "No claim was measured.")
+
+
+@styled
+def detection_curves(curves: Mapping[tuple[str, str], tuple[Floats, Floats]]) -> Plot:
+    """The share of generated images that is caught against that of photographs that set off a false alarm.
+
+    Args:
+        curves: method and condition to the shares of photographs and of generated images above the threshold, in
+            [0, 1]. A method has a colour, a condition a dash.
+    """
+    figure, ax = new_ax(3.2)
+    methods, conditions = (list(dict.fromkeys(words)) for words in zip(*curves, strict=True))
+    words = []
+    for (method, condition), (rung, found) in curves.items():
+        line = {"color": colour_of(1 + methods.index(method)), "ls": dash_of(conditions.index(condition))}
+        ax.plot(100 * np.maximum(rung, 1e-4), 100 * found, drawstyle="steps-post", lw=1.4, **line)
+        ax.plot([], [], label=f"{method}, {condition}", **line)
+        words.append(f"{method}, {condition}: {100 * found[rung <= 0.01].max():.0f} %")
+    for alarms in (1, 5):
+        ax.axvline(alarms, **REFERENCE)
+    ax.set(xscale="log", xlabel="false alarms, % of photographs", ylabel="caught, % of generated images")
+    ax.set(xlim=(0.09, 100), ylim=(0, 102))
+    ax.xaxis.set_major_formatter("{x:g}")
+    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return Plot(figure, f"Generated images caught against false alarms. At 1 % false alarms: {'; '.join(words)}.")

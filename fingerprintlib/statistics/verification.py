@@ -1,5 +1,7 @@
 """Verification: is this image from the source that it is said to be from? How good a score answers that."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from ..errors import UsageError
@@ -25,6 +27,67 @@ def roc(scores: np.ndarray, genuine: np.ndarray) -> tuple[np.ndarray, np.ndarray
         raise UsageError("A verification needs genuine scores and impostors' scores; one kind is missing.")
     accepted_impostors, accepted, _ = roc_curve(genuine, scores, drop_intermediate=False)
     return accepted_impostors, accepted
+
+
+def caught(scores: np.ndarray, genuine: np.ndarray, alarms: float) -> float:
+    """The share of the genuine that is accepted where the threshold lets a share `alarms` of the impostors pass.
+
+    Of a detector the genuine are what it is to catch, generated images, and the impostors set off false alarms. Where
+    no threshold gives exactly that share, the next smaller one counts.
+
+    Args and Raises: see `roc`.
+    """
+    accepted_impostors, accepted = roc(scores, genuine)
+    return float(accepted[accepted_impostors <= alarms].max())
+
+
+def threshold(impostors: np.ndarray, alarms: float) -> float:
+    """The lowest threshold that at most a share `alarms` of the impostors' scores, float ``[N]``, exceed.
+
+    Raises:
+        UsageError: there are no impostors.
+    """
+    impostors = np.sort(np.asarray(impostors, np.float64))
+    if not len(impostors):
+        raise UsageError("A threshold needs impostors' scores; there are none.")
+    return float(impostors[len(impostors) - 1 - int(alarms * len(impostors))])
+
+
+def bootstrapped(
+    statistic: Callable[[np.ndarray, np.ndarray], float],
+    scores: np.ndarray,
+    genuine: np.ndarray,
+    groups: np.ndarray,
+    draws: int = 200,
+    seed: int = 0,
+) -> Interval:
+    """The 95 % interval of a statistic of scores, of which those of one group are not independent of each other.
+
+    Whole groups are drawn anew, among the genuine and among the impostors.
+
+    Args:
+        statistic: of scores and genuine, as `caught` and sklearn's ``roc_auc_score`` with its arguments changed round.
+        scores, genuine: see `roc`.
+        groups: int ``[N]``, see `corpus.Corpus.groups`.
+        draws: how often.
+        seed: of the draws.
+    """
+    rng = np.random.default_rng(seed)
+    members = {kind: _members(groups, genuine == kind) for kind in (True, False)}
+    found = []
+    for _ in range(draws):
+        drawn = [some[k] for some in members.values() for k in rng.integers(len(some), size=len(some))]
+        rows = np.concatenate(drawn)
+        found.append(statistic(scores[rows], genuine[rows]))
+    low, high = np.quantile(found, (0.025, 0.975))
+    return float(low), float(high)
+
+
+def _members(groups: np.ndarray, which: np.ndarray) -> list[np.ndarray]:
+    """Where the images of each group stand, of those that count."""
+    rows = np.flatnonzero(which)
+    order = rows[np.argsort(groups[rows], kind="stable")]
+    return np.split(order, np.flatnonzero(np.diff(groups[order])) + 1)
 
 
 def equal_error_rate(scores: np.ndarray, genuine: np.ndarray) -> float:

@@ -19,7 +19,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..checkpoints import CheckpointError, load_checkpoint, pack, save_checkpoint, tensors_hash, unpack
+from ..checkpoints import (
+    CheckpointError,
+    halved,
+    load_checkpoint,
+    pack,
+    save_checkpoint,
+    tensors_hash,
+    unpack,
+    widened,
+)
 from ..data.images import Pixels, quantize
 from ..data.splits import SPLITS
 from ..errors import FingerprintsError, UsageError, unknown
@@ -148,7 +157,7 @@ def save_generator(path: Path | str, trained: TrainedGAN | Generator, name: str,
     gan = trained.gan
     tensors, plain = pack({"generator": gan.sampler})
     if half:
-        tensors = {key: x.half() if x.ndim > 1 else x for key, x in tensors.items()}
+        tensors = halved(tensors)
     restored = _restored(gan.recipe, tensors, plain)
     if half:
         _require_close(gan, restored)
@@ -269,8 +278,7 @@ def _restored(recipe: dict[str, Any], tensors: dict[str, Tensor], plain: dict[st
     """The GAN with the generator's weights from a file; its sampler is its generator, whichever was saved."""
     settings = recipe["settings"] | {"ema": 0.0}
     gan = build(recipe["gan"], recipe["resolution"], recipe["width"], 0, **settings)
-    widened = {key: x.float() if x.dtype == torch.float16 else x for key, x in tensors.items()}
-    unpack({"generator": gan.generator}, widened, plain)
+    unpack({"generator": gan.generator}, widened(tensors), plain)
     return gan.eval()
 
 

@@ -196,3 +196,19 @@ def test_a_residual_network_does_not_see_what_lies_below():
     low, high = (AttributionNetwork(3, 64, 0.1, band=band, factor=2).double() for band in ("low", "residual"))
     torch.testing.assert_close(high(x.double()), high(x.double() - 0.5))
     assert not torch.allclose(low(x.double()), low(x.double() - 0.5), atol=1e-3)
+
+
+def test_emphasis_computes_what_other_weights_compute_without_it():
+    plain, loud = AttributionNetwork(3, 16, 0.1, seed=1), AttributionNetwork(3, 16, 0.1, seed=1, emphasis=5)
+    x = torch.rand(2, 3, 16, 16) * 2 - 1
+    assert not torch.allclose(plain(x), loud(x))
+    for layer in plain.convolutions[:2]:
+        mean = layer.weight.data.mean((2, 3), keepdim=True)
+        layer.weight.data = mean + 6 * (layer.weight.data - mean)
+    assert torch.allclose(plain(x), loud(x), rtol=1e-4, atol=1e-5)
+    assert [layer.emphasis for layer in loud.convolutions] == [5, 5, 0, 0, 0]
+
+
+def test_emphasis_is_not_negative():
+    with pytest.raises(UsageError, match="emphasis must be 0 or more, not -1"):
+        AttributionNetwork(3, 16, emphasis=-1)

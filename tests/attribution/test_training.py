@@ -232,3 +232,14 @@ def test_bad_arguments_are_refused_by_name(tmp_path, change, message):
     network, examples = given.pop("network"), (given.pop("images"), given.pop("labels"))
     with pytest.raises(UsageError, match=message):
         train(network, examples, given.pop("validation"), tmp_path / "run", **given)
+
+
+@pytest.mark.parametrize(("decay", "rates"), [(0.0, [1, 1, 1, 1]), (0.5, [1, 1, 1, 0.5]), (1.0, [1, 0.75, 0.5, 0.25])])
+def test_the_learning_rate_falls_to_nothing_in_the_last_part_of_the_steps(decay, rates):
+    hyper = Hyperparameters(steps=4, learning_rate=0.01, decay=decay)
+    assert [hyper.rate(step) for step in range(4)] == pytest.approx([0.01 * rate for rate in rates])
+
+
+def test_a_decay_beyond_all_steps_is_refused():
+    with pytest.raises(UsageError, match="decay must be from 0 to 1, not 2"):
+        Hyperparameters(steps=4, decay=2)

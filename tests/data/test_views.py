@@ -11,7 +11,7 @@ from fingerprintlib.attacks.perturbations import BLUR, NOISE, NOTHING
 from fingerprintlib.attribution.attributor import Attributor
 from fingerprintlib.data.building import build_corpus
 from fingerprintlib.data.labelled import LabelledImages, first_of_each
-from fingerprintlib.data.views import View, shuffled_labels, some_sources
+from fingerprintlib.data.views import View, real_or_generated, shuffled_labels, some_sources
 from fingerprintlib.errors import UsageError
 
 from ..attribution import test_attributor as test_attribution
@@ -47,6 +47,10 @@ KINDS = {
         lambda corpus: some_sources(corpus, ("real", "progan")),
         lambda corpus: some_sources(corpus, ("progan", "real")),
         lambda corpus: some_sources(corpus, ("real", "sngan")),
+    ],
+    "real_or_generated": [
+        real_or_generated,
+        lambda corpus: real_or_generated(some_sources(corpus, ("real", "sngan"))),
     ],
     "attacked": [
         lambda corpus: attacked(corpus, NOISE),
@@ -246,3 +250,20 @@ def test_neighbours_are_mapped_and_not_copied():
 def test_unknown_or_too_few_names_are_refused(wanted, message):
     with pytest.raises(UsageError, match=message):
         some_sources(Toy(), wanted)
+
+
+def test_real_or_generated_makes_one_class_of_all_but_the_first():
+    corpus = Toy()
+    view = real_or_generated(corpus)
+    images, labels = view.split("train")
+    kept, sources = corpus.split("train")
+    assert view.class_names == ("real", "generated")
+    assert np.array_equal(images, kept)
+    assert np.array_equal(labels, sources > 0)
+    assert view.hash != corpus.hash
+    assert set(view.origin) == {"real", "generated"}
+
+
+def test_real_or_generated_without_real_is_refused():
+    with pytest.raises(UsageError, match="The first source must be real, not 'sngan'"):
+        real_or_generated(some_sources(Toy(), ("sngan", "progan")))

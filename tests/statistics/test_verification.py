@@ -5,7 +5,14 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 
 from fingerprintlib.errors import UsageError
-from fingerprintlib.statistics.verification import equal_error_interval, equal_error_rate, roc
+from fingerprintlib.statistics.verification import (
+    bootstrapped,
+    caught,
+    equal_error_interval,
+    equal_error_rate,
+    roc,
+    threshold,
+)
 
 
 def two(genuine, impostors):
@@ -48,7 +55,7 @@ SOME = st.lists(st.integers(-5, 5), min_size=1, max_size=12)
 def test_the_rate_lies_between_the_errors_on_its_two_sides(genuine, impostors):
     scores, own = two(genuine, impostors)
     rate = equal_error_rate(scores, own)
-    pairs = [both_errors(scores, own, threshold) for threshold in [*sorted(set(scores)), np.inf]]
+    pairs = [both_errors(scores, own, line) for threshold in [*sorted(set(scores)), np.inf]]
     # As the threshold rises, rejections grow and acceptances fall: the rate is at the crossing.
     assert min(max(pair) for pair in pairs) >= rate - 1e-12
     assert max(min(pair) for pair in pairs) <= rate + 1e-12
@@ -59,8 +66,8 @@ def test_the_rate_lies_between_the_errors_on_its_two_sides(genuine, impostors):
 def test_roc_is_the_two_shares_of_every_threshold():
     scores, own = two([5, 4, 3, 1], [3.5, 3, 0])
     impostors, genuine = roc(scores, own)
-    for threshold, *shares in zip(sorted(set(scores), reverse=True), impostors[1:], genuine[1:], strict=True):
-        rejected, accepted = both_errors(scores, own, threshold)
+    for line, *shares in zip(sorted(set(scores), reverse=True), impostors[1:], genuine[1:], strict=True):
+        rejected, accepted = both_errors(scores, own, line)
         assert shares == pytest.approx([accepted, 1 - rejected])
     assert (impostors[0], genuine[0]) == (0, 0)
 
@@ -105,3 +112,39 @@ def test_what_cannot_be_verified_is_refused(scores, genuine, message):
 def test_a_bootstrap_needs_two_of_each():
     with pytest.raises(UsageError, match="two genuine and two impostors, not 1 and 2"):
         equal_error_interval(np.array([1.0, 2, 3]), np.array([True, False, False]))
+
+
+def test_caught_at_a_share_of_false_alarms():
+    impostors, genuine = np.arange(100.0), np.array([50.0, 97.5, 98.5, 99.5, 200.0])
+    scores, kinds = np.concatenate([impostors, genuine]), np.repeat([False, True], [100, 5])
+    assert caught(scores, kinds, 0.0) == 2 / 5  # above 99
+    assert caught(scores, kinds, 0.01) == 3 / 5  # above 98
+    assert caught(scores, kinds, 0.019) == 3 / 5  # no threshold between
+    assert caught(scores, kinds, 1.0) == 1
+
+
+@pytest.mark.parametrize(("alarms", "line"), [(0.0, 99), (0.01, 98), (0.5, 49)])
+def test_a_threshold_lets_no_more_than_the_share_pass(alarms, line):
+    impostors = np.random.default_rng(0).permutation(100).astype(float)
+    assert threshold(impostors, alarms) == line
+    assert np.mean(impostors > line) == pytest.approx(alarms)
+
+
+def test_a_threshold_of_nothing_is_refused():
+    with pytest.raises(UsageError, match="there are none"):
+        threshold(np.array([]), 0.01)
+
+
+def test_the_bootstrap_draws_whole_groups():
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=30)
+    scores = np.concatenate([np.repeat(centres, 20), rng.normal(2, 1, 600)])
+    genuine, groups = np.repeat([False, True], 600), np.concatenate([np.repeat(np.arange(30), 20), np.arange(30, 630)])
+
+    def mean(some, which):
+        return float(some[~which].mean())
+
+    low, high = bootstrapped(mean, scores, genuine, groups)
+    assert high - low == pytest.approx(2 * 1.96 * centres.std() / np.sqrt(30), rel=0.25)
+    alone = bootstrapped(mean, scores, genuine, np.arange(1200))
+    assert alone[1] - alone[0] < (high - low) / 3  # as if the 600 were independent

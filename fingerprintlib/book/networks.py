@@ -1,0 +1,105 @@
+"""The networks of a page: shipped with the project, or trained while it runs; and how those of a build are published.
+
+Whatever a build at the profile ``full`` trained with `shipped_or_trained` can be shipped: `publish` takes it over into
+``data/networks``, and what the pages measured with it into ``data/results/full.json``.
+"""
+
+import datetime
+import json
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from .. import __version__
+from ..attribution.attributor import SourceClassifier
+from ..data.corpus import open_corpus
+from ..errors import UsageError
+from ..provenance import file_hash, write_json
+from ..store import get_all
+from ..zoo.networks import Networks, load_network
+from .chapters import Book, data_hash
+from .page import Page
+from .timings import build_folder, machine
+
+Key = TypeVar("Key")
+
+
+def shipped_or_trained(
+    page: Page, which: str, function: Callable[..., Any], trainings: Mapping[Key, Mapping[str, Any]]
+) -> dict[Key, Any]:
+    """The networks that the trainings make, by the same keys.
+
+    Args:
+        page: on which they are used; a network's name is the chapter's and its key.
+        which: ``"shipped"``: as they come with the project, where it has one that learned from the same sources, and
+            trained here where not, which is said; or ``"trained"``.
+        function: that trains one or finds it trained, ``Attributor.load_or_train`` for example.
+        trainings: key to keyword arguments, ``corpus`` among them; keys are words, numbers or tuples of them.
+    """
+    names = {key: network_name(page.name, key) for key in trainings}
+    found: dict[Key, Any] = {}
+    if which == "shipped":
+        shipped = Networks(page.data("networks"))
+        fitting = [key for key, training in trainings.items() if shipped.has(names[key], training["corpus"])]
+        found = {key: shipped.load(names[key]) for key in fitting}
+    missing = {key: training for key, training in trainings.items() if key not in found}
+    if which == "shipped" and missing:
+        print("Trained here, as none that learned from these sources is shipped:", ", ".join(map(str, missing)))
+    trained = get_all(function, missing)
+    for key, network in trained.items():
+        page.trained(names[key], network.path, trainings[key]["corpus"].origin)
+    return {key: found[key] if key in found else trained[key] for key in trainings}
+
+
+def leave_networks(page: Page, artifact: str, networks: Mapping[str, SourceClassifier[Any]]) -> None:
+    """Leave networks, by word, for later chapters to open with `open_networks`."""
+    files = {word: {"file": page.relative(n.path), "hash": file_hash(n.path)} for word, n in networks.items() if n.path}
+    page.make(artifact, files, [page.root / entry["file"] for entry in files.values()])
+
+
+def open_networks(page: Page, artifact: str) -> dict[str, Any]:
+    """The networks that an earlier chapter left, by word."""
+    return {word: load_network(page.root / entry["file"]) for word, entry in page.open(artifact).items()}
+
+
+def network_name(chapter: str, key: object) -> str:
+    """The name of a chapter's network: ``frequency-8-residual-grey`` of the key ``(8, "residual", "grey")``."""
+    words = key if isinstance(key, tuple) else (key,)
+    return re.sub(r"\W+", "-", "-".join(map(str, (chapter, *words)))).lower()
+
+
+def publish(book: Book, profile: str = "full") -> list[str]:
+    """Make the networks that a build trained the shipped ones, and its numbers the published ones; returns their names.
+
+    Raises:
+        UsageError: not all chapters have run at that profile.
+    """
+    build = build_folder(book, profile)
+    records = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in build.glob("metrics/*.json")}
+    if lacking := [chapter.name for chapter in book.chapters if chapter.name not in records]:
+        raise UsageError(
+            f"At the profile {profile!r} these chapters have not run: {', '.join(lacking)}. "
+            f"Run `fingerprints book --profile {profile}` first."
+        )
+    store = build.parent / "store"
+    corpus = open_corpus(store / json.loads((build / "corpus.json").read_text(encoding="utf-8"))["folder"])
+    images, _, _ = corpus.first("validation", 200)  # none of the test split decides anything
+    shipped = Networks(book.root / "data" / "networks")
+    trained = {name: entry for record in records.values() for name, entry in record["networks"].items()}
+    for name, entry in trained.items():
+        shipped.publish(name, load_network(store / entry["file"]), entry["origin"], images)
+    shipped.keep_only(set(trained))
+    write_json(
+        book.root / "data" / "results" / f"{profile}.json",
+        {
+            "profile": profile,
+            "version": __version__,
+            "date": datetime.date.today().isoformat(),
+            "data": {name: data_hash(book.root / "data" / name) for name in ("clothing", "zoo")},
+            "machine": machine(),
+            "chapters": {
+                name: {key: record[key] for key in ("metrics", "claims", "device")} for name, record in records.items()
+            },
+        },
+    )
+    return sorted(trained)

@@ -1,0 +1,115 @@
+"""Shipped networks: what the book's trainings became at their best, in ``data/networks/``.
+
+A page asks for a network by name and says what it is about, a corpus. It gets the shipped one if that learned from the
+same photographs and the same generators; else it trains its own (`book.page.Page.networks`). The shipped ones are those
+that a build of the book trained at the profile ``full``: `publish` takes them over, and nothing else says how they are
+made. A network is two files: ``NAME.safetensors``, all that it takes to use it, and ``NAME.json``, its card, for people
+to read.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..attribution.attributor import Attributor, SourceClassifier
+from ..attribution.visualizer import Visualizer
+from ..checkpoints import CheckpointError, kind_of
+from ..data.images import Pixels
+from ..data.labelled import LabelledImages
+from ..provenance import file_hash, write_json
+from ..runtime import Fabric
+
+KINDS: dict[str, type[SourceClassifier[Any]]] = {kind.kind: kind for kind in (Attributor, Visualizer)}
+#: Of the predictions, the share that may differ if a network is to be kept in 16 bits.
+FLIPS = 0.001
+
+
+def load_network(path: Path | str, fabric: Fabric | None = None) -> SourceClassifier[Any]:
+    """Open the file of an attributor or a visualizer.
+
+    Raises:
+        CheckpointError: missing, damaged, or something else.
+    """
+    kind = kind_of(path)
+    if kind not in KINDS:
+        raise CheckpointError(f"{path} holds a {kind!r}, and no network of {', '.join(KINDS)}.")
+    return KINDS[kind].load(path, fabric=fabric)
+
+
+@dataclass(frozen=True)
+class Networks:
+    """The networks of a folder; the project's is ``data/networks``."""
+
+    folder: Path
+
+    @property
+    def names(self) -> list[str]:
+        """Of all that there are, or ought to be: of those with a card."""
+        return sorted(path.stem for path in self.folder.glob("*.json"))
+
+    def card(self, name: str) -> dict[str, Any]:
+        """What is known of a network: how it learned, from what, for how long, on which machine."""
+        return json.loads((self.folder / f"{name}.json").read_text(encoding="utf-8"))
+
+    def has(self, name: str, corpus: LabelledImages) -> bool:
+        """Whether there is a network of that name which learned from the sources of this corpus."""
+        return name in self.names and self.card(name)["origin"] == corpus.origin
+
+    def load(self, name: str) -> SourceClassifier[Any]:
+        """A network, on this machine's device.
+
+        Raises:
+            CheckpointError: it is missing, damaged, or not what its card says.
+        """
+        path = self.folder / f"{name}.safetensors"
+        if not path.is_file():
+            raise CheckpointError(f"{path} is missing. Restore it: `git checkout data/networks`.")
+        if file_hash(path) != self.card(name)["file"]:
+            raise CheckpointError(f"{path} is not what its card says. Restore both: `git checkout data/networks`.")
+        return load_network(path)
+
+    def publish(self, name: str, network: SourceClassifier[Any], origin: Mapping[str, str], images: Pixels) -> None:
+        """Write a network here, in 16 bits where that changes next to nothing.
+
+        Args:
+            name: under which pages ask for it.
+            network: as it was trained.
+            origin: of the corpus that it learned from, see `LabelledImages.origin`.
+            images: uint8 ``[N, R, R, 3]``, none of them from the test split, on which both precisions are compared.
+        """
+        path = self.folder / f"{name}.safetensors"
+        network.save(path, half=True)
+        half = bool(np.mean(load_network(path).predict(images) != network.predict(images)) <= FLIPS)
+        if not half:
+            network.save(path)
+        told = {"kind": network.kind, "colour": network.colour, "origin": dict(origin), "bits": 16 if half else 32}
+        write_json(self.folder / f"{name}.json", {**told, "file": file_hash(path), **network.provenance})
+
+    def keep_only(self, names: set[str]) -> None:
+        """Remove all others."""
+        for path in [*self.folder.glob("*.safetensors"), *self.folder.glob("*.json")]:
+            if path.stem not in names:
+                path.unlink()
+
+    def rows(self) -> Iterator[tuple[str, ...]]:
+        """Of each: name, kind, colour, number of sources, steps, accuracy on validation, size, minutes, device."""
+        for name in self.names:
+            card = self.card(name)
+            best = max(point["validation_accuracy"] for point in card["history"])
+            path = self.folder / f"{name}.safetensors"
+            size = f"{path.stat().st_size / 1e6:.1f}" if path.is_file() else "missing"
+            yield (
+                name,
+                card["kind"],
+                card["colour"],
+                str(len(card["origin"])),
+                f"{card['history'][-1]['step']:,}",
+                f"{100 * best:.1f}",
+                size,
+                f"{card['seconds'] / 60:.0f}",
+                card["device"],
+            )

@@ -1,0 +1,119 @@
+"""Shipped networks: what is published is what is opened, and nothing else is taken for it."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from fingerprintlib.attribution.attributor import Attributor
+from fingerprintlib.attribution.networks import AttributionNetwork
+from fingerprintlib.attribution.visualization_network import VisualizationNetwork
+from fingerprintlib.attribution.visualizer import Visualizer
+from fingerprintlib.checkpoints import CheckpointError, save_checkpoint
+from fingerprintlib.runtime import make_fabric
+from fingerprintlib.zoo.networks import Networks, load_network
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (50, 32, 32, 3), np.uint8)
+ORIGIN = {"real": "photographs", "progan": "weights"}
+PROVENANCE = {"history": [{"step": 10, "validation_accuracy": 0.75}], "seconds": 60.0, "device": "cpu"}
+
+
+class Corpus:
+    """What matters of one here."""
+
+    def __init__(self, origin):
+        self.origin = origin
+
+
+def attributor(**options):
+    network = AttributionNetwork(2, 32, 0.1, seed=3, **options).eval()
+    return Attributor(network, ("real", "progan"), "grey", PROVENANCE, make_fabric("cpu", "32-true"))
+
+
+@pytest.fixture
+def shipped(tmp_path):
+    networks = Networks(tmp_path / "networks")
+    networks.publish("one", attributor(emphasis=4.0), ORIGIN, IMAGES)
+    return networks
+
+
+def test_what_is_published_is_what_is_opened(shipped):
+    there, here = shipped.load("one"), attributor(emphasis=4.0)
+    assert there.class_names == here.class_names
+    assert there.colour == "grey"
+    assert there.network.emphasis == 4
+    assert there.history == here.history
+    np.testing.assert_allclose(there.logits(IMAGES), here.logits(IMAGES), atol=0.05)
+    assert shipped.card("one") | {"file": ""} == {
+        "kind": "attributor",
+        "colour": "grey",
+        "origin": ORIGIN,
+        "bits": 16,
+        "file": "",
+        **PROVENANCE,
+    }
+
+
+def test_sixteen_bits_where_next_to_nothing_changes_and_thirty_two_where_something_does(tmp_path):
+    networks = Networks(tmp_path)
+    networks.publish("robust", attributor(), ORIGIN, IMAGES)
+    undecided = attributor()
+    with torch.no_grad():  # one answer is a coin toss: both fingerprints are nearly the same
+        weights = undecided.network.classifier.weight
+        weights[1] = weights[0] + 1e-5 * torch.randn(weights[0].shape, generator=torch.Generator().manual_seed(0))
+    networks.publish("undecided", undecided, ORIGIN, IMAGES)
+    assert [networks.card(name)["bits"] for name in ("robust", "undecided")] == [16, 32]
+    sizes = [(tmp_path / f"{name}.safetensors").stat().st_size for name in ("robust", "undecided")]
+    assert sizes[1] > 1.8 * sizes[0]
+    assert np.array_equal(networks.load("undecided").predict(IMAGES), undecided.predict(IMAGES))
+
+
+def test_a_network_fits_a_corpus_of_the_sources_that_it_learned_from(shipped):
+    assert shipped.has("one", Corpus(ORIGIN))
+    assert not shipped.has("one", Corpus(ORIGIN | {"progan": "other weights"}))
+    assert not shipped.has("two", Corpus(ORIGIN))
+
+
+def test_a_visualizer_is_opened_as_one(tmp_path):
+    network = VisualizationNetwork(2, 32, 0.1).eval()
+    made = Visualizer(network, ("real", "progan"), "grey", PROVENANCE, make_fabric("cpu", "32-true"))
+    networks = Networks(tmp_path)
+    networks.publish("seen", made, ORIGIN, IMAGES)
+    opened = networks.load("seen")
+    assert isinstance(opened, Visualizer)
+    np.testing.assert_allclose(opened.responses(IMAGES), made.responses(IMAGES), atol=0.02)
+
+
+def test_a_missing_an_altered_and_a_swapped_file_are_refused_by_name(shipped):
+    weights = shipped.folder / "one.safetensors"
+    shipped.publish("two", replace(attributor(), colour="as_is"), ORIGIN, IMAGES)
+    kept = weights.read_bytes()
+    weights.write_bytes((shipped.folder / "two.safetensors").read_bytes())
+    with pytest.raises(CheckpointError, match=r"one\.safetensors is not what its card says. Restore both"):
+        shipped.load("one")
+    weights.write_bytes(kept[:-1])
+    with pytest.raises(CheckpointError, match=r"one\.safetensors is not what its card says"):
+        shipped.load("one")
+    weights.unlink()
+    with pytest.raises(CheckpointError, match=r"one\.safetensors is missing. Restore it"):
+        shipped.load("one")
+
+
+def test_a_file_of_another_kind_is_refused(tmp_path):
+    save_checkpoint(tmp_path / "x.safetensors", "generator", {}, {})
+    with pytest.raises(CheckpointError, match="holds a 'generator', and no network of attributor, visualizer"):
+        load_network(tmp_path / "x.safetensors")
+
+
+def test_the_others_go_when_new_ones_are_published(shipped):
+    shipped.publish("two", attributor(), ORIGIN, IMAGES)
+    shipped.keep_only({"two"})
+    assert sorted(path.name for path in shipped.folder.iterdir()) == ["two.json", "two.safetensors"]
+
+
+def test_a_row_says_what_there_is_to_know(shipped):
+    (row,) = shipped.rows()
+    assert row == ("one", "attributor", "grey", "2", "10", "75.0", row[6], "1", "cpu")
+    (shipped.folder / "one.safetensors").unlink()
+    assert next(shipped.rows())[6] == "missing"
