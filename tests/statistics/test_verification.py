@@ -55,7 +55,7 @@ SOME = st.lists(st.integers(-5, 5), min_size=1, max_size=12)
 def test_the_rate_lies_between_the_errors_on_its_two_sides(genuine, impostors):
     scores, own = two(genuine, impostors)
     rate = equal_error_rate(scores, own)
-    pairs = [both_errors(scores, own, line) for threshold in [*sorted(set(scores)), np.inf]]
+    pairs = [both_errors(scores, own, line) for line in [*sorted(set(scores)), np.inf]]
     # As the threshold rises, rejections grow and acceptances fall: the rate is at the crossing.
     assert min(max(pair) for pair in pairs) >= rate - 1e-12
     assert max(min(pair) for pair in pairs) <= rate + 1e-12
