@@ -54,10 +54,10 @@ class Siblings:
         Args:
             generators: in any order.
             gan: the architecture.
-            count: siblings of each of the two kinds.
+            count: most siblings of each of the two kinds; there may be fewer.
 
         Raises:
-            UsageError: there are not as many of one kind; the message tells how many there are.
+            UsageError: there is none of one kind, or none is asked for.
         """
         recipes = [generator.card["recipe"] for generator in generators]
         whole = [g for g, r in zip(generators, recipes, strict=True) if r["gan"] == gan and r["without"] is None]
@@ -68,12 +68,11 @@ class Siblings:
         found = list(zip(kinds, generators, strict=True))
         seeds = [g for kind, g in found if kind == "seed" and g.card["recipe"]["without"] is None]
         images = [g for kind, g in found if kind == "one image"]
-        most = min(len(seeds), len(images))
-        if not 1 <= count <= most:
-            possible = f"Ask for 1 to {most} of each." if most else "The zoo that comes with the book has some."
+        if count < 1 or not seeds or not images:
             raise UsageError(
                 f"{count} siblings of each kind were asked for. Of {first.name!r} the zoo has {len(seeds)} that differ "
-                f"in the seed alone and {len(images)} that lack one image. {possible}"
+                f"in the seed alone and {len(images)} that lack one image. Ask for 1 or more; the zoo that comes with "
+                "the book has some of both kinds."
             )
         others = {g.card["recipe"]["gan"]: g for kind, g in reversed(found) if kind == "architecture"}
         return cls(first, tuple(seeds[:count]), tuple(images[:count]), tuple(reversed(others.values())))

@@ -63,6 +63,7 @@ def immunize(
     steps: int = 500,
     images: int | None = None,
     learning_rate: float = 1e-3,
+    decay: float = 0.0,
     batch_size: int = 32,
     seed: int = 0,
     fabric: Fabric | None = None,
@@ -79,7 +80,7 @@ def immunize(
         folder: where to keep what it becomes.
         steps: of finetuning, at least 1.
         images: training images of each source, by default all.
-        learning_rate, batch_size: of Adam, above 0; images a step.
+        learning_rate, decay, batch_size: see `training.Hyperparameters`.
         seed: of the order, the flips and the attack.
         fabric: device and precision; by default `runtime.make_fabric()`.
 
@@ -88,7 +89,7 @@ def immunize(
         UsageError: sources, size or colour of the corpus do not fit, or an argument is out of range.
     """
     fabric = fabric or make_fabric()
-    settings = {"steps": steps, "learning_rate": learning_rate, "batch_size": batch_size, "seed": seed}
+    settings = {"steps": steps, "learning_rate": learning_rate, "decay": decay, "batch_size": batch_size, "seed": seed}
     attributor = Attributor.load(start, fabric=fabric)
     attributor.check_fits(corpus, "class_names", "resolution")
     if images is not None and images < 1:

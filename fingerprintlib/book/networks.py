@@ -16,7 +16,7 @@ from ..data.corpus import open_corpus
 from ..errors import UsageError
 from ..provenance import file_hash, write_json
 from ..store import get_all
-from ..zoo.networks import Networks, load_network
+from ..zoo.networks import Networks, load_network, told_of
 from .chapters import Book, data_hash
 from .page import Page
 from .timings import build_folder, machine
@@ -47,7 +47,7 @@ def shipped_or_trained(
         print("Trained here, as none that learned from these sources is shipped:", ", ".join(map(str, missing)))
     trained = get_all(function, missing)
     for key, network in trained.items():
-        page.trained(names[key], network.path, trainings[key]["corpus"].origin)
+        page.trained(names[key], network.path, told_of(trainings[key]["corpus"]))
     return {key: found[key] if key in found else trained[key] for key in trainings}
 
 
@@ -87,7 +87,7 @@ def publish(book: Book, profile: str = "full") -> list[str]:
     shipped = Networks(book.root / "data" / "networks")
     trained = {name: entry for record in records.values() for name, entry in record["networks"].items()}
     for name, entry in trained.items():
-        shipped.publish(name, load_network(store / entry["file"]), entry["origin"], images)
+        shipped.publish(name, load_network(store / entry["file"]), entry["corpus"], images)
     shipped.keep_only(set(trained))
     write_json(
         book.root / "data" / "results" / f"{profile}.json",

@@ -40,6 +40,11 @@ def load_network(path: Path | str, fabric: Fabric | None = None) -> SourceClassi
     return KINDS[kind].load(path, fabric=fabric)
 
 
+def told_of(corpus: LabelledImages) -> dict[str, Any]:
+    """What decides whether a network fits a corpus: where the images come from, and the colour control."""
+    return {"origin": corpus.origin, "colour": corpus.colour}
+
+
 @dataclass(frozen=True)
 class Networks:
     """The networks of a folder; the project's is ``data/networks``."""
@@ -56,8 +61,8 @@ class Networks:
         return json.loads((self.folder / f"{name}.json").read_text(encoding="utf-8"))
 
     def has(self, name: str, corpus: LabelledImages) -> bool:
-        """Whether there is a network of that name which learned from the sources of this corpus."""
-        return name in self.names and self.card(name)["origin"] == corpus.origin
+        """Whether there is a network of that name which learned from the sources of this corpus, in its colours."""
+        return name in self.names and self.card(name)["corpus"] == told_of(corpus)
 
     def load(self, name: str) -> SourceClassifier[Any]:
         """A network, on this machine's device.
@@ -72,13 +77,13 @@ class Networks:
             raise CheckpointError(f"{path} is not what its card says. Restore both: `git checkout data/networks`.")
         return load_network(path)
 
-    def publish(self, name: str, network: SourceClassifier[Any], origin: Mapping[str, str], images: Pixels) -> None:
+    def publish(self, name: str, network: SourceClassifier[Any], corpus: Mapping[str, Any], images: Pixels) -> None:
         """Write a network here, in 16 bits where that changes next to nothing.
 
         Args:
             name: under which pages ask for it.
             network: as it was trained.
-            origin: of the corpus that it learned from, see `LabelledImages.origin`.
+            corpus: what `told_of` says of what it learned from.
             images: uint8 ``[N, R, R, 3]``, none of them from the test split, on which both precisions are compared.
         """
         path = self.folder / f"{name}.safetensors"
@@ -86,7 +91,7 @@ class Networks:
         half = bool(np.mean(load_network(path).predict(images) != network.predict(images)) <= FLIPS)
         if not half:
             network.save(path)
-        told = {"kind": network.kind, "colour": network.colour, "origin": dict(origin), "bits": 16 if half else 32}
+        told = {"kind": network.kind, "colour": network.colour, "corpus": corpus, "bits": 16 if half else 32}
         write_json(self.folder / f"{name}.json", {**told, "file": file_hash(path), **network.provenance})
 
     def keep_only(self, names: set[str]) -> None:
@@ -106,7 +111,7 @@ class Networks:
                 name,
                 card["kind"],
                 card["colour"],
-                str(len(card["origin"])),
+                str(len(card["corpus"]["origin"])),
                 f"{card['history'][-1]['step']:,}",
                 f"{100 * best:.1f}",
                 size,

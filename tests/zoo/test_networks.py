@@ -16,14 +16,15 @@ from fingerprintlib.zoo.networks import Networks, load_network
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (50, 32, 32, 3), np.uint8)
 ORIGIN = {"real": "photographs", "progan": "weights"}
+LEARNED = {"origin": ORIGIN, "colour": "grey"}
 PROVENANCE = {"history": [{"step": 10, "validation_accuracy": 0.75}], "seconds": 60.0, "device": "cpu"}
 
 
 class Corpus:
     """What matters of one here."""
 
-    def __init__(self, origin):
-        self.origin = origin
+    def __init__(self, origin, colour="grey"):
+        self.origin, self.colour = origin, colour
 
 
 def attributor(**options):
@@ -34,7 +35,7 @@ def attributor(**options):
 @pytest.fixture
 def shipped(tmp_path):
     networks = Networks(tmp_path / "networks")
-    networks.publish("one", attributor(emphasis=4.0), ORIGIN, IMAGES)
+    networks.publish("one", attributor(emphasis=4.0), LEARNED, IMAGES)
     return networks
 
 
@@ -48,7 +49,7 @@ def test_what_is_published_is_what_is_opened(shipped):
     assert shipped.card("one") | {"file": ""} == {
         "kind": "attributor",
         "colour": "grey",
-        "origin": ORIGIN,
+        "corpus": LEARNED,
         "bits": 16,
         "file": "",
         **PROVENANCE,
@@ -57,12 +58,12 @@ def test_what_is_published_is_what_is_opened(shipped):
 
 def test_sixteen_bits_where_next_to_nothing_changes_and_thirty_two_where_something_does(tmp_path):
     networks = Networks(tmp_path)
-    networks.publish("robust", attributor(), ORIGIN, IMAGES)
+    networks.publish("robust", attributor(), LEARNED, IMAGES)
     undecided = attributor()
     with torch.no_grad():  # one answer is a coin toss: both fingerprints are nearly the same
         weights = undecided.network.classifier.weight
         weights[1] = weights[0] + 1e-5 * torch.randn(weights[0].shape, generator=torch.Generator().manual_seed(0))
-    networks.publish("undecided", undecided, ORIGIN, IMAGES)
+    networks.publish("undecided", undecided, LEARNED, IMAGES)
     assert [networks.card(name)["bits"] for name in ("robust", "undecided")] == [16, 32]
     sizes = [(tmp_path / f"{name}.safetensors").stat().st_size for name in ("robust", "undecided")]
     assert sizes[1] > 1.8 * sizes[0]
@@ -72,6 +73,7 @@ def test_sixteen_bits_where_next_to_nothing_changes_and_thirty_two_where_somethi
 def test_a_network_fits_a_corpus_of_the_sources_that_it_learned_from(shipped):
     assert shipped.has("one", Corpus(ORIGIN))
     assert not shipped.has("one", Corpus(ORIGIN | {"progan": "other weights"}))
+    assert not shipped.has("one", Corpus(ORIGIN, "as_is"))
     assert not shipped.has("two", Corpus(ORIGIN))
 
 
@@ -79,7 +81,7 @@ def test_a_visualizer_is_opened_as_one(tmp_path):
     network = VisualizationNetwork(2, 32, 0.1).eval()
     made = Visualizer(network, ("real", "progan"), "grey", PROVENANCE, make_fabric("cpu", "32-true"))
     networks = Networks(tmp_path)
-    networks.publish("seen", made, ORIGIN, IMAGES)
+    networks.publish("seen", made, LEARNED, IMAGES)
     opened = networks.load("seen")
     assert isinstance(opened, Visualizer)
     np.testing.assert_allclose(opened.responses(IMAGES), made.responses(IMAGES), atol=0.02)
@@ -87,7 +89,7 @@ def test_a_visualizer_is_opened_as_one(tmp_path):
 
 def test_a_missing_an_altered_and_a_swapped_file_are_refused_by_name(shipped):
     weights = shipped.folder / "one.safetensors"
-    shipped.publish("two", replace(attributor(), colour="as_is"), ORIGIN, IMAGES)
+    shipped.publish("two", replace(attributor(), colour="as_is"), LEARNED, IMAGES)
     kept = weights.read_bytes()
     weights.write_bytes((shipped.folder / "two.safetensors").read_bytes())
     with pytest.raises(CheckpointError, match=r"one\.safetensors is not what its card says. Restore both"):
@@ -107,7 +109,7 @@ def test_a_file_of_another_kind_is_refused(tmp_path):
 
 
 def test_the_others_go_when_new_ones_are_published(shipped):
-    shipped.publish("two", attributor(), ORIGIN, IMAGES)
+    shipped.publish("two", attributor(), LEARNED, IMAGES)
     shipped.keep_only({"two"})
     assert sorted(path.name for path in shipped.folder.iterdir()) == ["two.json", "two.safetensors"]
 
