@@ -4,11 +4,12 @@ import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier
 from threadpoolctl import threadpool_limits
 
-from ..data.images import check_images
+from ..data.images import LUMA, check_images
 from .baselines import Baseline, Labelled
 
 BINS = 32  # of a channel's histogram, equal ones over 0..255
 LEVELS = 6  # equal steps of a channel in the joint histogram
+TIES = 64  # the largest ties that are looked at
 
 
 def channel_histograms(images: np.ndarray) -> np.ndarray:
@@ -73,6 +74,29 @@ def largest_ties(images: np.ndarray) -> np.ndarray:
     return np.array(shares, np.float32) / (images.shape[1] * images.shape[2])
 
 
+def tie_sizes(images: np.ndarray) -> np.ndarray:
+    """How many pixels share exactly one luma, from the commonest on, whichever values these are.
+
+    Grey images have every value equally often; which of the pixels that had been equal gets which, is decided at
+    random. So a flat area becomes noise, and how much of it there is tells the source without any fingerprint.
+
+    Args:
+        images: uint8 ``[N, H, W, 3]``, as they are.
+
+    Returns:
+        float32 ``[N, TIES]``, shares of the pixels in falling order.
+
+    Raises:
+        UsageError: images of another kind.
+    """
+    check_images(images)
+    sizes = np.zeros((len(images), TIES), np.float32)
+    for row, image in zip(sizes, images, strict=True):
+        counts = np.sort(np.unique(image.astype(np.int64) @ LUMA, return_counts=True)[1])[::-1][:TIES]
+        row[: len(counts)] = counts / image[..., 0].size
+    return sizes
+
+
 class HistogramProbe(Baseline):
     """Gradient boosting on histograms: how far colours alone, without any place, tell the sources apart.
 
@@ -88,6 +112,7 @@ class HistogramProbe(Baseline):
         self.joint, self.seed = joint, seed
 
     def _features(self, images: np.ndarray) -> np.ndarray:
+        """What it sees of uint8 images ``[N, H, W, 3]``: float32 ``[N, D]``."""
         return joint_histograms(images) if self.joint else channel_histograms(images)
 
     def _fit(self, images: np.ndarray, labels: np.ndarray, validation: Labelled | None) -> None:
@@ -103,3 +128,16 @@ class HistogramProbe(Baseline):
         """See `baselines.Searched.decision_function`."""
         self._check_fitted(images)
         return self.model_.decision_function(self._features(images))
+
+
+class TieProbe(HistogramProbe):
+    """The same on `tie_sizes`: how far the sizes of flat areas alone tell the sources apart.
+
+    It is asked about images as they are; what it attains on them may be left in grey ones as noise.
+    """
+
+    def __init__(self, seed: int = 0):
+        super().__init__(seed=seed)
+
+    def _features(self, images: np.ndarray) -> np.ndarray:
+        return tie_sizes(images)

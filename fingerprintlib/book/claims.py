@@ -1,7 +1,8 @@
 """The ledger: what the paper states, what it reports, what we measured, and a verdict that follows by rule.
 
-Statements and the paper's figures stand in ``data/paper.yml``; chapters record measurements; the verdict is computed
-from the measurement's 95 % interval and two bounds that were fixed beforehand, so that nobody words it.
+Statements and the paper's figures stand in ``data/paper.yml``; chapters record measurements. What is judged is an
+effect: how much is found beyond what needs no fingerprint, or beyond a control. The verdict is computed from its 95 %
+interval and two bounds that were fixed beforehand, so that nobody words it.
 """
 
 import math
@@ -25,10 +26,13 @@ class Measurement:
 
     Args:
         claim: the claim's id in ``data/paper.yml``.
-        value: our figure; `low` and `high` are its 95 % interval.
+        value: the effect; `low` and `high` are its 95 % interval.
         holds_above: the claim holds when the whole interval lies at or above this.
-        fails_below: it fails when the whole interval lies below this (chance, say); between the two it is open.
-        unit: what the figure counts, for print: ``"%"`` shows fractions as per cent.
+        fails_below: it fails when the whole interval lies below this; between the two it is open.
+        unit: what the effect counts, for print: ``"points"``, a difference of two fractions, and ``"%"``, a fraction,
+            are shown times a hundred.
+        beyond: what the effect is measured from, in a few words: ``"the joint histogram, in grey"``.
+        ours: the figure that the paper's is to be set beside, with its interval, in words.
         conditions: how it was measured, in a few words.
 
     Raises:
@@ -41,7 +45,9 @@ class Measurement:
     high: float
     holds_above: float
     fails_below: float
-    unit: str = "%"
+    unit: str = "points"
+    beyond: str = ""
+    ours: str = ""
     conditions: str = ""
 
     def __post_init__(self) -> None:
@@ -62,11 +68,18 @@ class Measurement:
     @property
     def scale(self) -> int:
         """From its numbers to those that are printed."""
-        return 100 if self.unit == "%" else 1
+        return 100 if self.unit in ("%", "points") else 1
 
     def told(self, decimals: int = 1) -> str:
-        """``69.5 (66.2–72.6)``: figure and interval, fractions as per cent."""
-        return told(self.value, (self.low, self.high), self.scale, decimals)
+        """``69.5 (66.2–72.6)``: effect and interval, with a sign where it counts points."""
+        return told(self.value, (self.low, self.high), self.scale, decimals, signed=self.unit == "points")
+
+    def sentence(self) -> str:
+        """What was found here, in Markdown: yes or no, by how much, beyond what, and how much it had to be."""
+        said = {HOLDS: "yes", FAILS: "no", OPEN: "not shown"}[self.verdict]
+        beyond = f" beyond {self.beyond}" if self.beyond else ""
+        bound = f"{self.scale * self.holds_above:.4g}"
+        return f"**Here: {said}**, {self.told()} {self.unit}{beyond}; it holds from {bound} on. (Claim `{self.claim}`.)"
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-able, verdict included."""
@@ -168,11 +181,13 @@ def as_table(entries: Iterable[Entry], decimals: int = 1) -> str:
             {
                 "Finding": claim.finding,
                 "Claim": claim.statement,
-                "Paper (✓ confirmed)": "" if claim.paper is None else f"{claim.paper:g}{confirmed}",
-                "Ours": measured.told(decimals) if measured else "",
-                "Holds from": f"{measured.scale * measured.holds_above:.4g}" if measured else "",
-                "Chapter": entry.chapter or "",
                 "Verdict": f"**{entry.verdict}**",
+                "Effect": f"{measured.told(decimals)} {measured.unit}" if measured else "",
+                "beyond": measured.beyond if measured else "",
+                "Holds from": f"{measured.scale * measured.holds_above:.4g}" if measured else "",
+                "Ours": measured.ours if measured else "",
+                "Paper (✓ confirmed)": "" if claim.paper is None else f"{claim.paper:g}{confirmed}",
+                "Chapter": entry.chapter or "",
             }
         )
     return markdown(rows)

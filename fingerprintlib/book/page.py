@@ -146,12 +146,12 @@ class Page:
         display(Markdown(markdown(rows)))
 
     def claim(self, claim: str, value: float, interval: tuple[float, float], **bounds: Any) -> None:
-        """Record our figure for a claim of ``data/paper.yml``, show its verdict; see `Measurement` for the bounds."""
+        """Record the effect for a claim of ``data/paper.yml``, and say what was found: see `Measurement`."""
         from IPython.display import Markdown, display
 
         measurement = Measurement(claim, float(value), float(interval[0]), float(interval[1]), **bounds)
         self._claims.append(measurement.as_dict())
-        display(Markdown(f"Claim `{claim}`: {measurement.told()}, **{measurement.verdict}**"))
+        display(Markdown(measurement.sentence()))
 
     def show(self, plot: "Plot", place: str | None = None) -> None:
         """Display a figure with its alternative text; one shown at the same `place` before is replaced."""

@@ -187,27 +187,27 @@ def distributions(values: Mapping[str, Floats], what: str) -> Plot:
 
 
 @styled
-def ledger(rows: Sequence[tuple[str, str, float, Interval, float | None]]) -> Plot:
-    """The figures of measured claims that are shares: ours with its interval, and the paper's, in per cent.
+def ledger(rows: Sequence[tuple[str, str, float, Interval, float]]) -> Plot:
+    """The effects of measured claims in points: with their intervals, and from where on each claim holds.
 
     Args:
-        rows: claim, verdict, our figure and its interval in [0, 1] (or in [-1, 1], a difference), and the paper's
-            figure in per cent if it gives one.
+        rows: claim, verdict, effect and its interval in [-1, 1], and the effect from which on the claim holds.
     """
     figure, ax = new_ax(0.45 * max(len(rows), 1) + 0.9)
     words = []
-    for y, (claim, verdict, ours, (low, high), paper) in enumerate(rows):
-        estimate(ax, y, 100 * ours, (100 * low, 100 * high), "o", PALETTE[1], size=6)
-        note(ax, f"{100 * ours:.1f}", (100 * ours, y), (0, 6), ha="center")
-        words.append(f"{claim}: ours {100 * ours:.1f} %, {verdict}")
-        if paper is not None:
-            ax.plot(paper, y, "D", mfc="none", mec=PALETTE[2], ms=6)
-            words[-1] += f", the paper's {paper:g} %"
-    ax.plot([], [], "o-", color=PALETTE[1], label="ours, 95 % interval")
-    ax.plot([], [], "D", mfc="none", mec=PALETTE[2], label="the paper's (CelebA)", ls="")
+    for y, (claim, verdict, effect, (low, high), bound) in enumerate(rows):
+        estimate(ax, y, 100 * effect, (100 * low, 100 * high), "o", PALETTE[1], size=6)
+        note(ax, f"{100 * effect:+.1f}", (100 * effect, y), (0, 6), ha="center")
+        ax.plot([100 * bound] * 2, [y - 0.3, y + 0.3], color=PALETTE[2], lw=1.6)
+        words.append(f"{claim}: {100 * effect:+.1f} points, {verdict}")
+    ax.plot([], [], "o-", color=PALETTE[1], label="effect, 95 % interval")
+    ax.plot([], [], color=PALETTE[2], lw=1.6, label="holds from here on")
+    ax.axvline(0, **REFERENCE)
     ax.set_yticks(range(len(rows)), [f"{claim}\n{verdict}" for claim, verdict, *_ in rows])
     lowest = min((100 * low for *_, (low, _), _ in rows), default=0)
-    ax.set(xlim=(min(0, 1.05 * lowest), 104), ylim=(len(rows) - 0.5, -0.6), xlabel="%")
+    ax.set(
+        xlim=(min(-4, 1.05 * lowest), 104), ylim=(len(rows) - 0.5, -0.6), xlabel="points beyond what explains it away"
+    )
     legend_below(figure)
     return Plot(figure, f"Measured claims. {'; '.join(words)}." if words else "No claim was measured.")
 

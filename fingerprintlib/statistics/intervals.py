@@ -10,7 +10,7 @@ The usual percentile bootstrap over groups collapses near 0 and 1: at a share of
 where these cover 93 to 99 % (ten groups or seventy; see the tests).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -213,6 +213,15 @@ def paired_difference(
 
     low, high = (_where(below, (1 + side * confidence) / 2, -9.0, 9.0) for side in (-1, 1))
     return float(better - worse) / total, (max(-1.0, low), min(1.0, high))
+
+
+def weakest(effects: Mapping[str, tuple[float, Interval]]) -> tuple[str, float, Interval]:
+    """Of several effects with their intervals the one whose lower end is the lowest: its name, value and interval.
+
+    A claim that is to hold under several conditions is judged by it.
+    """
+    name = min(effects, key=lambda one: effects[one][1][0])
+    return name, *effects[name]
 
 
 def _interval(counts: Sequence[Counts], weights: NDArray[np.float64], confidence: float = 0.95) -> Interval:

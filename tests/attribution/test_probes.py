@@ -4,9 +4,11 @@ from sklearn.exceptions import NotFittedError
 
 from fingerprintlib.attribution.probes import (
     HistogramProbe,
+    TieProbe,
     channel_histograms,
     joint_histograms,
     largest_ties,
+    tie_sizes,
 )
 from fingerprintlib.data.images import coloured, equalize
 from fingerprintlib.errors import UsageError
@@ -84,3 +86,22 @@ def test_bad_arguments_are_refused_by_name():
         HistogramProbe().fit(images, labels[:3])
     with pytest.raises(UsageError, match="at least two classes"):
         HistogramProbe().fit(images, labels * 0)
+
+
+def test_tie_sizes_count_equal_lumas_whatever_they_are():
+    image = np.zeros((1, 4, 4, 3), np.uint8)
+    image[0, 0] = 200  # four pixels
+    image[0, 1, 0] = (1, 2, 3)
+    sizes = tie_sizes(image)
+    np.testing.assert_allclose(sizes[0, :4], [11 / 16, 4 / 16, 1 / 16, 0])
+    assert np.array_equal(tie_sizes(255 - image), sizes)
+
+
+def test_the_tie_probe_sees_flat_areas_and_not_colours():
+    rng = np.random.default_rng(0)
+    images, labels = rng.integers(0, 256, (100, 16, 16, 3), np.uint8), np.arange(100) % 2
+    images[labels == 1, :8] = rng.integers(0, 256, (50, 1, 1, 3))
+    unseen = rng.permutation(100)[:50]
+    assert TieProbe().fit(images, labels).score(255 - images[unseen], labels[unseen]) == 1
+    noise, tint = tinted(200, 0)
+    assert TieProbe().fit(noise, tint).score(*tinted(200, 1)) < 0.65

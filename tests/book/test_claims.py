@@ -105,6 +105,23 @@ def test_some_figures_by_hand():
     assert found["unique-seed"] == (None, False)
 
 
+@pytest.mark.parametrize(
+    ("low", "said"),
+    [
+        (0.11, "**Here: yes**, +12.0 (+11.0 to +13.0) points beyond colours; it holds from 10 on. (Claim `c`.)"),
+        (0.05, "**Here: not shown**, +12.0 (+5.0 to +13.0) points beyond colours"),
+    ],
+)
+def test_the_sentence_says_what_was_found(low, said):
+    measured = Measurement("c", 0.12, low, 0.13, holds_above=0.1, fails_below=0.0, beyond="colours")
+    assert said in measured.sentence()
+
+
+def test_the_sentence_says_no():
+    measured = Measurement("c", -0.2, -0.3, -0.1, holds_above=0.1, fails_below=0.0)
+    assert measured.sentence().startswith("**Here: no**, -20.0")
+
+
 def test_every_table_says_how_many_sources_it_is_about():
     """An accuracy among eleven sources must not stand beside one among five as if they were the same."""
     found = {name: table["sources"] for name, table in load_paper(PAPER)["tables"].items()}
@@ -138,7 +155,7 @@ CLAIMS = [
 ]
 RECORDS = [
     {"chapter": "b", "claims": [Measurement("three", 12.34, 11.0, 13.0, 20.0, 15.0, unit="").as_dict()]},
-    {"chapter": "a", "claims": [Measurement("one", 0.9567, 0.95, 0.96, 0.9, 0.4).as_dict()]},
+    {"chapter": "a", "claims": [Measurement("one", 0.9567, 0.95, 0.96, 0.9, 0.4, "%", "colours", "99 grey").as_dict()]},
     {"chapter": "c", "claims": []},
 ]
 
@@ -164,9 +181,9 @@ def test_a_claim_that_the_paper_does_not_make_is_refused():
 def test_the_ledger_as_a_table():
     head, rule, *rows = as_table(ledger(CLAIMS, RECORDS), decimals=2).splitlines()
     assert rows == [
-        "| existence | First. | 99.43 ✓ | 95.67 (95.00–96.00) | 90 | a | **holds** |",
-        "| existence | Second. | 28 |  |  |  | **not measured yet** |",
-        "| uniqueness | Third. |  | 12.34 (11.00–13.00) | 20 | b | **fails** |",
+        "| existence | First. | **holds** | 95.67 (95.00–96.00) % | colours | 90 | 99 grey | 99.43 ✓ | a |",
+        "| existence | Second. | **not measured yet** |  |  |  |  | 28 |  |",
+        "| uniqueness | Third. | **fails** | 12.34 (11.00–13.00)  |  | 20 |  |  | b |",
     ]
-    assert {line.count("|") for line in (head, rule, *rows)} == {8}
+    assert {line.count("|") for line in (head, rule, *rows)} == {10}
     assert "95.7 (95.0–96.0)" in as_table(ledger(CLAIMS, RECORDS))

@@ -46,9 +46,9 @@ CURVES = {
 STRENGTHS = [(0, 0.9, (0.85, 0.93)), (10, 0.5, (0.4, 0.6)), (50, 0.25, (0.2, 0.3))]
 FLOATS = RANDOM.normal(size=(5, 16, 16, 3))
 CLAIMS = [
-    ("existence", "holds", 0.912, (0.90, 0.93), 99.43),
-    ("unique-seed", "fails", 0.415, (0.30, 0.52), None),
-    ("gain", "not reproduced at this scale", 0.012, (-0.03, 0.05), None),
+    ("existence", "holds", 0.112, (0.105, 0.12), 0.1),
+    ("unique-seed", "fails", -0.215, (-0.30, -0.12), 0.1),
+    ("gain", "not reproduced at this scale", 0.012, (-0.03, 0.05), 0.05),
 ]
 
 # name: (function, arguments, what the alternative text must tell)
@@ -402,7 +402,12 @@ CASES = {
         ["a rather long course 0: attack 0 0, attack 1 6", "attack 8 94"],
     ),
     "transfer, one": (plots.transfer, ({"nothing": {"noise": 0.254}},), ["nothing: noise 25"]),
-    "ledger": (plots.ledger, (CLAIMS,), ["existence", "91.2 %", "99.43 %", "holds", "unique-seed", "41.5 %", "fails"]),
+    "ledger": (plots.ledger, (CLAIMS,), ["existence", "+11.2 points", "holds", "unique-seed", "-21.5 points", "fails"]),
+    "detection_curves": (
+        plots.detection_curves,
+        ({("network", "grey"): (np.array([0.0, 0.01, 1.0]), np.array([0.0, 0.9, 1.0]))},),
+        ["network, grey: 90 %"],
+    ),
     "ledger, nothing measured": (plots.ledger, ([],), ["No claim was measured"]),
 }
 
@@ -482,10 +487,14 @@ def test_a_confusion_matrix_is_in_per_cent_of_its_rows():
     assert [text.get_text() for text in ax.texts] == ["75", "25", "50", "50"]
 
 
-def test_the_ledger_marks_the_papers_figure_only_where_there_is_one():
+def test_the_ledger_marks_from_where_on_each_claim_holds():
     ax = plots.ledger(CLAIMS).figure.axes[0]
-    diamonds = [line for line in ax.lines if line.get_marker() == "D" and len(line.get_xdata())]
-    assert [(float(line.get_xdata()[0]), float(line.get_ydata()[0])) for line in diamonds] == [(99.43, 0.0)]
+    bounds = [line for line in ax.lines if len(line.get_xdata()) == 2 and line.get_color() == style.PALETTE[2]]
+    assert [(float(line.get_xdata()[0]), float(np.mean(line.get_ydata()))) for line in bounds] == [
+        (10.0, 0.0),
+        (10.0, 1.0),
+        (5.0, 2.0),
+    ]
 
 
 def test_trees_join_where_sources_are_that_far_apart():

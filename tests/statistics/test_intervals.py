@@ -11,6 +11,7 @@ from fingerprintlib.statistics.intervals import (
     mean_interval,
     paired_difference,
     share_interval,
+    weakest,
     wilson_interval,
 )
 
@@ -246,3 +247,8 @@ def test_the_interval_of_a_mean_counts_groups(rng):
 def test_mean_interval_refuses(values, message):
     with pytest.raises(UsageError, match=message):
         mean_interval(np.array(values))
+
+
+def test_the_weakest_effect_is_the_one_that_reaches_lowest():
+    effects = {"a": (0.5, (0.1, 0.9)), "b": (0.2, (0.15, 0.25))}
+    assert weakest(effects) == ("a", 0.5, (0.1, 0.9))
