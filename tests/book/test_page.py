@@ -183,9 +183,9 @@ def test_a_claim_is_recorded_and_shown_with_its_verdict(build, tmp_path, monkeyp
     page.finish()
     (record,) = json.loads((build / "metrics" / "first.json").read_text())["claims"]
     numbers = {"value": 0.5, "low": 0.25, "high": 0.75, "holds_above": 0.9, "fails_below": 0.4}
-    words = {"claim": "existence", "conditions": "here", "unit": "%", "verdict": "not reproduced at this scale"}
-    assert record == numbers | words
-    assert shown == ["Claim `existence`: 50.0 (25.0–75.0), **not reproduced at this scale**"]
+    words = {"claim": "existence", "conditions": "here", "unit": "points", "verdict": "not reproduced at this scale"}
+    assert record == numbers | words | {"beyond": "", "ours": ""}
+    assert shown == ["**Here: not shown**, +50.0 (+25.0 to +75.0) points; it holds from 90 on. (Claim `existence`.)"]
     with pytest.raises(UsageError, match="finite"):
         page.claim("existence", float("nan"), (0, 1), holds_above=0.9, fails_below=0.4)
 
