@@ -5,11 +5,11 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/ready
 PROFILE ?= quick
 
-.PHONY: book test lab lint bench zoo lock clean help
+.PHONY: book test lab lint bench zoo networks lock clean help
 .DEFAULT_GOAL := help
 
 help:  ## say what there is
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # A half-made environment never looks ready: the mark is written last.
 $(READY): requirements.lock pyproject.toml
@@ -42,6 +42,10 @@ bench: $(READY)  ## time the library against plain references
 
 zoo: $(READY)  ## train the generators in data/zoo again (hours on a CPU; goes on where it was stopped)
 	@$(BIN)/fingerprints zoo train all
+
+networks: $(READY)  ## train the networks in data/networks again (hours on a CPU; goes on where it was stopped)
+	@$(BIN)/fingerprints book --profile full
+	@$(BIN)/fingerprints networks publish
 
 lock:  ## write requirements.lock anew from pyproject.toml
 	@uv pip compile --universal -p 3.11 --all-extras --generate-hashes --no-header --no-annotate --quiet pyproject.toml -o requirements.lock

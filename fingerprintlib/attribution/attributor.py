@@ -113,6 +113,16 @@ class SourceClassifier(Generic[Network]):
         return self.provenance["history"]
 
     @property
+    def steps(self) -> int:
+        """How long the training was, in steps."""
+        return int(self.history[-1]["step"])
+
+    @property
+    def learned_from(self) -> int:
+        """How many training images of each source it learned from."""
+        return int(self.provenance["images"])
+
+    @property
     def seconds(self) -> float:
         """How long the training took by the clock, evaluations included, also when it was loaded just now."""
         return self.provenance["seconds"]
@@ -235,6 +245,7 @@ class SourceClassifier(Generic[Network]):
             "recipe": recipe,
             "history": history,
             "seconds": history[-1]["seconds"],
+            "images": len(labels) // class_count,
             "versions": {
                 "fingerprintlib": __version__,
                 "torch": torch.__version__,
