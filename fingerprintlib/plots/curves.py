@@ -18,7 +18,7 @@ def persistence(
     curves: Mapping[str, Mapping[str, Curve]],
     paper: Mapping[str, Mapping[str, Mapping[int, float]]],
     what: str,
-    chance: float,
+    chance: float | Mapping[str, float],
     falling: bool = False,
     log: bool = True,
 ) -> Plot:
@@ -28,12 +28,13 @@ def persistence(
         curves: panel to line to curve.
         paper: panel to line to what the paper reports, in per cent.
         what: the size, for the axis.
-        chance: accuracy of guessing, in [0, 1].
+        chance: accuracy of guessing, in [0, 1], where it is not the same for all by panel.
         falling: the largest size at the left.
         log: whether the axis is logarithmic.
     """
     figure, axes = new_row(3.0, len(curves), sharex=True, sharey=True)
     names = list(dict.fromkeys(name for lines in curves.values() for name in lines))  # one look in all panels
+    guessing = chance if isinstance(chance, Mapping) else dict.fromkeys(curves, chance)
     words, ticks = {}, set()
     for ax, (panel, lines) in zip(axes, curves.items(), strict=True):
         for k, (name, points) in enumerate(paper.get(panel, {}).items()):
@@ -49,7 +50,7 @@ def persistence(
             ticks |= set(curve)
             told = [f"{value:.1f} at {x}" for x, value in zip(curve, values, strict=True)]
             words[f"{panel}, {name}" if panel else name] = told
-        ax.axhline(100 * chance, **REFERENCE)
+        ax.axhline(100 * guessing[panel], **REFERENCE)
         ax.set(xscale="log" if log else "linear", xlabel=what, title=panel, ylim=(0, 104))
     ordered = sorted(ticks)
     # In a logarithmic axis the label of a size that is little larger than the last would touch that of the last.
@@ -59,9 +60,10 @@ def persistence(
     if falling:
         axes[0].invert_xaxis()
     axes[0].set_ylabel("attribution accuracy, %")
-    note(axes[0], "chance", (axes[0].get_xlim()[0], 100 * chance), (3, 3))
+    note(axes[0], "chance", (axes[0].get_xlim()[0], 100 * next(iter(guessing.values()))), (3, 3))
     legend_below(figure)
-    return Plot(figure, f"Accuracy in per cent against {what}. {listed(words)}. Chance: {100 * chance:.0f} %.")
+    shares = ", ".join(dict.fromkeys(f"{100 * share:.0f} %" for share in guessing.values()))
+    return Plot(figure, f"Accuracy in per cent against {what}. {listed(words)}. Chance: {shares}.")
 
 
 @styled
