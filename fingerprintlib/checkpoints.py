@@ -101,14 +101,42 @@ def tensors_hash(tensors: Mapping[str, Tensor]) -> str:
     return content_hash(*chunks)
 
 
-def halved(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Matrices and kernels in 16 bits, the rest as it is."""
-    return {name: x.half() if x.ndim > 1 and x.is_floating_point() else x for name, x in tensors.items()}
+def narrowed(tensors: Mapping[str, Tensor], bits: int) -> dict[str, Tensor]:
+    """Matrices and kernels in 16 or 8 bits, the rest as it is.
+
+    In 8 bits each row of a matrix, each kernel's output, has a scale of its own, by which its whole numbers from -127
+    to 127 are to be multiplied; it lies beside them.
+    """
+    found: dict[str, Tensor] = {}
+    for name, x in tensors.items():
+        if x.ndim < 2 or not x.is_floating_point():
+            found[name] = x
+        elif bits == 16:
+            found[name] = x.half()
+        else:
+            scale = x.abs().flatten(1).amax(1).clamp_min(1e-12) / 127
+            found[name] = (x / _beside(scale, x)).round().to(torch.int8)
+            found[name + _SCALE] = scale
+    return found
 
 
 def widened(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """What has 16 bits in 32."""
-    return {name: x.float() if x.dtype == torch.float16 else x for name, x in tensors.items()}
+    """The inverse of `narrowed`, but for what was rounded: all in 32 bits."""
+    found: dict[str, Tensor] = {}
+    for name, x in tensors.items():
+        if name + _SCALE in tensors:
+            found[name] = x * _beside(tensors[name + _SCALE], x)
+        elif not name.endswith(_SCALE):
+            found[name] = x.float() if x.dtype == torch.float16 else x
+    return found
+
+
+_SCALE = "|scale"  # after a tensor's name
+
+
+def _beside(scale: Tensor, x: Tensor) -> Tensor:
+    """A number a row, to be multiplied with a tensor of as many rows."""
+    return scale.reshape(-1, *[1] * (x.ndim - 1))
 
 
 def require_same_recipe(theirs: Mapping[str, Any], ours: Mapping[str, Any], path: Path | str) -> None:

@@ -13,11 +13,13 @@ from torch import nn
 from fingerprintlib.checkpoints import (
     CheckpointError,
     load_checkpoint,
+    narrowed,
     pack,
     require_same_recipe,
     save_checkpoint,
     tensors_hash,
     unpack,
+    widened,
 )
 
 DTYPES = [
@@ -270,3 +272,22 @@ def test_what_does_not_fit_is_refused_by_name(misfit):
     }[misfit]
     with pytest.raises(CheckpointError, match=f"checkpoint's '{next(iter(wanted))}' does not fit"):
         unpack(wanted, packed, plain)
+
+
+@pytest.mark.parametrize(("bits", "error"), [(16, 2**-11), (8, 1 / 254)])
+def test_fewer_bits_round_and_nothing_more(bits, error):
+    generator = torch.Generator().manual_seed(0)
+    tensors = {
+        "kernel": torch.randn(4, 3, 3, 3, generator=generator),
+        "bias": torch.randn(4, generator=generator),
+        "count": torch.arange(4)[None],
+        "nothing": torch.zeros(2, 5),
+    }
+    tensors["kernel"][1] *= 1000  # a loud row does not spoil a soft one
+    narrow = narrowed(tensors, bits)
+    assert narrow["kernel"].element_size() == bits // 8
+    found = widened(narrow)
+    assert found.keys() == tensors.keys()
+    assert all(torch.equal(found[name], tensors[name]) for name in ("bias", "count", "nothing"))
+    largest = tensors["kernel"].abs().flatten(1).amax(1)[:, None, None, None]
+    assert ((found["kernel"] - tensors["kernel"]).abs() <= 1.01 * error * largest).all()

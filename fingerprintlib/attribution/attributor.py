@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from .. import __version__
-from ..checkpoints import CheckpointError, halved, load_checkpoint, save_checkpoint, widened
+from ..checkpoints import CheckpointError, load_checkpoint, narrowed, save_checkpoint, widened
 from ..codehash import code_of
 from ..data.images import COLOURS, check_images, check_labels, coloured
 from ..data.labelled import LabelledImages
@@ -256,8 +256,8 @@ class SourceClassifier(Generic[Network]):
         }
         return cls(network, tuple(corpus.class_names), corpus.colour, provenance, fabric)
 
-    def save(self, path: Path | str, half: bool = False) -> None:
-        """Write everything as one safetensors file, atomically; with `half`, kernels and matrices in 16 bits."""
+    def save(self, path: Path | str, bits: int = 32) -> None:
+        """Write everything as one safetensors file, atomically; kernels and matrices in 32, 16 or 8 bits."""
         metadata = {
             "class_names": list(self.class_names),
             "preprocessing": {"resolution": self.resolution, "colour": self.colour, "scaling": "uint8 / 127.5 - 1"},
@@ -265,7 +265,7 @@ class SourceClassifier(Generic[Network]):
             "provenance": self.provenance,
         }
         tensors = self.network.state_dict()
-        save_checkpoint(path, self.kind, halved(tensors) if half else tensors, metadata)
+        save_checkpoint(path, self.kind, tensors if bits == 32 else narrowed(tensors, bits), metadata)
 
     @classmethod
     def load(cls, path: Path | str, *, fabric: Fabric | None = None) -> Self:

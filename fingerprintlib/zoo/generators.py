@@ -21,8 +21,8 @@ from torch import Tensor
 
 from ..checkpoints import (
     CheckpointError,
-    halved,
     load_checkpoint,
+    narrowed,
     pack,
     save_checkpoint,
     tensors_hash,
@@ -157,7 +157,7 @@ def save_generator(path: Path | str, trained: TrainedGAN | Generator, name: str,
     gan = trained.gan
     tensors, plain = pack({"generator": gan.sampler})
     if half:
-        tensors = halved(tensors)
+        tensors = narrowed(tensors, 16)
     restored = _restored(gan.recipe, tensors, plain)
     if half:
         _require_close(gan, restored)

@@ -29,6 +29,7 @@ class Corpus:
 
 def attributor(**options):
     network = AttributionNetwork(2, 32, 0.1, seed=3, **options).eval()
+    network.classifier.bias.data[0] = 3  # its answers are no coin tosses
     return Attributor(network, ("real", "progan"), "grey", PROVENANCE, make_fabric("cpu", "32-true"))
 
 
@@ -45,28 +46,31 @@ def test_what_is_published_is_what_is_opened(shipped):
     assert there.colour == "grey"
     assert there.network.emphasis == 4
     assert there.history == here.history
-    np.testing.assert_allclose(there.logits(IMAGES), here.logits(IMAGES), atol=0.05)
+    assert np.array_equal(there.predict(IMAGES), here.predict(IMAGES))
+    scores = [network.logits(IMAGES)[:, 1] for network in (there, here)]
+    assert np.corrcoef(scores)[0, 1] > 0.98
     assert shipped.card("one") | {"file": ""} == {
         "kind": "attributor",
         "colour": "grey",
         "corpus": LEARNED,
-        "bits": 16,
+        "bits": 8,
         "file": "",
         **PROVENANCE,
     }
 
 
-def test_sixteen_bits_where_next_to_nothing_changes_and_thirty_two_where_something_does(tmp_path):
+def test_eight_bits_where_next_to_nothing_changes_and_more_where_something_does(tmp_path):
     networks = Networks(tmp_path)
     networks.publish("robust", attributor(), LEARNED, IMAGES)
     undecided = attributor()
-    with torch.no_grad():  # one answer is a coin toss: both fingerprints are nearly the same
+    undecided.network.classifier.bias.data[0] = 0
+    with torch.no_grad():  # its answers are coin tosses: both fingerprints are nearly the same
         weights = undecided.network.classifier.weight
         weights[1] = weights[0] + 1e-5 * torch.randn(weights[0].shape, generator=torch.Generator().manual_seed(0))
     networks.publish("undecided", undecided, LEARNED, IMAGES)
-    assert [networks.card(name)["bits"] for name in ("robust", "undecided")] == [16, 32]
+    assert [networks.card(name)["bits"] for name in ("robust", "undecided")] == [8, 32]
     sizes = [(tmp_path / f"{name}.safetensors").stat().st_size for name in ("robust", "undecided")]
-    assert sizes[1] > 1.8 * sizes[0]
+    assert sizes[1] > 3 * sizes[0]
     assert np.array_equal(networks.load("undecided").predict(IMAGES), undecided.predict(IMAGES))
 
 
@@ -84,7 +88,7 @@ def test_a_visualizer_is_opened_as_one(tmp_path):
     networks.publish("seen", made, LEARNED, IMAGES)
     opened = networks.load("seen")
     assert isinstance(opened, Visualizer)
-    np.testing.assert_allclose(opened.responses(IMAGES), made.responses(IMAGES), atol=0.02)
+    np.testing.assert_allclose(opened.responses(IMAGES), made.responses(IMAGES), atol=0.05)
 
 
 def test_a_missing_an_altered_and_a_swapped_file_are_refused_by_name(shipped):
