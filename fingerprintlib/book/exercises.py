@@ -6,6 +6,7 @@ printed there are right.
 
 import math
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,7 @@ def _judge(name: str, answer: Any, expected: Any, hint: str, tolerance: float = 
 
 
 def most_alike(answer: Any, images: Any) -> None:
-    """Chapter 1: which two of some images are most similar, as a pair of their numbers."""
+    """Real images: which two of some images are most similar, as a pair of their numbers."""
     flat = np.asarray(images, float).reshape(len(images), -1)
     pairs = {(i, j): np.square(flat[i] - flat[j]).sum() for j in range(len(flat)) for i in range(j)}
     best = min(pairs, key=lambda pair: pairs[pair])
@@ -42,25 +43,25 @@ def most_alike(answer: Any, images: Any) -> None:
 
 
 def quantization_error(answer: Any) -> None:
-    """Chapter 1: the largest change that rounding to 256 levels makes to a value of [-1, 1]."""
+    """Real images: the largest change that rounding to 256 levels makes to a value of [-1, 1]."""
     values = np.linspace(-1, 1, 1_000_001)
     worst = np.abs(np.round((values + 1) * 127.5) / 127.5 - 1 - values).max()
     _judge("Rounding", answer, worst, "How far apart are two neighbouring levels in [-1, 1]?", tolerance=1e-3)
 
 
 def pixels_per_level(answer: Any, resolution: int) -> None:
-    """Chapter 1: how often each of the 256 values occurs in one channel of an equalized image."""
+    """Real images: how often each of the 256 values occurs in one channel of an equalized image."""
     _judge("Equalized", answer, resolution**2 / 256, "All 256 values are equally frequent.")
 
 
 def hinge(answer: Any, real: Any, fake: Any) -> None:
-    """Chapter 2: the discriminator's hinge loss of given scores."""
+    """The zoo: the discriminator's hinge loss of given scores."""
     loss = sum(max(0, 1 - r) for r in real) / len(real) + sum(max(0, 1 + f) for f in fake) / len(fake)
     _judge("Hinge loss", answer, loss, "Scores beyond the margin of 1 on their own side cost nothing.")
 
 
 def frechet(answer: Any, means: tuple[float, float], deviations: tuple[float, float]) -> None:
-    """Chapter 2: the squared Frechet distance between two normal distributions on a line."""
+    """The zoo: the squared Frechet distance between two normal distributions on a line."""
     expected = (means[0] - means[1]) ** 2 + (deviations[0] - deviations[1]) ** 2
     _judge(
         "Frechet distance", answer, expected, "In one dimension a covariance is a variance, and its root a deviation."
@@ -68,13 +69,13 @@ def frechet(answer: Any, means: tuple[float, float], deviations: tuple[float, fl
 
 
 def linear_penalty(answer: Any, resolution: int, weight: float) -> None:
-    """Chapter 2: the gradient penalty of a critic that adds up all values of an image times one weight."""
+    """The zoo: the gradient penalty of a critic that adds up all values of an image times one weight."""
     norm = math.sqrt(3 * resolution**2 * weight**2)
     _judge("Gradient penalty", answer, 10 * (norm - 1) ** 2, "The gradient has 3 R^2 equal entries.")
 
 
 def wilson(answer: Any, correct: int, total: int) -> None:
-    """Chapter 3: the 95 % interval of an accuracy, as a pair of fractions."""
+    """Attribution: the 95 % interval of an accuracy, as a pair of fractions."""
     z, p = 1.959963984540054, correct / total
     centre = (p + z**2 / (2 * total)) / (1 + z**2 / total)
     half = z * math.sqrt(p * (1 - p) / total + z**2 / (4 * total**2)) / (1 + z**2 / total)
@@ -87,7 +88,7 @@ def wilson(answer: Any, correct: int, total: int) -> None:
 
 
 def nearest_fingerprint(answer: Any, image_fingerprints: Any, model_fingerprints: Any, bias: Any) -> None:
-    """Chapter 3: the sources that the inner products of image and model fingerprints name."""
+    """Attribution: the sources that the inner products of image and model fingerprints name."""
     best = []
     for image in np.asarray(image_fingerprints, np.float64):
         scores = [float(image @ model) + float(b) for model, b in zip(model_fingerprints, bias, strict=True)]
@@ -96,7 +97,7 @@ def nearest_fingerprint(answer: Any, image_fingerprints: Any, model_fingerprints
 
 
 def contrast(answer: Any, factor: float, offset: float) -> None:
-    """Chapter 5: by how much correlation and inner product grow when an image fingerprint is scaled and shifted."""
+    """Seeing fingerprints: how correlation and inner product grow when an image fingerprint is scaled and shifted."""
     image, model = np.random.default_rng(0).normal(size=(2, 12288))
     model -= model.mean()
     changed = factor * image + offset
@@ -106,7 +107,7 @@ def contrast(answer: Any, factor: float, offset: float) -> None:
 
 
 def period_two(answer: Any, resolution: int) -> None:
-    """Chapter 5: row and column, in a centred spectrum, of vertical stripes that alternate from pixel to pixel."""
+    """Seeing fingerprints: row and column, in a centred spectrum, of vertical stripes that alternate by pixel."""
     stripes = np.tile([1.0, -1.0], (resolution, resolution // 2))
     power = np.abs(np.fft.fftshift(np.fft.fft2(stripes)))
     _judge(
@@ -117,8 +118,23 @@ def period_two(answer: Any, resolution: int) -> None:
     )
 
 
+def checkerboard(answer: Any, kernel: Sequence[float]) -> None:
+    """Where fingerprints come from: the part of the amplitude that a kernel lets through at half a cycle a pixel."""
+    found = np.abs(np.fft.fft(kernel, 2 * len(kernel)))
+    _judge("Checkerboard", answer, found[len(kernel)] / found[0], "Weigh each pixel by +1, -1, +1, ...")
+
+
+def copied_to(answer: Any, frequency: float) -> None:
+    """Where fingerprints come from: the frequency, in [0, 0.5], of the copy of a wave that zeros double."""
+    wave = np.zeros(4000)
+    wave[::2] = np.cos(2 * np.pi * frequency * np.arange(2000))
+    found = np.abs(np.fft.rfft(wave))
+    found[: len(found) // 2] = 0  # the original
+    _judge("Copy", answer, found.argmax() / len(wave), "What stood at 0 appears again at one half.")
+
+
 def blurred_wave(answer: Any, period: int) -> None:
-    """Chapter 7: the amplitude that a cosine of this period has after the blur [1 4 6 4 1] / 16."""
+    """Frequency: the amplitude that a cosine of this period has after the blur [1 4 6 4 1] / 16."""
     wave = np.cos(2 * np.pi * np.arange(8 * period) / period)
     blurred = np.convolve(wave, np.array([1, 4, 6, 4, 1]) / 16, mode="valid")
     _judge(
@@ -130,14 +146,14 @@ def blurred_wave(answer: Any, period: int) -> None:
 
 
 def folded(answer: Any, frequency: float) -> None:
-    """Chapter 7: the frequency, in [0, 0.5], at which a wave is seen when every second pixel is kept."""
+    """Frequency: the frequency, in [0, 0.5], at which a wave is seen when every second pixel is kept."""
     kept = np.cos(2 * np.pi * frequency * np.arange(0, 2000, 2))
     expected = np.abs(np.fft.rfft(kept)).argmax() / len(kept)
     _judge("Folded", answer, expected, "Cycles a new pixel; adding or taking away whole cycles changes nothing.")
 
 
 def pyramid_numbers(answer: Any, resolution: int) -> None:
-    """Chapter 7: how many numbers the residual bands of a square image and the 2x2 image that remains are."""
+    """Frequency: how many numbers the residual bands of a square image and the 2x2 image that remains are."""
     total, side = 0, resolution
     while side > 2:
         total += side * side
@@ -146,7 +162,7 @@ def pyramid_numbers(answer: Any, resolution: int) -> None:
 
 
 def verdict(answer: Any, low: float, high: float, holds_above: float, fails_below: float) -> None:
-    """Chapter 15: what the ledger says of an interval."""
+    """The claims ledger: what the ledger says of an interval."""
     expected = "not reproduced at this scale"
     if low >= holds_above:
         expected = "holds"
@@ -156,14 +172,14 @@ def verdict(answer: Any, low: float, high: float, holds_above: float, fails_belo
 
 
 def mixture(answer: Any, recalls: Any, shares: Any) -> None:
-    """Chapter 12: the accuracy on sources of these recalls that make up these shares of the images."""
+    """What could fool us: the accuracy on sources of these recalls that make up these shares of the images."""
     hundred = [(recall, round(100 * share)) for recall, share in zip(recalls, shares, strict=True)]
     expected = sum(recall * count for recall, count in hundred) / sum(count for _, count in hundred)
     _judge("Whom one asks", answer, expected, "Imagine a hundred images, and count those that are recognized.")
 
 
 def at_least_one(answer: Any, tests: int, confidence: float) -> None:
-    """Chapter 12: how likely one of several independent intervals, or more, misses the truth."""
+    """What could fool us: how likely one of several independent intervals, or more, misses the truth."""
     none = 1.0
     for _ in range(tests):
         none *= confidence
@@ -171,47 +187,47 @@ def at_least_one(answer: Any, tests: int, confidence: float) -> None:
 
 
 def noise_to_signal(answer: Any, variance: float) -> None:
-    """Chapter 10: the peak signal-to-noise ratio, in decibels, that noise of this variance leaves."""
+    """Attacks: the peak signal-to-noise ratio, in decibels, that noise of this variance leaves."""
     _judge(
         "Decibels", answer, 10 * math.log10(255**2 / variance), "The mean squared error of the noise is its variance."
     )
 
 
 def blurred_stripes(answer: Any, weights: Any) -> None:
-    """Chapter 10: what a blur along rows leaves of the contrast of stripes that alternate from pixel to pixel."""
+    """Attacks: what a blur along rows leaves of the contrast of stripes that alternate from pixel to pixel."""
     stripes = np.resize([1.0, -1.0], 101)
     contrast = np.abs(np.convolve(stripes, np.asarray(weights, float), mode="valid")).max()
     _judge("Stripes", answer, contrast, "Lay the weights on the stripes: every second one counts negatively.")
 
 
 def cropped_frequency(answer: Any, side: int, offset: int, frequency: float) -> None:
-    """Chapter 10: where a frequency lies, in cycles a pixel, once a window was enlarged to the whole image."""
+    """Attacks: where a frequency lies, in cycles a pixel, once a window was enlarged to the whole image."""
     cycles = frequency * (side - offset)
     _judge("A grid cropped", answer, cycles / side, "How many cycles does the window hold, and over how many pixels?")
 
 
 def correlation(answer: Any, residual: Any, pattern: Any) -> None:
-    """Chapter 4: the normalized cross-correlation of a residual with a pattern, without any shift."""
+    """Baselines: the normalized cross-correlation of a residual with a pattern, without any shift."""
     expected = np.corrcoef(np.ravel(residual), np.ravel(pattern))[0, 1]
     _judge("Correlation", answer, expected, "Take off both means, then divide the inner product by both lengths.")
 
 
 def wiener_noise(answer: Any, coefficient: float, means: Any, sigma: float = 5) -> None:
-    """Chapter 4: what the adaptive Wiener filter takes for noise in a wavelet coefficient."""
+    """Baselines: what the adaptive Wiener filter takes for noise in a wavelet coefficient."""
     signal = max(min(means) - sigma**2, 0)
     expected = coefficient * sigma**2 / (signal + sigma**2)
     _judge("Wiener filter", answer, expected, "The window with the least power counts, less the noise's own power.")
 
 
 def peaks(answer: Any, period: int) -> None:
-    """Chapter 4: at how many frequencies, 0 apart, a pattern can have power that repeats every so many pixels."""
+    """Baselines: at how many frequencies, 0 apart, a pattern can have power that repeats every so many pixels."""
     tile = np.random.default_rng(0).normal(size=(period, period))
     spectrum = np.abs(np.fft.fft2(np.tile(tile, (4, 4))))
     _judge("Peaks", answer, int((spectrum > 1e-9).sum()) - 1, "It is told by as many numbers as one tile has pixels.")
 
 
 def receptive_field(answer: Any, layers: Any) -> None:
-    """Chapter 8: how many pixels wide a feature sees after 3x3 convolutions ("conv") and 2x2 poolings ("pool")."""
+    """Patches: how many pixels wide a feature sees after 3x3 convolutions ("conv") and 2x2 poolings ("pool")."""
     seen, pixel = 1, 1
     for layer in layers:
         seen += {"conv": 2, "pool": 1}[layer] * pixel
@@ -220,7 +236,7 @@ def receptive_field(answer: Any, layers: Any) -> None:
 
 
 def places(answer: Any, resolution: int, patch: int, stride: int, first: int) -> None:
-    """Chapter 8: at how many places a patch lies whole in an image, and how many fit without overlap."""
+    """Patches: at how many places a patch lies whole in an image, and how many fit without overlap."""
     starts = [start for start in range(first, resolution, stride) if start + patch <= resolution]
     beside, end = 0, 0
     for start in starts:
@@ -230,7 +246,7 @@ def places(answer: Any, resolution: int, patch: int, stride: int, first: int) ->
 
 
 def stretched(answer: Any, low: int, high: int) -> None:
-    """Chapter 8: by how much equalizing spreads levels that are equally frequent between two bounds."""
+    """Patches: by how much equalizing spreads levels that are equally frequent between two bounds."""
     levels = np.repeat(np.arange(low, high + 1), 64)
     ranks = np.arange(len(levels)) * 256 // len(levels)
     slope = np.polyfit(levels, ranks, 1)[0]
@@ -238,26 +254,26 @@ def stretched(answer: Any, low: int, high: int) -> None:
 
 
 def majority(answer: Any, share: float, patches: int) -> None:
-    """Chapter 8: how often the majority of independent patches is right, of two sources."""
+    """Patches: how often the majority of independent patches is right, of two sources."""
     votes = range(patches // 2 + 1, patches + 1)
     expected = sum(math.comb(patches, right) * share**right * (1 - share) ** (patches - right) for right in votes)
     _judge("Majority", answer, expected, "Add up the binomial probabilities of more than half.")
 
 
 def luminance_term(answer: Any, first: float, second: float) -> None:
-    """Chapter 9: the structural similarity of two even images."""
+    """Artifacts: the structural similarity of two even images."""
     constant = (0.01 * 255) ** 2
     expected = (2 * first * second + constant) / (first**2 + second**2 + constant)
     _judge("Luminance", answer, expected, "There is no contrast, so only the means count.", tolerance=1e-3)
 
 
 def chance_of_all(answer: Any, share: float, images: int) -> None:
-    """Chapter 9: how likely all of some images are right when each is with a given probability."""
+    """Artifacts: how likely all of some images are right when each is with a given probability."""
     _judge("All right", answer, share**images, "Each of them has to be right.")
 
 
 def not_yet_due(answer: Any, count: int, images: int) -> None:
-    """Chapter 6: how likely it is that one of `count` images was not among so many that were drawn at random."""
+    """Uniqueness: how likely it is that one of `count` images was not among so many that were drawn at random."""
     still = 1.0
     for _ in range(images):
         still *= (count - 1) / count
@@ -265,14 +281,14 @@ def not_yet_due(answer: Any, count: int, images: int) -> None:
 
 
 def equally_unlike(answer: Any, sources: int) -> None:
-    """Chapter 6: the cosine between vectors that all have the same cosine with one another, and sum to zero."""
+    """Uniqueness: the cosine between vectors that all have the same cosine with one another, and sum to zero."""
     corners = np.eye(sources) - 1 / sources
     expected = corners[0] @ corners[1] / (corners[0] @ corners[0])
     _judge("Equally unlike", answer, expected, "Multiply the sum, which is zero, by one of the vectors.")
 
 
 def equal_errors(answer: Any, genuine: Any, impostors: Any) -> None:
-    """Chapter 6: the equal error rate of a few scores, at a threshold where both errors are just as frequent."""
+    """Uniqueness: the equal error rate of a few scores, at a threshold where both errors are just as frequent."""
     for threshold in sorted([*genuine, *impostors]):
         rejected = sum(score < threshold for score in genuine) / len(genuine)
         accepted = sum(score >= threshold for score in impostors) / len(impostors)
@@ -283,12 +299,12 @@ def equal_errors(answer: Any, genuine: Any, impostors: Any) -> None:
 
 
 def untouched(answer: Any, attacks: int, probability: float) -> None:
-    """Chapter 11: how likely an image meets none of some attacks that come independently of each other."""
+    """Immunization: how likely an image meets none of some attacks that come independently of each other."""
     _judge("Untouched", answer, (1 - probability) ** attacks, "Every single coin has to fall the other way.")
 
 
 def safest(answer: Any, table: Any) -> None:
-    """Chapter 11: which network, a row, is the one whose worst column is best."""
+    """Immunization: which network, a row, is the one whose worst column is best."""
     best, bound = "", -1.0
     for network, accuracies in table.items():
         if min(accuracies.values()) > bound:
@@ -297,6 +313,6 @@ def safest(answer: Any, table: Any) -> None:
 
 
 def as_large_as_noise(answer: Any, levels: int, resolution: int) -> None:
-    """Chapter 11: the variance of noise that is as large, in mean square, as a change of so many levels everywhere."""
+    """Immunization: the variance of noise as large, in mean square, as a change of so many levels everywhere."""
     change = np.full((resolution, resolution, 3), levels)
     _judge("As large as noise", answer, np.mean(change**2), "The mean of the squares; no root.")

@@ -22,6 +22,8 @@ from .results import (
     scales,
 )
 from .spectra import (
+    copies,
+    enlarging,
     fingerprint_spectra,
     patterns,
     radial_spectra,
@@ -44,11 +46,13 @@ __all__ = [
     "bands",
     "choices",
     "confusions",
+    "copies",
     "dendrograms",
     "detection_curves",
     "distances",
     "distributions",
     "embedding",
+    "enlarging",
     "fingerprint_spectra",
     "frechet_ratios",
     "grid_peaks",

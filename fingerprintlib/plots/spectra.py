@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.image import AxesImage
 
 from ..attribution.spectra import grid_frequencies, log_power, radial_mean
-from .axes import Floats, bare, legend_below, listed, new_ax, new_axes, new_panels, new_row, new_table
+from .axes import Floats, bare, legend_below, listed, new_ax, new_axes, new_panels, new_row, new_table, note
 from .style import WIDTH, Plot, colour_of, dash_of, marker_of, signed, styled
 
 FREQUENCY = "frequency, cycles a pixel"
@@ -217,3 +217,59 @@ def spectral_differences(
         f"Mean logarithms of power spectra less that of {reference}. Farthest from it, at cycles a pixel: "
         f"{'; '.join(words)}.",
     )
+
+
+@styled
+def copies(found: Mapping[str, tuple[Floats, Floats]], side: int) -> Plot:
+    """Spectra of enlarged images along one axis, measured and foretold, a panel each.
+
+    Args:
+        found: enlarger to measured and foretold power, ``[R / 2]`` each, from frequency 0 on.
+        side: of the images, in pixels.
+    """
+    figure, axes = new_row(2.5, len(found), sharey=True)
+    words = []
+    for ax, (name, (measured, foretold)) in zip(axes, found.items(), strict=True):
+        frequency = np.arange(1, len(measured)) / side
+        ax.plot(frequency, 10 * np.log10(measured[1:]), "o", ms=3, mfc="none", color=colour_of(1), label="measured")
+        ax.plot(frequency, 10 * np.log10(foretold[1:]), color=colour_of(2), lw=1.3, label="by the formula")
+        ax.axvline(0.25, color="0.6", lw=0.8, ls=":")
+        ax.set(title=name, xlabel="cycles a pixel", xticks=[0, 0.25, 0.5])
+        apart = np.abs(10 * np.log10(measured[1:] / foretold[1:]))
+        words.append(f"{name} {np.median(apart):.1f} dB")
+    axes[0].set_ylabel("power, dB")
+    legend_below(figure)
+    told = ", ".join(words)
+    return Plot(figure, f"Power along one axis, measured and by the formula. Median distance between the two: {told}.")
+
+
+@styled
+def enlarging(small: Floats, kernel: Floats) -> Plot:
+    """How a fingerprint comes about, step by step: a spectrum, repeated by zeros, weighed by a kernel.
+
+    Args:
+        small: power of an image along one axis, ``[S / 2]``, from frequency 0 on.
+        kernel: what the kernel multiplies power by, ``[S]``, from frequency 0 to half a cycle a pixel.
+    """
+    figure, axes = new_row(2.2, 3, sharey=True)
+    decibels = 10 * np.log10(np.maximum(small, 1e-3))
+    twice = np.concatenate([decibels, decibels[::-1]])
+    weighed = twice + 10 * np.log10(np.maximum(kernel, 1e-12))
+    floor, half = decibels.min() - 40, len(decibels)
+    frequency = np.linspace(0, 0.5, len(twice))
+    upper = slice(half - 1, None)  # no gap between the two
+    axes[0].fill_between(2 * frequency[:half], floor, decibels, color=colour_of(1), alpha=0.35, lw=0)
+    for ax, level in zip(axes[1:], (twice, weighed), strict=True):
+        ax.fill_between(frequency[:half], floor, level[:half], color=colour_of(1), alpha=0.35, lw=0)
+        ax.fill_between(frequency[upper], floor, np.maximum(level[upper], floor), color=colour_of(2), alpha=0.55, lw=0)
+    axes[2].plot(frequency, twice.max() + 10 * np.log10(np.maximum(kernel, 1e-12)), color="0.25", lw=1.3, ls="--")
+    note(axes[1], "the copy", (0.375, decibels[-1]), (0, 14), ha="center")
+    note(axes[2], "the kernel", (0.27, twice.max()), (0, -12), ha="left")
+    note(axes[2], "what is left\nof the copy", (0.36, weighed[half]), (0, 4), ha="center")
+    highest = twice.max() + 4
+    for ax, title in zip(axes, ("a small image", "zeros in between", "blurred by the kernel"), strict=True):
+        ax.set(title=title, xlabel="cycles a pixel", xlim=(0, 0.5), xticks=[0, 0.25, 0.5], ylim=(floor, highest))
+        ax.set_yticks([])
+    axes[0].set_ylabel("power")
+    what = "the spectrum of a small image; the same, with a mirrored copy in its upper half; and the copy, weakened"
+    return Plot(figure, f"Three steps of enlarging: {what} by the kernel but not gone.")

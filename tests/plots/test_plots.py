@@ -403,6 +403,12 @@ CASES = {
     ),
     "transfer, one": (plots.transfer, ({"nothing": {"noise": 0.254}},), ["nothing: noise 25"]),
     "ledger": (plots.ledger, (CLAIMS,), ["existence", "+11.2 points", "holds", "unique-seed", "-21.5 points", "fails"]),
+    "copies": (
+        plots.copies,
+        ({"nearest": (np.array([9.0, 4, 2, 1]), np.array([9.0, 4, 2, 2]))}, 8),
+        ["nearest 0.0 dB"],
+    ),
+    "enlarging": (plots.enlarging, (np.array([100.0, 10, 1, 0.1]), np.linspace(1, 0, 8)), ["weakened by the kernel"]),
     "detection_curves": (
         plots.detection_curves,
         ({("network", "grey"): (np.array([0.0, 0.01, 1.0]), np.array([0.0, 0.9, 1.0]))},),

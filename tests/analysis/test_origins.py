@@ -1,0 +1,91 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fingerprintlib.analysis.origins import ENLARGERS, enlarged, foretold, halved, kernel_of, mean_power, transfer
+from fingerprintlib.attribution.spectra import power
+from fingerprintlib.data.images import luma
+from fingerprintlib.errors import UsageError
+
+
+def smooth(count=20, side=32):
+    """Images with more of what is coarse, as photographs have."""
+    rng = np.random.default_rng(0)
+    fine = rng.normal(size=(count, side, side, 3))
+    rise = np.fft.fftfreq(side)
+    falling = 1 / (0.05 + np.hypot(rise[:, None], rise))[..., None]
+    found = np.fft.ifft2(np.fft.fft2(fine, axes=(1, 2)) * falling, axes=(1, 2)).real
+    return np.clip(128 + 12 * found, 0, 255).round().astype(np.uint8)
+
+
+@pytest.mark.parametrize("enlarger", ENLARGERS)
+def test_a_kernel_keeps_the_mean_and_doubles_the_side(enlarger):
+    kernel = kernel_of(enlarger, seed=3)
+    assert kernel.sum() == pytest.approx(4)
+    assert transfer(kernel, 32)[16, 16] == pytest.approx(1)
+    even = np.full((2, 8, 8, 3), 100, np.uint8)
+    found = enlarged(even, kernel).astype(int)
+    assert found.shape == (2, 16, 16, 3)
+    assert abs(found.mean() - 100) < 0.6
+
+
+def test_nearest_and_bilinear_by_hand():
+    row = np.arange(0, 80, 10, dtype=np.uint8)
+    images = np.broadcast_to(row[None, None, :, None], (1, 8, 8, 3))
+    assert np.array_equal(enlarged(images, kernel_of("nearest"))[0, 0, :, 0], np.repeat(row, 2))
+    found = enlarged(images, kernel_of("bilinear"))[0, 4, :, 0].astype(int)
+    assert found[2:6].tolist() == [
+        8,
+        12,
+        18,
+        22,
+    ]  # a quarter and three quarters of the way, 7.5 and 17.5 rounded to even
+
+
+def test_the_transfer_functions_are_those_of_the_book():
+    frequency = np.arange(-8, 8) / 16
+    np.testing.assert_allclose(transfer(kernel_of("nearest"), 16)[8], np.cos(np.pi * frequency) ** 2, atol=1e-12)
+    np.testing.assert_allclose(transfer(kernel_of("bilinear"), 16)[8], np.cos(np.pi * frequency) ** 6, atol=1e-12)
+    assert transfer(kernel_of("transposed", 1), 16)[8, 0] > 1e-5  # a checkerboard
+
+
+@pytest.mark.parametrize("enlarger", ENLARGERS)
+def test_the_spectrum_is_the_one_foretold(enlarger):
+    kernel, small = kernel_of(enlarger, seed=1), smooth()
+    rounding = (0.299**2 + 0.587**2 + 0.114**2) / 12
+    measured, expected = mean_power(enlarged(small, kernel)), foretold(mean_power(small), kernel) + rounding
+    assert np.median(np.abs(10 * np.log10(measured / expected))) < 0.6
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 1000))
+def test_the_copies_are_exact_where_nothing_is_cut_off(seed):
+    """Of a periodic plane in floats: zeros, then a periodic blur."""
+    rng = np.random.default_rng(seed)
+    plane, kernel = rng.normal(size=(8, 8)), rng.normal(size=(4, 4))
+    wide = np.zeros((16, 16))
+    wide[::2, ::2] = plane
+    blurred = np.fft.ifft2(np.fft.fft2(wide) * np.fft.fft2(kernel, (16, 16))).real
+    scaled = foretold(power(plane), kernel) * kernel.sum() ** 2 / 16
+    np.testing.assert_allclose(power(blurred), scaled, rtol=1e-9, atol=1e-12)
+
+
+def test_halving_takes_the_mean_of_four():
+    image = np.arange(4 * 4 * 3, dtype=np.uint8).reshape(1, 4, 4, 3)
+    expected = image.astype(float).reshape(2, 2, 2, 2, 3).mean((1, 3)).round()
+    assert np.array_equal(halved(image)[0], expected)
+
+
+def test_the_window_leaves_the_power_of_noise_as_it_is():
+    noise = np.random.default_rng(0).integers(0, 256, (50, 32, 32, 3), np.uint8)
+    away = np.hypot(*np.meshgrid(np.arange(-16, 16), np.arange(-16, 16))) > 3
+    whole = power(luma(noise, np.float64)).mean(0)
+    assert mean_power(noise)[away].mean() == pytest.approx(whole[away].mean(), rel=0.05)
+
+
+def test_what_cannot_be_is_refused():
+    with pytest.raises(UsageError, match="'bicubic'"):
+        kernel_of("bicubic")
+    with pytest.raises(UsageError, match="even side, not 5"):
+        halved(np.zeros((1, 5, 5, 3), np.uint8))
