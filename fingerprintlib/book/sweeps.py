@@ -70,7 +70,7 @@ class Sweep:
         meanings: of the swept ones, in words.
         held: the chapter's other parameters.
         points: in the order of the grid.
-        units: of estimates: ``"%"`` are fractions, to be printed as per cent.
+        units: of estimates: ``"%"`` and ``"points"`` are fractions, to be printed times a hundred.
         shown: the estimates for the figure, by name.
         provenance: profile, version, date, hashes of code and zoo, machine, device, cores.
         name: under which it is published.
@@ -101,7 +101,7 @@ class Sweep:
     def scaled(self, point: Point, name: str) -> Estimate | None:
         """A point's estimate in the unit that `printed` names."""
         found = point.estimates.get(name)
-        if found is None or self.units.get(name) != "%":
+        if found is None or self.units.get(name) not in ("%", "points"):
             return found
         value, low, high = found
         return Estimate(100 * value, None if low is None else 100 * low, None if high is None else 100 * high)

@@ -62,7 +62,7 @@ def test_a_chapter_is_swept_and_what_is_there_is_not_run_again(project):
         ("2.5", "2.5", "0.25"),
         ("1.0", "1.0", "0.1"),
     ]
-    assert "claim existence, %" in (folder / "sweep.html").read_text()
+    assert "claim existence, points" in (folder / "sweep.html").read_text()
 
     # One more point, in another order; then the book, which knows nothing of all this.
     result = project.fingerprints(
