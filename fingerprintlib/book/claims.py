@@ -172,21 +172,32 @@ def ledger(claims: Iterable[Claim], metrics: Iterable[Mapping[str, Any]]) -> lis
 
 
 def as_table(entries: Iterable[Entry], decimals: int = 1) -> str:
-    """The ledger as a Markdown table; a figure of the paper that a second source confirms has a tick."""
+    """What the ledger says, as a Markdown table: claims, verdicts, and the effects that these follow from."""
     rows = []
     for entry in entries:
-        claim, measured = entry.claim, entry.measurement
-        confirmed = " ✓" if claim.verified else ""
+        measured = entry.measurement
         rows.append(
             {
-                "Finding": claim.finding,
-                "Claim": claim.statement,
+                "Claim": f"`{entry.claim.id}` {entry.claim.statement}",
                 "Verdict": f"**{entry.verdict}**",
                 "Effect": f"{measured.told(decimals)} {measured.unit}" if measured else "",
                 "beyond": measured.beyond if measured else "",
                 "Holds from": f"{measured.scale * measured.holds_above:.4g}" if measured else "",
-                "Ours": measured.ours if measured else "",
+            }
+        )
+    return markdown(rows)
+
+
+def figures(entries: Iterable[Entry]) -> str:
+    """The paper's figures and those that may be set beside them, as a Markdown table; confirmed ones have a tick."""
+    rows = []
+    for entry in entries:
+        claim, confirmed = entry.claim, " ✓" if entry.claim.verified else ""
+        rows.append(
+            {
+                "Claim": f"`{claim.id}`",
                 "Paper (✓ confirmed)": "" if claim.paper is None else f"{claim.paper:g}{confirmed}",
+                "Ours": entry.measurement.ours if entry.measurement else "",
                 "Chapter": entry.chapter or "",
             }
         )
