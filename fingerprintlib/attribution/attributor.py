@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from .. import __version__
-from ..checkpoints import CheckpointError, load_checkpoint, narrowed, save_checkpoint, widened
+from ..checkpoints import CheckpointError, load_checkpoint, narrowed, save_checkpoint, tensors_hash, widened
 from ..codehash import code_of
 from ..data.images import COLOURS, check_images, check_labels, coloured
 from ..data.labelled import LabelledImages
@@ -111,6 +111,11 @@ class SourceClassifier(Generic[Network]):
     def history(self) -> list[dict[str, float]]:
         """How the training went, as `training.fit` gives it."""
         return self.provenance["history"]
+
+    @property
+    def hash(self) -> str:
+        """Of the weights."""
+        return tensors_hash(self.network.state_dict())
 
     @property
     def steps(self) -> int:

@@ -14,7 +14,7 @@ from .. import __version__
 from ..attribution.attributor import SourceClassifier
 from ..data.corpus import open_corpus
 from ..errors import UsageError
-from ..provenance import file_hash, write_json
+from ..provenance import write_json
 from ..store import get_all
 from ..zoo.networks import Networks, load_network, told_of
 from .chapters import Book, data_hash
@@ -53,8 +53,10 @@ def shipped_or_trained(
 
 def leave_networks(page: Page, artifact: str, networks: Mapping[str, SourceClassifier[Any]]) -> None:
     """Leave networks, by word, for later chapters to open with `open_networks`."""
-    files = {word: {"file": page.relative(n.path), "hash": file_hash(n.path)} for word, n in networks.items() if n.path}
-    page.make(artifact, files, [page.root / entry["file"] for entry in files.values()])
+    made = {word: network for word, network in networks.items() if network.path}
+    # The hash is of the weights: the file also tells when it was made, and a later chapter need not run for that.
+    files = {word: {"file": page.relative(n.path), "hash": n.hash} for word, n in made.items() if n.path}
+    page.make(artifact, files, [n.path for n in made.values() if n.path])
 
 
 def open_networks(page: Page, artifact: str) -> dict[str, Any]:
