@@ -112,3 +112,45 @@ def mean_power(images: Pixels) -> Floats:
     window = np.outer(row, row)
     window /= np.sqrt(np.mean(window**2))
     return power(luma(images, np.float64) * window).mean(0)
+
+
+def correlations(some: NDArray[np.floating], others: NDArray[np.floating]) -> Floats:
+    """How alike the patterns of K sources are in two states: float64 ``[K, K]`` in [-1, 1], row the first state.
+
+    What all patterns of a state have in common tells nothing: their mean is taken off first.
+
+    Args:
+        some, others: patterns ``[K, ...]``, K at least 2, in the same order.
+
+    Raises:
+        UsageError: the shapes differ, or there are fewer than two.
+    """
+    if some.shape != others.shape or len(some) < 2:
+        raise UsageError(f"Give two patterns or more in each state, alike in shape, not {some.shape}, {others.shape}.")
+    flat = [np.asarray(these, np.float64).reshape(len(these), -1) for these in (some, others)]
+    flat = [these - these.mean(0) for these in flat]
+    one, other = (these / np.maximum(np.linalg.norm(these, axis=1, keepdims=True), 1e-12) for these in flat)
+    return one @ other.T
+
+
+def matched_by_chance(alike: Floats, seed: int = 0) -> float:
+    """The share of all pairings whose mean likeness is that of the diagonal or more: a permutation test.
+
+    Args:
+        alike: ``[K, K]``, as `correlations` gives. Of more than seven sources 9,999 random pairings are tried.
+        seed: of those.
+
+    Returns:
+        In (0, 1]; of K sources, at least ``1 / K!``.
+    """
+    from scipy.stats import permutation_test
+
+    rows = np.arange(len(alike))
+
+    def likeness(order: NDArray[np.int64]) -> float:
+        return float(alike[rows, order].mean())
+
+    found = permutation_test(
+        (rows,), likeness, permutation_type="pairings", alternative="greater", vectorized=False, rng=seed
+    )
+    return float(found.pvalue)

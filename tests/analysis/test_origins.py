@@ -1,9 +1,21 @@
+from itertools import permutations
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fingerprintlib.analysis.origins import ENLARGERS, enlarged, foretold, halved, kernel_of, mean_power, transfer
+from fingerprintlib.analysis.origins import (
+    ENLARGERS,
+    correlations,
+    enlarged,
+    foretold,
+    halved,
+    kernel_of,
+    matched_by_chance,
+    mean_power,
+    transfer,
+)
 from fingerprintlib.attribution.spectra import power
 from fingerprintlib.data.images import luma
 from fingerprintlib.errors import UsageError
@@ -84,8 +96,32 @@ def test_the_window_leaves_the_power_of_noise_as_it_is():
     assert mean_power(noise)[away].mean() == pytest.approx(whole[away].mean(), rel=0.05)
 
 
+def test_correlations_are_numpys_once_the_mean_pattern_is_taken_off():
+    rng = np.random.default_rng(0)
+    some, others = rng.normal(size=(2, 4, 6, 6, 3)).astype(np.float32)
+    common = 50 * rng.normal(size=(6, 6, 3))
+    flat = [(these - these.mean(0)).reshape(4, -1).astype(np.float64) for these in (some, others)]
+    # The cosine of two centred patterns; a pattern's own mean over pixels is part of it.
+    expected = [[a @ b / np.sqrt((a @ a) * (b @ b)) for b in flat[1]] for a in flat[0]]
+    np.testing.assert_allclose(correlations(some + common, others - common), expected, atol=1e-5)
+    assert np.allclose(np.diag(correlations(some, 3 * some)), 1)
+
+
+def test_a_pairing_by_chance():
+    alike = np.random.default_rng(1).normal(size=(4, 4))
+    of_all = [alike[range(4), order].mean() for order in permutations(range(4))]
+    assert matched_by_chance(alike) == pytest.approx(np.mean(np.array(of_all) >= of_all[0] - 1e-12))
+    assert matched_by_chance(np.eye(5)) == pytest.approx(1 / 120)
+    assert matched_by_chance(np.zeros((3, 3))) == 1
+    assert matched_by_chance(np.eye(9), seed=0) <= 0.001  # of more pairings than are tried
+
+
 def test_what_cannot_be_is_refused():
     with pytest.raises(UsageError, match="'bicubic'"):
         kernel_of("bicubic")
     with pytest.raises(UsageError, match="even side, not 5"):
         halved(np.zeros((1, 5, 5, 3), np.uint8))
+    with pytest.raises(UsageError, match="two patterns or more"):
+        correlations(np.ones((1, 4)), np.ones((1, 4)))
+    with pytest.raises(UsageError, match="alike in shape"):
+        correlations(np.ones((2, 4)), np.ones((2, 5)))
