@@ -6,7 +6,7 @@ interval and two bounds that were fixed beforehand, so that nobody words it.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -74,12 +74,16 @@ class Measurement:
         """``69.5 (66.2–72.6)``: effect and interval, with a sign where it counts points."""
         return told(self.value, (self.low, self.high), self.scale, decimals, signed=self.unit == "points")
 
+    @property
+    def answer(self) -> str:
+        """The verdict as the answer to a question: ``yes``, ``no`` or ``not shown``."""
+        return {HOLDS: "yes", FAILS: "no", OPEN: "not shown"}[self.verdict]
+
     def sentence(self) -> str:
         """What was found here, in Markdown: yes or no, by how much, beyond what, and how much it had to be."""
-        said = {HOLDS: "yes", FAILS: "no", OPEN: "not shown"}[self.verdict]
         beyond = f" beyond {self.beyond}" if self.beyond else ""
-        bound = f"{self.scale * self.holds_above:.4g}"
-        return f"**Here: {said}**, {self.told()} {self.unit}{beyond}; it holds from {bound} on. (Claim `{self.claim}`.)"
+        bound = f"it holds from {self.scale * self.holds_above:.4g} on"
+        return f"**Here: {self.answer}**, {self.told()} {self.unit}{beyond}; {bound}. (Claim `{self.claim}`.)"
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-able, verdict included."""
@@ -171,20 +175,21 @@ def ledger(claims: Iterable[Claim], metrics: Iterable[Mapping[str, Any]]) -> lis
     return [Entry(claim, *found.get(claim.id, (None, None))) for claim in claims]
 
 
-def as_table(entries: Iterable[Entry], decimals: int = 1) -> str:
-    """What the ledger says, as a Markdown table: claims, verdicts, and the effects that these follow from."""
+def as_table(builds: Mapping[str, Sequence[Entry]], decimals: int = 1) -> str:
+    """What the ledger says, as a Markdown table: claims, and what came out in each build, by its name.
+
+    A verdict stands with the effect that it follows from, what that is measured from, and from where on it holds.
+    """
     rows = []
-    for entry in entries:
-        measured = entry.measurement
-        rows.append(
-            {
-                "Claim": f"`{entry.claim.id}` {entry.claim.statement}",
-                "Verdict": f"**{entry.verdict}**",
-                "Effect": f"{measured.told(decimals)} {measured.unit}" if measured else "",
-                "beyond": measured.beyond if measured else "",
-                "Holds from": f"{measured.scale * measured.holds_above:.4g}" if measured else "",
-            }
-        )
+    for entries in zip(*builds.values(), strict=True):
+        row = {"Claim": f"`{entries[0].claim.id}` {entries[0].claim.statement}"}
+        for build, entry in zip(builds, entries, strict=True):
+            row[build] = f"**{entry.verdict}**"
+            if found := entry.measurement:
+                row[build] += f" {found.told(decimals)} {found.unit}"
+                row["Beyond"] = found.beyond
+                row["Holds from"] = f"{found.scale * found.holds_above:.4g}"
+        rows.append({column: row.get(column, "") for column in ("Claim", *builds, "Beyond", "Holds from")})
     return markdown(rows)
 
 

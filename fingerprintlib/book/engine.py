@@ -390,7 +390,8 @@ def planned(config: Mapping[str, Any]) -> tuple[list[Job], list[Job]]:
 def _pages_hash(book: Book) -> str:
     """A hash of what the pages depend on besides the jobs' outputs."""
     texts = [book.root / "_config.yml", *book.page_files]
-    texts += [path for path in [book.root / "data" / "timings.json"] if path.is_file()]
+    told = [book.root / "data" / name for name in ("paper.yml", "timings.json", "results/full.json")]
+    texts += [path for path in told if path.is_file()]
     files = {str(path.relative_to(book.root)): file_hash(path) for path in texts}
     code = code_of("fingerprintlib.book.staging", "fingerprintlib.book.offline")
     versions = {name: metadata.version(name) for name in ("sphinx", "jupyter-book", "sphinx-book-theme")}

@@ -151,7 +151,7 @@ class Page:
 
         measurement = Measurement(claim, float(value), float(interval[0]), float(interval[1]), **bounds)
         self._claims.append(measurement.as_dict())
-        display(Markdown(measurement.sentence()))
+        display(Markdown(measurement.sentence()), metadata={"claim": claim})
 
     def show(self, plot: "Plot", place: str | None = None) -> None:
         """Display a figure with its alternative text; one shown at the same `place` before is replaced."""

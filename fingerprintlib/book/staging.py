@@ -19,8 +19,10 @@ from ..errors import BookError, FingerprintsError, one_line
 from ..provenance import write_atomically
 from ..store import put_in_place, unfinished
 from .chapters import Book, Chapter
+from .claims import ledger, load_claims
 from .house import house_page
 from .parameters import PARAMETER_LINE
+from .published import Published, verdicts
 from .timings import cost, timings, timings_page
 
 
@@ -32,11 +34,13 @@ def merge(
     profile: str,
     record: Mapping[str, Any],
     costs: Mapping[str, Any],
+    published: Published | None = None,
 ) -> None:
     """Put the executed cells' outputs into the notebook `text`, in place, and make it a page.
 
     The parameters cell shows the values that were used; figures get their alternative texts; ``{{ cost }}`` is replaced
-    by the measured cost, and what the page was built with is told at its end.
+    by the measured cost, and what the page was built with is told at its end. What the published run found stands
+    beside what was found here, unless that is the very same run.
 
     Raises:
         FingerprintsError: code cells differ; then the chapter has to run again.
@@ -50,13 +54,24 @@ def merge(
     for cell, done in zip(cells, ran, strict=True):
         cell.outputs, cell.execution_count = done.outputs, done.execution_count
         _describe_image(cell)
+        if published:
+            _tell_claims(cell, published)
         if "parameters" in cell.metadata.get("tags", []):
             cell.source = "\n".join(_with_value(line, values) for line in cell.source.splitlines())
     for index, cell in enumerate(text.cells):
         cell.id = f"{chapter.name}-{index}"  # random ids would make every page look new to Sphinx
         if cell.cell_type == "markdown":
-            cell.source = cell.source.replace("{{ cost }}", cost(chapter.name, costs))
-    text.cells.append(nbformat.v4.new_markdown_cell(_stamp(values, profile, record), id=f"{chapter.name}-stamp"))
+            cell.source = _filled(cell.source, {"cost": cost(chapter.name, costs)})
+    told = published.beside(chapter.name, record["metrics"]) if published else ""
+    stamp = f"{told}\n\n{_stamp(values, profile, record)}"
+    text.cells.append(nbformat.v4.new_markdown_cell(stamp.lstrip(), id=f"{chapter.name}-stamp"))
+
+
+def _filled(text: str, words: Mapping[str, str]) -> str:
+    """The text with words in the place of ``{{ name }}``."""
+    for name, word in words.items():
+        text = text.replace(f"{{{{ {name} }}}}", word)
+    return text
 
 
 def _same(cell: Any, ran: Any) -> bool:
@@ -70,6 +85,13 @@ def _describe_image(cell: Any) -> None:
         alt = output.get("metadata", {}).get("alt")
         if alt:
             cell.metadata.setdefault("mystnb", {}).setdefault("image", {})["alt"] = alt
+
+
+def _tell_claims(cell: Any, published: Published) -> None:
+    """Let what the published run found for a claim follow what was found here."""
+    for output in cell.outputs:
+        if claim := output.get("metadata", {}).get("claim"):
+            output["data"]["text/markdown"] += f" {published.sentence(claim)}"
 
 
 def _with_value(line: str, values: Mapping[str, Any]) -> str:
@@ -118,6 +140,10 @@ def build_pages(book: Book, profile: str, overrides: Mapping[str, Mapping[str, A
 def _stage(book: Book, profile: str, overrides: Mapping[str, Mapping[str, Any]], build: Path, staged: Path) -> None:
     """Write every page as Jupyter Book shall read it. Unchanged files are left alone, so Sphinx skips them."""
     costs = timings(book, build, profile)
+    published = Published.load(book.root / "data" / "results")
+    words = _verdicts(book, build, published)
+    if published and published.profile == profile:
+        published = None  # this is that run, or its like
     wanted: set[Path] = set()
     for path in book.page_files:
         relative = path.relative_to(book.root / "book")
@@ -127,9 +153,11 @@ def _stage(book: Book, profile: str, overrides: Mapping[str, Mapping[str, Any]],
             text = copy.deepcopy(chapter.notebook)
             executed = nbformat.read(build / "executed" / f"{chapter.name}.ipynb", 4)
             record = json.loads((build / "metrics" / f"{chapter.name}.json").read_text())
-            merge(chapter, text, executed, values, profile, record, costs)
+            merge(chapter, text, executed, values, profile, record, costs, published)
             data = nbformat.writes(text).encode()
             target = staged / relative.with_suffix(".ipynb")
+        elif path.suffix == ".md":
+            data, target = _filled(path.read_text(encoding="utf-8"), words).encode(), staged / relative
         else:
             data, target = path.read_bytes(), staged / relative
         _write_if_changed(target, data)
@@ -142,6 +170,20 @@ def _stage(book: Book, profile: str, overrides: Mapping[str, Mapping[str, Any]],
     for path in staged.rglob("*"):
         if path.is_file() and path not in wanted:
             path.unlink()
+
+
+def _verdicts(book: Book, build: Path, published: Published | None) -> dict[str, str]:
+    """What came out for each of the paper's findings, in words, by the finding's name."""
+    claims = load_claims(book.root / "data" / "paper.yml")
+    records = [json.loads(path.read_text(encoding="utf-8")) for path in sorted((build / "metrics").glob("*.json"))]
+    builds = {"Here": ledger(claims, records)}
+    if published:
+        builds[f"at `{published.profile}`"] = ledger(claims, published.records)
+    findings = dict.fromkeys(claim.finding for claim in claims)
+    return {
+        finding: ", ".join(f"{where} {verdicts(entries, finding)}" for where, entries in builds.items()) + "."
+        for finding in findings
+    }
 
 
 def _write_if_changed(path: Path, data: bytes) -> None:

@@ -176,7 +176,7 @@ def test_a_metric_goes_to_the_file_and_to_the_prose(build, tmp_path, glued, valu
 
 def test_a_claim_is_recorded_and_shown_with_its_verdict(build, tmp_path, monkeypatch):
     shown = []
-    monkeypatch.setattr("IPython.display.display", lambda some: shown.append(some.data))
+    monkeypatch.setattr("IPython.display.display", lambda some, metadata: shown.append((some.data, metadata)))
     page = Page("first", tmp_path)
     bounds = {"holds_above": 0.9, "fails_below": 0.4, "conditions": "here"}
     page.claim("existence", np.float32(0.5), (np.float64(0.25), 0.75), **bounds)
@@ -185,7 +185,8 @@ def test_a_claim_is_recorded_and_shown_with_its_verdict(build, tmp_path, monkeyp
     numbers = {"value": 0.5, "low": 0.25, "high": 0.75, "holds_above": 0.9, "fails_below": 0.4}
     words = {"claim": "existence", "conditions": "here", "unit": "points", "verdict": "not reproduced at this scale"}
     assert record == numbers | words | {"beyond": "", "ours": ""}
-    assert shown == ["**Here: not shown**, +50.0 (+25.0 to +75.0) points; it holds from 90 on. (Claim `existence`.)"]
+    said = "**Here: not shown**, +50.0 (+25.0 to +75.0) points; it holds from 90 on. (Claim `existence`.)"
+    assert shown == [(said, {"claim": "existence"})]
     with pytest.raises(UsageError, match="finite"):
         page.claim("existence", float("nan"), (0, 1), holds_above=0.9, fails_below=0.4)
 

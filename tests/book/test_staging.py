@@ -6,6 +6,8 @@ from nbformat.v4 import new_code_cell, new_output
 
 from fingerprintlib import __version__
 from fingerprintlib.book.chapters import PROFILES, Chapter
+from fingerprintlib.book.claims import Measurement
+from fingerprintlib.book.published import Published
 from fingerprintlib.book.staging import merge
 from fingerprintlib.book.timings import cost, timings_page
 from fingerprintlib.errors import FingerprintsError
@@ -131,6 +133,18 @@ def test_the_page_ends_with_what_it_was_built_with(chapter, text, executed):
         "| Artifact `numbers` | `0123456789ab` |",
     ):
         assert row in stamp.splitlines()
+
+
+def test_a_published_run_stands_beside_what_was_found(chapter, text, executed):
+    claimed = new_output("display_data", {"text/markdown": "**Here: no**."}, metadata={"claim": "seeds"})
+    code(executed)[-1].outputs.append(claimed)
+    measured = Measurement("seeds", 0.5, 0.4, 0.6, 0.1, 0.0).as_dict()
+    published = Published("full", "2026-01-02", "a desktop", {"page": {"metrics": {"x": 8}, "claims": [measured]}})
+    merge(chapter, text, executed, VALUES, "quick", {**RECORD, "metrics": {"x": 7}}, TIMINGS, published)
+    said = code(text)[-1].outputs[-1]["data"]["text/markdown"]
+    assert said == "**Here: no**. At `full`: **yes**, +50.0 (+40.0 to +60.0) points."
+    assert "| `x` | 7 | 8 |" in text.cells[-1].source
+    assert "What this page was built with" in text.cells[-1].source
 
 
 def test_the_same_page_is_written_with_the_same_bytes(chapter, executed):
