@@ -1,12 +1,15 @@
-"""How alike two images look: multi-scale structural similarity, and which real image is nearest to a generated one."""
+"""How images look: multi-scale structural similarity, the nearest real image, and which show no artifact to the eye."""
 
+import csv
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..data.corpus import Corpus
 from ..data.images import Pixels, check_images, luma, to_tensor
 from ..errors import FingerprintsError, UsageError, unknown
 from ..runtime import progress
@@ -152,6 +155,29 @@ def rank_within(values: np.ndarray, groups: np.ndarray) -> np.ndarray:
         mine = np.flatnonzero(groups == group)
         ranks[mine[np.argsort(values[mine], kind="stable")]] = np.arange(len(mine)) / len(mine)
     return ranks
+
+
+def screened(path: Path, corpus: Corpus) -> np.ndarray:
+    """Where the test images stand that were looked at and show no artifact, as ``data/screened.csv`` lists them.
+
+    Args:
+        path: a table with the columns generator, weights (their hash), seed (of the sampling) and image (its number).
+        corpus: of whose test split rows are given; what it has of other generators or seeds was not looked at.
+
+    Returns:
+        int64 ``[n]``, in the table's order.
+    """
+    _, labels = corpus.split("test")
+    rows = {name: np.flatnonzero(labels == k) for k, name in enumerate(corpus.class_names)}
+    sources = corpus.card["recipe"]["sources"]
+    found = []
+    with open(path, newline="", encoding="utf-8") as file:
+        for line in csv.DictReader(file):
+            source, image = sources.get(line["generator"], {}), int(line["image"])
+            same = (source.get("weights"), str(source.get("sampling_seed"))) == (line["weights"], line["seed"])
+            if same and image < len(rows[line["generator"]]):
+                found.append(rows[line["generator"]][image])
+    return np.array(found, np.int64)
 
 
 Scale = tuple[Tensor, ...]  # images, window means, window variances: [N, 1, h, w]

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +13,7 @@ from fingerprintlib.analysis.perceptual import (
     nearest_real,
     rank_within,
     scale_count,
+    screened,
 )
 from fingerprintlib.errors import FingerprintsError, UsageError
 
@@ -126,3 +129,22 @@ def test_without_a_network_alexnet_says_what_to_do(monkeypatch):
     monkeypatch.setattr(torchvision.models, "alexnet", refuse)
     with pytest.raises(FingerprintsError, match="distance='ms-ssim'"):
         nearest_real(images(2, 32), images(2, 32), "alexnet")
+
+
+def test_only_images_of_the_very_generators_that_were_looked_at_are_found(tmp_path):
+    names = ("real", "progan", "sngan")
+    sources = {
+        "real": {"origin": "r"},
+        "progan": {"weights": "p", "sampling_seed": 0},
+        "sngan": {"weights": "of another", "sampling_seed": 0},
+    }
+    labels = np.repeat(np.arange(3), 4)
+    corpus = SimpleNamespace(
+        class_names=names, card={"recipe": {"sources": sources}}, split=lambda split: (None, labels)
+    )
+    lines = ["generator,weights,seed,image", "progan,p,0,2", "progan,p,0,0", "progan,p,1,1", "progan,p,0,4"]
+    lines += ["sngan,s,0,1", "vae,v,0,0"]
+    (tmp_path / "screened.csv").write_text("\n".join(lines))
+    assert screened(tmp_path / "screened.csv", corpus).tolist() == [6, 4]
+    (tmp_path / "screened.csv").write_text(lines[0])
+    assert screened(tmp_path / "screened.csv", corpus).dtype == np.int64
