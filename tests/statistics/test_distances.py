@@ -14,6 +14,7 @@ from fingerprintlib.statistics.distances import (
     kernel_distance,
     mean_distance,
     nearest,
+    ratio_of_frechet_ratios,
 )
 
 
@@ -196,6 +197,39 @@ def test_frechet_ratio_grows_with_the_number_because_its_denominator_is_bias(rng
     few, many = (frechet_ratio(features, labels, count) for count in (100, 1000))
     assert many.ratio > 5 * few.ratio
     assert np.mean(many.between) == pytest.approx(np.mean(few.between), rel=0.1)
+
+
+def test_the_ratio_of_ratios_of_features_and_their_noisy_copies(rng):
+    labels, groups = np.arange(1200) % 3, np.arange(1200)
+    strong = rng.normal(size=(1200, 4)) + 3 * labels[:, None]
+    weak = strong + rng.normal(size=(1200, 4)) * 3
+    effect, (low, high) = ratio_of_frechet_ratios(strong, weak, labels, groups)
+    exact = frechet_ratio(strong, labels).ratio / frechet_ratio(weak, labels).ratio
+    assert low < exact < high
+    assert low < effect < high
+    assert low > 1
+
+
+def test_the_ratio_of_ratios_covers_one_where_features_are_alike(rng):
+    """Nineteen of twenty intervals should; and groups that go together make them longer."""
+    covered, lengths = 0, []
+    for _ in range(40):
+        labels = np.arange(240) % 2
+        some, others = (rng.normal(size=(240, 3)) + labels[:, None] for _ in range(2))
+        _, (low, high) = ratio_of_frechet_ratios(some, others, labels, np.arange(240))
+        covered += low < 1 < high
+        lengths.append(np.log(high / low))
+    assert covered >= 34
+    shared = rng.normal(size=(12, 1, 3)) * np.ones((12, 20, 1))
+    clustered = some + shared.reshape(240, 3)
+    _, (low, high) = ratio_of_frechet_ratios(clustered, others, labels, np.repeat(np.arange(12), 20))
+    assert np.log(high / low) > np.median(lengths)
+
+
+@pytest.mark.parametrize(("count", "message"), [(9, "10 folds need as many groups, not 9"), (12, "left with")])
+def test_the_ratio_of_ratios_refuses_too_few(count, message):
+    with pytest.raises(UsageError, match=message):
+        ratio_of_frechet_ratios(np.eye(count), np.eye(count), np.arange(count) % 6, np.arange(count))
 
 
 @pytest.mark.parametrize(
