@@ -1,10 +1,14 @@
-"""Patches: which pixels a feature sees, where they lie, and what several say together."""
+"""Patches: which pixels a feature sees, where they lie, what one says by itself, and what several say together."""
 
 import copy
 
 import numpy as np
 import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
+from ..attribution.attributor import Attributor
 from ..attribution.networks import AttributionNetwork, field_sides, patch_sides
 from ..errors import UsageError
 
@@ -63,11 +67,46 @@ def whole(pool_from: int, resolution: int) -> np.ndarray:
     return inside[:, None] & inside
 
 
+class PatchJudge:
+    """A network's features of single patches, and a last layer that learned from single patches.
+
+    The network's own last layer has met nothing but averages over all patches of an image; asked about one patch, it
+    is out of its depth. This one is linear (multinomial logistic regression) and learns from patches, a few of each
+    training image; the features stay as they are.
+    """
+
+    def __init__(
+        self, attributor: Attributor, images: np.ndarray, labels: np.ndarray, each: int = 8, seed: int = 0
+    ) -> None:
+        """Learn the last layer.
+
+        Args:
+            attributor: whose features see patches.
+            images: of the training split, uint8 ``[N, H, W, 3]``.
+            labels: int ``[N]``.
+            each: patches of each image, drawn with replacement.
+            seed: of the draws.
+        """
+        self.attributor = attributor
+        features = attributor.patch_features(images)
+        rows = np.arange(len(images))[:, None]
+        down, across = np.random.default_rng(seed).integers(features.shape[1], size=(2, len(images), each))
+        drawn = features[rows, down, across].reshape(-1, features.shape[-1])
+        self.layer = make_pipeline(StandardScaler(), LogisticRegression(max_iter=500))
+        self.layer.fit(drawn, np.repeat(labels, each))
+
+    def patch_scores(self, images: np.ndarray) -> np.ndarray:
+        """What each patch of uint8 images ``[N, H, W, 3]`` says: log-probabilities, float64 ``[N, P, P, K]``."""
+        features = self.attributor.patch_features(images)
+        scores = self.layer.predict_log_proba(features.reshape(-1, features.shape[-1]))
+        return scores.reshape(*features.shape[:-1], -1)
+
+
 def vote(scores: np.ndarray, count: int, seed: int = 0) -> np.ndarray:
     """What some patches of each image say together: the source with the highest sum of log-probabilities.
 
     Args:
-        scores: `Attributor.patch_scores`, ``[N, P, P, K]``.
+        scores: `PatchJudge.patch_scores`, ``[N, P, P, K]``.
         count: patches to ask, 1 to ``P * P``, drawn for each image anew, none twice.
         seed: of the draws.
 

@@ -93,7 +93,7 @@ def find_seams(scores: np.ndarray, resolution: int) -> tuple[np.ndarray, np.ndar
     log-probabilities add up to most. Neighbouring patches overlap, so the sum is no likelihood, but it has its maximum.
 
     Args:
-        scores: `Attributor.patch_scores`, ``[N, P, P, K]``.
+        scores: `patches.PatchJudge.patch_scores`, ``[N, P, P, K]``.
         resolution: side of the images.
 
     Returns:
@@ -116,7 +116,7 @@ def separation(scores: np.ndarray, where: np.ndarray, first: np.ndarray, second:
     speaks more for the second: 1 when the map can be cut without a mistake, 1/2 for guessing.
 
     Args:
-        scores: `Attributor.patch_scores`, ``[N, P, P, K]``.
+        scores: `patches.PatchJudge.patch_scores`, ``[N, P, P, K]``.
         where: bool ``[N, R, R]``, true for the second source; each image must have patches of both.
         first, second: the sources, int ``[N]``.
     """

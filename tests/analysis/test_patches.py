@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from fingerprintlib.analysis.patches import pool_from_of, spans, support, vote, whole
+from fingerprintlib.analysis.patches import PatchJudge, pool_from_of, spans, support, vote, whole
 from fingerprintlib.attribution.networks import AttributionNetwork, patch_sides
 from fingerprintlib.errors import UsageError
 
@@ -47,6 +47,29 @@ def test_a_patch_lies_where_its_gradient_is(resolution, side):
             assert np.flatnonzero(seen.any(axis)).tolist() == list(range(first, end))
         assert inside[row, column] == (seen.sum() == side**2 and side < resolution)
     assert inside.any() == (side < resolution)  # those of the whole network are larger than the image
+
+
+class _Told:
+    """Features that say the source in some patches, and in the rest nothing."""
+
+    def patch_features(self, images):
+        rng = np.random.default_rng(len(images))
+        features = rng.normal(size=(len(images), 4, 4, 3)).astype(np.float32)
+        features[:, :2, :, 0] += 8.0 * images[:, :1, :1, 0] - 8.0
+        return features
+
+
+def test_a_last_layer_learns_from_single_patches():
+    labels = np.arange(300) % 3
+    images = np.broadcast_to(labels[:, None, None, None], (300, 4, 4, 3)).astype(np.uint8)
+    judge = PatchJudge(_Told(), images[:200], labels[:200])
+    scores = judge.patch_scores(images[200:])
+    assert scores.shape == (100, 4, 4, 3)
+    np.testing.assert_allclose(np.exp(scores).sum(-1), 1)
+    right = scores.argmax(-1) == labels[200:, None, None]
+    assert right[:, :2].mean() > 0.95  # where something is said
+    assert right[:, 2:].mean() < 0.5  # and where nothing is
+    assert np.array_equal(PatchJudge(_Told(), images[:200], labels[:200]).patch_scores(images[200:]), scores)
 
 
 def test_votes_are_sums_of_log_probabilities():
