@@ -1,8 +1,7 @@
 """How images look: multi-scale structural similarity, the nearest real image, and which show no artifact to the eye."""
 
-import csv
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -157,26 +156,24 @@ def rank_within(values: np.ndarray, groups: np.ndarray) -> np.ndarray:
     return ranks
 
 
-def screened(path: Path, corpus: Corpus) -> np.ndarray:
-    """Where the test images stand that were looked at and show no artifact, as ``data/screened.csv`` lists them.
+def screened(looked_at: Mapping[str, Mapping[str, Any]], corpus: Corpus) -> np.ndarray:
+    """Where the test images stand that were looked at and show no artifact, as ``data/screened.yml`` lists them.
 
     Args:
-        path: a table with the columns generator, weights (their hash), seed (of the sampling) and image (its number).
+        looked_at: generator to the hash of its ``weights``, the ``seed`` of the sampling, and ``clean``, the numbers of
+            the images without artifacts among those of its test split.
         corpus: of whose test split rows are given; what it has of other generators or seeds was not looked at.
 
     Returns:
-        int64 ``[n]``, in the table's order.
+        int64 ``[n]``.
     """
     _, labels = corpus.split("test")
-    rows = {name: np.flatnonzero(labels == k) for k, name in enumerate(corpus.class_names)}
-    sources = corpus.card["recipe"]["sources"]
-    found = []
-    with open(path, newline="", encoding="utf-8") as file:
-        for line in csv.DictReader(file):
-            source, image = sources.get(line["generator"], {}), int(line["image"])
-            same = (source.get("weights"), str(source.get("sampling_seed"))) == (line["weights"], line["seed"])
-            if same and image < len(rows[line["generator"]]):
-                found.append(rows[line["generator"]][image])
+    sources, found = corpus.card["recipe"]["sources"], []
+    for name, told in looked_at.items():
+        source = sources.get(name, {})
+        if (source.get("weights"), source.get("sampling_seed")) == (told["weights"], told["seed"]):
+            mine = np.flatnonzero(labels == corpus.class_names.index(name))
+            found += [mine[number] for number in told["clean"] if number < len(mine)]
     return np.array(found, np.int64)
 
 

@@ -131,7 +131,7 @@ def test_without_a_network_alexnet_says_what_to_do(monkeypatch):
         nearest_real(images(2, 32), images(2, 32), "alexnet")
 
 
-def test_only_images_of_the_very_generators_that_were_looked_at_are_found(tmp_path):
+def test_only_images_of_the_very_generators_that_were_looked_at_are_found():
     names = ("real", "progan", "sngan")
     sources = {
         "real": {"origin": "r"},
@@ -142,9 +142,12 @@ def test_only_images_of_the_very_generators_that_were_looked_at_are_found(tmp_pa
     corpus = SimpleNamespace(
         class_names=names, card={"recipe": {"sources": sources}}, split=lambda split: (None, labels)
     )
-    lines = ["generator,weights,seed,image", "progan,p,0,2", "progan,p,0,0", "progan,p,1,1", "progan,p,0,4"]
-    lines += ["sngan,s,0,1", "vae,v,0,0"]
-    (tmp_path / "screened.csv").write_text("\n".join(lines))
-    assert screened(tmp_path / "screened.csv", corpus).tolist() == [6, 4]
-    (tmp_path / "screened.csv").write_text(lines[0])
-    assert screened(tmp_path / "screened.csv", corpus).dtype == np.int64
+    looked_at = {
+        "progan": {"weights": "p", "seed": 0, "clean": [2, 0, 4]},
+        "sngan": {"weights": "s", "seed": 0, "clean": [1]},
+        "vae": {"weights": "v", "seed": 0, "clean": [1]},
+    }
+    assert screened(looked_at, corpus).tolist() == [6, 4]
+    looked_at["progan"]["seed"] = 1
+    assert screened(looked_at, corpus).dtype == np.int64
+    assert len(screened(looked_at, corpus)) == 0
