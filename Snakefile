@@ -12,7 +12,7 @@ from fingerprintlib.book.engine import PAGES_MADE_OF, planned
 
 jobs, points = planned(config)
 python = shlex.quote(sys.executable).replace("{", "{{").replace("}", "}}")  # Snakemake fills in what stands in braces
-fingerprints = f"{python} -m fingerprintlib.cli"
+fingerprints = f"exec {python} -m fingerprintlib.cli"  # in the shell's place: the job's parent is Snakemake
 
 
 rule all:

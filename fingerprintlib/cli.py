@@ -13,6 +13,7 @@ import click
 
 from . import __version__
 from .cli_shipped import networks, zoo
+from .ending import end_with_parent
 from .errors import FingerprintsError, UsageError
 
 PROFILE_HELP = "Named set of parameters: smoke, quick, full or paper."
@@ -261,6 +262,7 @@ def job(chapter: str, point: str | None, threads: int) -> None:
     """Run one chapter, or one point of a sweep, of the build in this folder."""
     from .book.engine import planned, run_job
 
+    end_with_parent()
     project, config, build = _configuration()
     os.environ |= {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
     _speak_through(build / "progress.log")
@@ -277,6 +279,7 @@ def pages() -> None:
     """Build the pages of the build in this folder."""
     from .book.engine import planned, run_pages
 
+    end_with_parent()
     project, config, build = _configuration()
     _speak_through(build / "progress.log")
     click.echo("[book] building the pages", err=True)

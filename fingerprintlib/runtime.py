@@ -26,6 +26,8 @@ try:
 except ImportError:  # the umbrella package carries the same class under another name
     from lightning.fabric import Fabric  # type: ignore[no-redef]
 
+from .ending import end_with_parent
+
 __all__ = [
     "Fabric",
     "average_gradients",
@@ -178,6 +180,7 @@ def _on_a_free_gpu(gpus: int, locks: Path, function: Callable[..., Any], argumen
 
     That is one whose lock, a file in the folder `locks`, is free. As many calls run at a time as there are GPUs.
     """
+    end_with_parent()
     last = os.environ.get(_GPU)  # this process holds memory there
     names = sorted(map(str, range(gpus)), key=lambda gpu: gpu != last)
     while names:

@@ -10,7 +10,6 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import threading
@@ -23,6 +22,7 @@ from typing import Any
 import filelock
 
 from ..codehash import code_of
+from ..ending import FIRST, end_descendants
 from ..errors import BookError, one_line
 from ..provenance import file_hash, recipe_hash, write_atomically, write_json
 from .chapters import Book, Chapter, Job
@@ -75,7 +75,10 @@ def run_chapter(book: Book, job: Job, profile: str, build: Path) -> None:
                 kernel_name="python3",
                 cwd=book.root / "book",
                 progress_bar=False,
-                extra_arguments=["--log-level=40"],  # ipykernel's notice about frozen modules
+                extra_arguments=[
+                    "--log-level=40",  # ipykernel's notice about frozen modules
+                    f"--IPKernelApp.exec_lines={FIRST}",
+                ],
                 stderr_file=sys.stderr,
                 # for our engine:
                 chapter=label,
@@ -282,7 +285,10 @@ def _run_snakemake(book: Book, build: Path, arguments: Sequence[str], cores: int
     log, failure, words = build / "snakemake.log", build / "failure.json", build / "progress.log"
     failure.unlink(missing_ok=True)
     words.write_bytes(b"")
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(book.root / "Snakefile")]
+    # Asked to end, Snakemake would wait for the chapters to be done: it is given no say in that.
+    start = FIRST + "import signal; signal.signal = lambda *_: None; from snakemake.cli import main; main()"
+    command = [sys.executable, "-c", start]
+    command += ["--snakefile", str(book.root / "Snakefile")]
     command += ["--configfile", str(build / "config.json"), "--directory", str(build), "--cores", str(cores)]
     command += ["--quiet", "all", "--rerun-incomplete", "--rerun-triggers", "params", "--nolock"]
     # Snakemake's own words go to its log; the jobs, perhaps on other hosts, speak through a file that is read here.
@@ -290,10 +296,8 @@ def _run_snakemake(book: Book, build: Path, arguments: Sequence[str], cores: int
         process = subprocess.Popen([*command, *arguments], stdout=sink, stderr=sink)
         try:
             status = process.wait()
-        except KeyboardInterrupt:
-            process.send_signal(signal.SIGINT)
-            process.wait()
-            raise
+        finally:
+            end_descendants()  # interrupted, or the engine was killed: there may be some
     if status and failure.is_file():
         raise BookError(**json.loads(failure.read_text(encoding="utf-8")))
     if status:

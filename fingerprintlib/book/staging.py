@@ -15,6 +15,7 @@ import nbformat
 
 from .. import __version__
 from ..codehash import same_meaning
+from ..ending import FIRST
 from ..errors import BookError, FingerprintsError, one_line
 from ..provenance import write_atomically
 from ..store import put_in_place, unfinished
@@ -117,7 +118,7 @@ def build_pages(book: Book, profile: str, overrides: Mapping[str, Mapping[str, A
     """
     staged = build / "staged"
     _stage(book, profile, overrides, build, staged)
-    command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()"]
+    command = [sys.executable, "-c", FIRST + "from jupyter_book.cli.main import main; main()"]
     command += ["build", str(staged), "--path-output", str(build / "sphinx")]
     command += ["--config", str(book.root / "_config.yml"), "--toc", str(book.root / "book" / "_toc.yml")]
     command += ["-W", "-n", "--keep-going", "--quiet"]
