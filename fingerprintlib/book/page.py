@@ -25,6 +25,7 @@ from ..provenance import recipe_hash, write_json
 from ..store import REUSED
 from ..tables import markdown
 from .claims import Measurement
+from .prose import in_words
 
 if TYPE_CHECKING:
     from ..plots import Plot
@@ -106,7 +107,7 @@ class Page:
         return [json.loads(path.read_text(encoding="utf-8")) for _, path in sorted(paths.items())]
 
     def metric(self, name: str, value: float | int | str) -> None:
-        """Record a number (or word) and hand it to the prose as the glue ``CHAPTER.NAME``.
+        """Record a number (or word), for the prose too: see `prose`.
 
         Whatever in the name is neither letter nor digit becomes an underscore: ``log-DCT, as they are`` is called
         ``log_DCT_as_they_are``.
@@ -114,8 +115,6 @@ class Page:
         Raises:
             FingerprintsError: it is neither, or not finite.
         """
-        from myst_nb import glue
-
         name = re.sub(r"\W+", "_", name)
         if callable(getattr(value, "item", None)):
             value = value.item()  # type: ignore[union-attr]  # a scalar of NumPy or PyTorch
@@ -124,7 +123,10 @@ class Page:
         if isinstance(value, float) and not math.isfinite(value):
             raise FingerprintsError(f"The metric {name!r} of chapter {self.name!r} is {value}: look into its cell.")
         self._metrics[name] = value
-        glue(f"{self.name}.{name}", value, display=False)
+
+    def __getitem__(self, key: str) -> str:
+        """A recorded number (or word) as the prose has it: see `prose.in_words`."""
+        return in_words(self._metrics, key)
 
     def interval(self, name: str, value: float, interval: tuple[float, float], scale: float = 100) -> None:
         """Record a value and the ends of its interval, as the metrics NAME, NAME_low and NAME_high; shares in per cent.

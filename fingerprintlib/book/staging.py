@@ -23,6 +23,7 @@ from .chapters import Book, Chapter
 from .claims import ledger, load_claims
 from .house import house_page
 from .parameters import PARAMETER_LINE
+from .prose import filled
 from .published import Published, verdicts
 from .timings import cost, timings, timings_page
 
@@ -39,9 +40,9 @@ def merge(
 ) -> None:
     """Put the executed cells' outputs into the notebook `text`, in place, and make it a page.
 
-    The parameters cell shows the values that were used; figures get their alternative texts; ``{{ cost }}`` is replaced
-    by the measured cost, and what the page was built with is told at its end. What the published run found stands
-    beside what was found here, unless that is the very same run.
+    The parameters cell shows the values that were used; figures get their alternative texts; numbers are put into the
+    prose (see `prose`), and the measured cost for ``{{ cost }}``; what the page was built with is told at its end. What
+    the published run found stands beside what was found here, unless that is the very same run.
 
     Raises:
         FingerprintsError: code cells differ; then the chapter has to run again.
@@ -62,13 +63,14 @@ def merge(
     for index, cell in enumerate(text.cells):
         cell.id = f"{chapter.name}-{index}"  # random ids would make every page look new to Sphinx
         if cell.cell_type == "markdown":
-            cell.source = _filled(cell.source, {"cost": cost(chapter.name, costs)})
+            words = _substituted(cell.source, {"cost": cost(chapter.name, costs)})
+            cell.source = filled(words, record["metrics"])
     told = published.beside(chapter.name, record["metrics"]) if published else ""
     stamp = f"{told}\n\n{_stamp(values, profile, record)}"
     text.cells.append(nbformat.v4.new_markdown_cell(stamp.lstrip(), id=f"{chapter.name}-stamp"))
 
 
-def _filled(text: str, words: Mapping[str, str]) -> str:
+def _substituted(text: str, words: Mapping[str, str]) -> str:
     """The text with words in the place of ``{{ name }}``."""
     for name, word in words.items():
         text = text.replace(f"{{{{ {name} }}}}", word)
@@ -158,7 +160,7 @@ def _stage(book: Book, profile: str, overrides: Mapping[str, Mapping[str, Any]],
             data = nbformat.writes(text).encode()
             target = staged / relative.with_suffix(".ipynb")
         elif path.suffix == ".md":
-            data, target = _filled(path.read_text(encoding="utf-8"), words).encode(), staged / relative
+            data, target = _substituted(path.read_text(encoding="utf-8"), words).encode(), staged / relative
         else:
             data, target = path.read_bytes(), staged / relative
         _write_if_changed(target, data)

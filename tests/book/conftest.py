@@ -39,7 +39,7 @@ page.metric("count", count)
 page.metric("nine", 9)
 ```
 
-There are {glue:text}`first.count` numbers, called
+There are {eval}`page["count"]` numbers, called
 
 ```{code-cell}
 print(word)

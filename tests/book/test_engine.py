@@ -29,7 +29,7 @@ def test_builds_then_rebuilds_exactly_what_changed(small_book):
     assert result.stdout.splitlines()[-1] == str(index)
     assert "[first] 1/1 Counting" in result.stderr
     page = (index.parent / "01-first.html").read_text()
-    assert "There are 2 numbers" in _plain(page)  # the profile's value, through the glue
+    assert "There are 2 numbers" in _plain(page)  # the profile's value, as it was recorded
     assert "count: int = 2  # how many numbers [1..9]" in _plain(page)
     assert "not measured yet" not in page
     assert json.loads((index.parents[1] / "metrics/first.json").read_text())["metrics"] == {"count": 2, "nine": 9}

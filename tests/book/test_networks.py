@@ -1,7 +1,6 @@
 """Whether a page gets the shipped networks or trains its own, and what becomes of those that a build trained."""
 
 import json
-import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -33,7 +32,6 @@ class Noise:
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "myst_nb", SimpleNamespace(glue=lambda *_, **__: None))
     monkeypatch.setenv("FINGERPRINTS_BUILD", str(tmp_path / "_build" / "full"))
     (tmp_path / "data").mkdir()
     return tmp_path

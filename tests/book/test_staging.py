@@ -19,6 +19,8 @@ kernelspec: {name: python3, display_name: Python 3, language: python}
 
 It costs {{ cost }}, that is {{ cost }}.
 
+Seen: {eval}`page["seen:.1f"]` %.
+
 ```{code-cell}
 :tags: [parameters]
 
@@ -37,7 +39,7 @@ page.show(x)
 ```
 """
 VALUES = {"steps": 7, "word": "folder:/a|b"}
-RECORD = {"device": "NVIDIA Thing", "artifacts": {"numbers": "0123456789abcdef"}}
+RECORD = {"device": "NVIDIA Thing", "metrics": {"seen": 99.126}, "artifacts": {"numbers": "0123456789abcdef"}}
 TIMINGS = {
     "machines": {"smoke": "a laptop", "quick": "a desktop"},
     "profiles": {"smoke": {"page": 12.4, "other": 80.0}, "quick": {"page": 600}, "full": {}, "paper": {}},
@@ -117,6 +119,11 @@ def test_the_cost_is_put_into_the_prose(chapter, text, executed):
     assert f"It costs {words}, that is {words}." in text.cells[0].source
 
 
+def test_numbers_are_put_into_the_prose(chapter, text, executed):
+    merge(chapter, text, executed, VALUES, "quick", RECORD, TIMINGS)
+    assert "Seen: 99.1 %." in text.cells[0].source
+
+
 def test_a_cost_that_nobody_measured():
     assert cost("page", {"profiles": {name: {} for name in PROFILES}}) == "not measured yet"
 
@@ -140,7 +147,7 @@ def test_a_published_run_stands_beside_what_was_found(chapter, text, executed):
     code(executed)[-1].outputs.append(claimed)
     measured = Measurement("seeds", 0.5, 0.4, 0.6, 0.1, 0.0).as_dict()
     published = Published("full", "2026-01-02", "a desktop", {"page": {"metrics": {"x": 8}, "claims": [measured]}})
-    merge(chapter, text, executed, VALUES, "quick", {**RECORD, "metrics": {"x": 7}}, TIMINGS, published)
+    merge(chapter, text, executed, VALUES, "quick", {**RECORD, "metrics": {"x": 7, "seen": 1.0}}, TIMINGS, published)
     said = code(text)[-1].outputs[-1]["data"]["text/markdown"]
     assert said == "**Here: no**. At `full`: **yes**, +50.0 (+40.0 to +60.0) points."
     assert "| `x` | 7 | 8 |" in text.cells[-1].source

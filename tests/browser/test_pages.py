@@ -49,7 +49,7 @@ def test_page_is_sound(visit, name):
         "() => { const b = document.body.cloneNode(true);"
         " b.querySelectorAll('pre, code, script').forEach(c => c.remove()); return b.textContent; }"
     )
-    for leftover in ("{glue", "{numref}", "{cite}", "{doc}", "{term}", "{{", "Traceback", "%|", "**"):
+    for leftover in ("{eval", "{numref}", "{cite}", "{doc}", "{term}", "{{", "Traceback", "%|", "**"):
         assert leftover not in text, leftover
     overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
     assert overflow <= 0, "the page scrolls sideways"

@@ -1,0 +1,33 @@
+import pytest
+
+from fingerprintlib.book.prose import Told, filled, in_words
+from fingerprintlib.errors import FingerprintsError
+
+METRICS = {"grey": 99.12345, "lead": 3.0, "count": 1000, "word": "a*b [c]", "name_with": "x"}
+
+
+@pytest.mark.parametrize(
+    ("key", "expected"),
+    [("grey:.1f", "99.1"), ("grey", "99.12345"), ("lead:+.1f", "+3.0"), ("count:,", "1,000"), ("word", "a*b [c]")],
+)
+def test_a_metric_in_words(key, expected):
+    found = in_words(METRICS, key)
+    assert found == expected
+    assert repr(found) == expected  # what a kernel answers JupyterLab
+    assert isinstance(found, Told)
+
+
+def test_metrics_take_the_place_of_expressions():
+    text = (
+        'In {eval}`page["grey:.1f"]` % of {eval}`page["count:,"]`, {eval}`page["word"]`, {eval}`1 + 1` and {cite}`x`.'
+    )
+    said = r"In 99.1 % of 1,000, a\*b \[c\], {eval}`1 + 1` and {cite}`x`."
+    assert filled(text, METRICS) == said
+
+
+@pytest.mark.parametrize(
+    ("key", "message"), [("gray", "no metric 'gray' yet"), ("word:.1f", "'a\\*b .* cannot format")]
+)
+def test_what_cannot_be_said_is_refused(key, message):
+    with pytest.raises(FingerprintsError, match=message):
+        in_words(METRICS, key)
