@@ -32,7 +32,8 @@ lab: $(READY)  ## open the chapters in JupyterLab
 	@mkdir -p $(VENV)/share/jupyter/lab/settings
 	@echo '{"@jupyterlab/docmanager-extension:plugin": {"defaultViewers": {"markdown": "Jupytext Notebook"}}}' \
 		> $(VENV)/share/jupyter/lab/settings/overrides.json
-	@$(BIN)/jupyter lab --LabApp.default_url=/lab/tree/book
+	@$(BIN)/jupyter lab --LabApp.default_url=/lab/tree/book/intro.md \
+		--ServerApp.contents_manager_class=fingerprintlib.book.lab.Contents
 
 lint: $(READY)  ## check style and types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

@@ -8,6 +8,7 @@ up here, every chapter would depend on the module `chapters`, and run again when
 """
 
 import ast
+import importlib
 import inspect
 import json
 import math
@@ -157,11 +158,13 @@ class Page:
 
     def show(self, plot: "Plot", place: str | None = None) -> None:
         """Display a figure with its alternative text; one shown at the same `place` before is replaced."""
-        from IPython.display import Image, display
+        from IPython.display import Image, Markdown, display
 
         where = {"display_id": place, "update": place in self._places} if place else {}
         self._places.add(place)
         display(Image(plot.png()), metadata={"alt": plot.alt}, **where)
+        if self._fallback and not where:  # on the built page the caption stands in a figure
+            display(Markdown(self._caption()))
 
     def code(self, function: Callable[..., Any]) -> None:
         """Display a function as the library has it, without docstring, types and what is said to a type checker."""
@@ -192,6 +195,18 @@ class Page:
         }
         write_json(self._made / "metrics" / f"{self.name}.json", record)
         write_json(self._made / "reused" / f"{self.name}.json", sum(REUSED))
+
+    def _caption(self) -> str:
+        """That of the figure which the running cell shows, in JupyterLab; empty elsewhere."""
+        from IPython import get_ipython
+
+        shell = get_ipython()
+        if shell is None:
+            return ""
+        # By name: no chapter shall depend on, and run again for, what only JupyterLab needs.
+        lab, chapters = (importlib.import_module(f".{name}", __package__) for name in ("lab", "chapters"))
+        chapter = chapters.Book(self.root).chapter(self.name)
+        return str(lab.caption_of(chapter.notebook, shell.user_ns["In"][-1]))
 
     def _find(self, relative: str) -> Path | None:
         """The file in the build; in the lab, in its own folder or in that of `quick`, whichever was made last."""

@@ -1,0 +1,117 @@
+"""JupyterLab shows a chapter as the page it is, and saves no more of it than was typed.
+
+A chapter is a text. On its way to the browser, cells that the page hides are folded, solutions too, and what only the
+page can resolve (citations, numbers of figures) is put so that a notebook shows it; on its way back all that is undone.
+``make lab`` starts JupyterLab with `Contents`, which does this.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from jupyter_server.services.contents.largefilemanager import AsyncLargeFileManager
+from jupytext.async_contentsmanager import build_async_jupytext_contents_manager_class
+from pybtex.database import Entry, parse_file
+
+FOLDED = {"hide-input", "remove-input", "remove-cell"}
+HEADER = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
+CITATION = re.compile(r"\{cite(?P<how>:t)?\}`(?P<keys>[\w,-]+)`")
+CITED = re.compile(r'\[[^\]]*\]\([^ )]* "cite(?P<how>:t)? (?P<keys>[\w,-]+)"\)')
+FIGURE = re.compile(r"\{numref\}`fig-(?P<name>[\w-]+)`")
+SHOWN_FIGURE = re.compile(r"\*Fig\. (?P<name>[\w-]+)\*")
+
+
+def dress(notebook: Any, references: Path) -> None:
+    """Make a chapter, as jupytext reads it, a notebook that looks like its page; in place.
+
+    Args:
+        notebook: an ``nbformat.NotebookNode``.
+        references: the BibTeX file that citations are looked up in.
+    """
+    entries = parse_file(str(references)).entries if references.is_file() else {}
+    for cell, is_solution in _with_solutions(notebook.cells):
+        if cell.cell_type == "markdown":
+            cell.source = CITATION.sub(lambda match: _citation(match, entries), cell.source)
+            cell.source = FIGURE.sub(r"*Fig. \g<name>*", cell.source)
+        elif is_solution or FOLDED & set(cell.metadata.get("tags", [])):
+            cell.metadata["jupyter"] = {"source_hidden": True, **({"outputs_hidden": True} if is_solution else {})}
+
+
+def undress(notebook: Any) -> None:
+    """Undo `dress`, and drop what the browser noted about texts; in place."""
+    for cell in notebook.cells:
+        for noted in ("jupyter", "user_expressions"):
+            cell.metadata.pop(noted, None)
+        if cell.cell_type == "markdown":
+            cell.source = CITED.sub(lambda match: f"{{cite{match['how'] or ''}}}`{match['keys']}`", cell.source)
+            cell.source = SHOWN_FIGURE.sub(r"{numref}`fig-\g<name>`", cell.source)
+
+
+def caption_of(notebook: Any, source: str) -> str:
+    """The caption of the figure that the code cell with this source shows, as Markdown; empty if it has none."""
+    for cell in notebook.cells:
+        figure = cell.metadata.get("mystnb", {}).get("figure", {})
+        if figure and cell.source.strip() == source.strip():
+            return f"*Fig. {figure['name'].removeprefix('fig-')}.* {figure['caption']}"
+    return ""
+
+
+class _Texts(AsyncLargeFileManager):
+    """Files, of which a text that is there keeps its header: jupytext would write it anew, with versions."""
+
+    async def save(self, model: dict[str, Any], path: str = "") -> dict[str, Any]:
+        if model["type"] == "file" and path.endswith(".md") and await self.file_exists(path):
+            there = await super().get(path, content=True, type="file", format="text")
+            if (mine := HEADER.match(model["content"])) and (theirs := HEADER.match(there["content"])):
+                model = {**model, "content": theirs[0] + model["content"][mine.end() :]}
+        return await super().save(model, path)
+
+
+class Contents(build_async_jupytext_contents_manager_class(_Texts)):  # type: ignore[misc]
+    """What JupyterLab opens and saves: text notebooks, dressed on their way out and undressed on their way back."""
+
+    async def get(self, path: str, *args: Any, **options: Any) -> dict[str, Any]:
+        """The model of a file, folder or notebook."""
+        model: dict[str, Any] = await super().get(path, *args, **options)
+        if model["type"] == "notebook" and model["content"] and path.endswith(".md"):
+            dress(model["content"], (Path(self.root_dir) / path.strip("/")).parent / "references.bib")
+        return model
+
+    async def save(self, model: dict[str, Any], path: str = "") -> dict[str, Any]:
+        """Save a model; returns it without content."""
+        if model["type"] == "notebook" and path.endswith(".md"):
+            import nbformat
+
+            model = {**model, "content": nbformat.from_dict(model["content"])}
+            undress(model["content"])
+        saved: dict[str, Any] = await super().save(model, path)
+        return saved
+
+
+def _with_solutions(cells: list[Any]) -> Iterator[tuple[Any, bool]]:
+    """The cells, each with whether it stands between the start and the end of a solution."""
+    inside = False
+    for cell in cells:
+        if cell.cell_type == "markdown":
+            ends = re.findall(r"\{solution-(start|end)\}", cell.source)
+            inside = ends[-1] == "start" if ends else inside
+        yield cell, inside
+
+
+def _citation(match: re.Match[str], entries: dict[str, Entry]) -> str:
+    keys = match["keys"].split(",")
+    if not all(key in entries for key in keys):
+        return match[0]
+    told = "; ".join(_authors_and_year(entries[key]) for key in keys)
+    found = re.search(r"arXiv:([\w./-]+)", entries[keys[0]].fields.get("note", ""))
+    link = f"https://arxiv.org/abs/{found[1]}" if found else "references.md"
+    return f'[{told}]({link} "cite{match["how"] or ""} {match["keys"]}")'
+
+
+def _authors_and_year(entry: Entry) -> str:
+    names = [
+        " ".join(person.last_names).translate({ord(c): None for c in "{}\\"}) for person in entry.persons["author"]
+    ]
+    some = {1: names[0], 2: " and ".join(names)}.get(len(names), f"{names[0]} et al.")
+    return f"{some}, {entry.fields['year']}"
