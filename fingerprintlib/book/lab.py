@@ -48,15 +48,6 @@ def undress(notebook: Any) -> None:
             cell.source = SHOWN_FIGURE.sub(r"{numref}`fig-\g<name>`", cell.source)
 
 
-def caption_of(notebook: Any, source: str) -> str:
-    """The caption of the figure that the code cell with this source shows, as Markdown; empty if it has none."""
-    for cell in notebook.cells:
-        figure = cell.metadata.get("mystnb", {}).get("figure", {})
-        if figure and cell.source.strip() == source.strip():
-            return f"*Fig. {figure['name'].removeprefix('fig-')}.* {figure['caption']}"
-    return ""
-
-
 class _Texts(AsyncLargeFileManager):
     """Files, of which a text that is there keeps its header: jupytext would write it anew, with versions."""
 

@@ -47,12 +47,19 @@ class Page:
         self.build = Path(build) if build else self.root / "_build" / "lab"
         self._made = Path(os.environ.get("FINGERPRINTS_POINT") or self.build)
         self._fallback = None if build else self.root / "_build" / "quick"
+        self._shell = None if build else _shell()  # of a notebook that somebody runs by hand
         self._metrics: dict[str, Any] = {}
         self._claims: list[dict[str, Any]] = []
         self._artifacts: dict[str, str] = {}
         self._files: set[str] = set()
         self._networks: dict[str, dict[str, Any]] = {}
         self._places: set[str | None] = set()
+        if self._shell:
+            by_hand = _interactive()
+            book = by_hand.Book(self.root)
+            self._chapter = book.chapter(name)
+            values = by_hand.check_knobs(self._chapter, self._shell.user_ns, self._shell.user_ns["In"])
+            print(by_hand.cost_in_words(book, self._chapter, values))
 
     @property
     def store(self) -> Path:
@@ -163,8 +170,8 @@ class Page:
         where = {"display_id": place, "update": place in self._places} if place else {}
         self._places.add(place)
         display(Image(plot.png()), metadata={"alt": plot.alt}, **where)
-        if self._fallback and not where:  # on the built page the caption stands in a figure
-            display(Markdown(self._caption()))
+        if self._shell and not where:  # on the built page the caption stands in a figure
+            display(Markdown(_interactive().caption_of(self._chapter, self._shell.user_ns["In"][-1])))
 
     def code(self, function: Callable[..., Any]) -> None:
         """Display a function as the library has it, without docstring, types and what is said to a type checker."""
@@ -196,22 +203,20 @@ class Page:
         write_json(self._made / "metrics" / f"{self.name}.json", record)
         write_json(self._made / "reused" / f"{self.name}.json", sum(REUSED))
 
-    def _caption(self) -> str:
-        """That of the figure which the running cell shows, in JupyterLab; empty elsewhere."""
-        from IPython import get_ipython
-
-        shell = get_ipython()
-        if shell is None:
-            return ""
-        # By name: no chapter shall depend on, and run again for, what only JupyterLab needs.
-        lab, chapters = (importlib.import_module(f".{name}", __package__) for name in ("lab", "chapters"))
-        chapter = chapters.Book(self.root).chapter(self.name)
-        return str(lab.caption_of(chapter.notebook, shell.user_ns["In"][-1]))
-
     def _find(self, relative: str) -> Path | None:
         """The file in the build; in the lab, in its own folder or in that of `quick`, whichever was made last."""
         paths = [folder / relative for folder in (self.build, self._fallback) if folder]
         return max((path for path in paths if path.exists()), key=lambda path: path.stat().st_mtime, default=None)
+
+
+def _shell() -> Any:
+    """IPython's, or nothing where the library is used from plain Python."""
+    return sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+
+
+def _interactive() -> Any:
+    """The module `interactive`; by name, as no chapter shall depend on, and run again for, what a build never uses."""
+    return importlib.import_module(".interactive", __package__)
 
 
 def _device() -> str:

@@ -80,11 +80,14 @@ def machine() -> str:
 def cost(chapter: str, timings: Mapping[str, Any]) -> str:
     """The measured minutes of a chapter by profile, as a sentence."""
     known = {name: timings["profiles"][name][chapter] for name in PROFILES if chapter in timings["profiles"][name]}
-    words = ", ".join(f"{_minutes(seconds)} at `{name}`" for name, seconds in known.items())
+    words = ", ".join(f"{minutes(seconds)} at `{name}`" for name, seconds in known.items())
     return f"{words} (measured; see {{doc}}`timings`)" if words else "not measured yet"
 
 
-def _minutes(seconds: float) -> str:
+def minutes(seconds: float) -> str:
+    """A duration in words: ``80 s``, ``2.5 min``, ``3.1 h``."""
+    if seconds >= 5400:
+        return f"{seconds / 3600:.1f} h"
     return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.1f} min"
 
 
@@ -94,9 +97,9 @@ def timings_page(chapters: Sequence[Chapter], timings: Mapping[str, Any]) -> str
     rows = []
     for chapter in chapters:
         seconds = {name: timings["profiles"][name].get(chapter.name) for name in measured}
-        cells = {f"`{name}`": "" if value is None else _minutes(value) for name, value in seconds.items()}
+        cells = {f"`{name}`": "" if value is None else minutes(value) for name, value in seconds.items()}
         rows.append({"Chapter": f"{{doc}}`{chapter.path.stem}`", **cells})
-    totals = {f"`{name}`": _minutes(sum(timings["profiles"][name].values())) for name in measured}
+    totals = {f"`{name}`": minutes(sum(timings["profiles"][name].values())) for name in measured}
     rows.append({"Chapter": "**All chapters**", **totals})
     machines = "\n".join(f"- `{name}`: {timings['machines'][name]}" for name in measured)
     return (

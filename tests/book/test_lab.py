@@ -6,7 +6,7 @@ import nbformat
 import pytest
 
 from fingerprintlib.book.chapters import Book
-from fingerprintlib.book.lab import Contents, caption_of, dress
+from fingerprintlib.book.lab import Contents, dress
 
 from ..conftest import ROOT
 
@@ -18,7 +18,7 @@ fingerprints: {makes: [data]}
 
 # A page
 
-See {numref}`fig-votes`, {cite}`yu2019attributing,chen2008determining`, {cite:t}`wilson1927probable`, not {cite}`nobody`.
+See {numref}`fig-votes`, {cite}`yu2019attributing,chen2008determining`, {cite:t}`wilson1927probable`, {cite}`nobody`.
 
 ```{code-cell}
 :tags: [hide-input]
@@ -114,12 +114,6 @@ def test_files_and_new_notebooks_are_saved_as_they_are(folder):
     asyncio.run(contents.save({"type": "file", "format": "text", "content": "plain"}, "some.txt"))
     assert (folder / "some.txt").read_text() == "plain"
     assert asyncio.run(contents.get("", type="directory"))["type"] == "directory"
-
-
-def test_the_caption_of_the_running_cell():
-    notebook = jupytext.reads(TEXT, fmt="md:myst")
-    assert caption_of(notebook, "y = x\n") == "*Fig. votes.* How votes count."
-    assert caption_of(notebook, "x = 1") == caption_of(notebook, "something else") == ""
 
 
 def test_without_references_citations_stay(tmp_path):

@@ -1,0 +1,67 @@
+"""What a chapter does besides when somebody runs its cells: in JupyterLab or any other notebook, but not in a build.
+
+Its knobs are checked before anything starts, what they will cost is said, and figures have their captions below.
+"""
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ..errors import unknown
+from .chapters import Book, Chapter
+from .timings import build_folder, expected_seconds, minutes
+
+#: Knobs that cost no time, however they are turned, and those that cost it by their square.
+FREE, SQUARE = {"seed", "shown", "learning_rate", "emphasis", "decimals", "decay"}, {"width", "resolution"}
+KNOB = re.compile(r"^(\w+): (?:int|float|str|bool) = ", re.MULTILINE)
+
+
+def check_knobs(chapter: Chapter, namespace: Mapping[str, Any], sources: Iterable[str] = ()) -> dict[str, Any]:
+    """The values of a chapter's knobs as they stand in a notebook, by name.
+
+    Args:
+        chapter: whose they are.
+        namespace: the notebook's variables.
+        sources: of the cells that have run; a knob among them that the chapter does not have is a slip.
+
+    Raises:
+        UsageError: an unknown name, a wrong type, or a value out of range.
+    """
+    parameters = next((source for source in sources if set(KNOB.findall(source)) & set(chapter.parameters)), "")
+    for name in KNOB.findall(parameters):
+        chapter.parameter(name)
+    missing = [name for name in chapter.parameters if name not in namespace]
+    if missing:
+        raise unknown(f"parameter of chapter {chapter.name!r}", missing[0], [])
+    return chapter.values((f"Chapter {chapter.name}", {name: namespace[name] for name in chapter.parameters}))
+
+
+def times_as_long(chapter: Chapter, values: Mapping[str, Any]) -> float:
+    """By how much the knobs may lengthen the chapter at most, beside its defaults: numbers in proportion."""
+    factor = 1.0
+    for name, parameter in chapter.parameters.items():
+        if parameter.type in ("int", "float") and name not in FREE and parameter.default:
+            ratio = values[name] / parameter.default
+            factor *= max(1.0, ratio ** (2 if name in SQUARE else 1))
+    return factor
+
+
+def cost_in_words(book: Book, chapter: Chapter, values: Mapping[str, Any]) -> str:
+    """What the chapter will take with these values, from what it took before; empty if nobody measured it."""
+    usual = expected_seconds(book, build_folder(book, "quick"), "quick", chapter)
+    if usual is None:
+        return ""
+    factor = times_as_long(chapter, values)
+    if math.isclose(factor, 1):
+        return f"This chapter takes about {minutes(usual)}."
+    return f"This chapter takes about {minutes(usual)} as it comes; as it stands now up to {minutes(usual * factor)}."
+
+
+def caption_of(chapter: Chapter, source: str) -> str:
+    """The caption of the figure that the code cell with this source shows, as Markdown; empty if it has none."""
+    for cell in chapter.notebook.cells:
+        figure = cell.metadata.get("mystnb", {}).get("figure", {})
+        if figure and cell.source.strip() == source.strip():
+            return f"*Fig. {figure['name'].removeprefix('fig-')}.* {figure['caption']}"
+    return ""

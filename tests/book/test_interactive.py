@@ -1,0 +1,90 @@
+import json
+from types import SimpleNamespace
+
+import pytest
+
+from fingerprintlib.book.chapters import Book, Chapter
+from fingerprintlib.book.interactive import caption_of, check_knobs, cost_in_words, times_as_long
+from fingerprintlib.errors import UsageError
+
+TEXT = """---
+kernelspec: {name: python3, display_name: Python 3, language: python}
+---
+# A page
+
+```{code-cell}
+:tags: [parameters]
+
+steps: int = 4  # how many [1..1000]
+width: float = 0.5  # of the network [0.25..1]
+seed: int = 1  # of draws [0..1000000]
+```
+
+```{code-cell}
+---
+mystnb:
+  figure:
+    name: fig-votes
+    caption: How votes count.
+---
+y = x
+```
+"""
+VALUES = {"steps": 4, "width": 0.5, "seed": 1}
+
+
+@pytest.fixture
+def chapter(tmp_path):
+    (tmp_path / "01-page.md").write_text(TEXT)
+    return Chapter(tmp_path / "01-page.md")
+
+
+def test_allowed_values_are_taken(chapter):
+    assert check_knobs(chapter, {**VALUES, "other": 3}) == VALUES
+    assert check_knobs(chapter, {**VALUES, "width": 1}, ["", "steps: int = 4"])["width"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"steps": 0}, "Chapter page: steps = 0 is out of range; it must be from 1 to 1000"),
+        ({"steps": 2.5}, "not of type int"),
+        ({"width": "wide"}, "not of type float"),
+    ],
+)
+def test_others_are_refused_as_on_the_command_line(chapter, changed, message):
+    with pytest.raises(UsageError, match=message):
+        check_knobs(chapter, VALUES | changed)
+
+
+def test_a_knob_that_is_spelled_wrong_is_refused(chapter):
+    with pytest.raises(UsageError, match=r"Unknown parameter of chapter 'page' 'stesp'.*Did you mean 'steps'"):
+        check_knobs(chapter, VALUES, ["stesp: int = 9\nwidth: float = 0.5"])
+    with pytest.raises(UsageError, match="'seed'"):
+        check_knobs(chapter, {"steps": 4, "width": 0.5})
+
+
+def test_what_turned_knobs_cost(chapter, tmp_path):
+    assert times_as_long(chapter, VALUES) == 1
+    assert times_as_long(chapter, {"steps": 40, "width": 1.0, "seed": 99}) == 40
+    assert times_as_long(chapter, {"steps": 1, "width": 0.25, "seed": 1}) == 1
+    book = SimpleNamespace(root=tmp_path)
+    assert cost_in_words(book, chapter, VALUES) == ""
+    (tmp_path / "data").mkdir()
+    timings = {"machines": {"quick": "a desktop"}, "profiles": {"quick": {"page": 60.0}}}
+    (tmp_path / "data" / "timings.json").write_text(json.dumps(timings))
+    assert cost_in_words(book, chapter, VALUES) == "This chapter takes about 60 s."
+    said = cost_in_words(book, chapter, {**VALUES, "steps": 8})
+    assert said == "This chapter takes about 60 s as it comes; as it stands now up to 2.0 min."
+
+
+def test_the_caption_of_the_running_cell(chapter):
+    assert caption_of(chapter, "y = x\n") == "*Fig. votes.* How votes count."
+    assert caption_of(chapter, "x = 1") == ""
+
+
+def test_every_chapters_defaults_are_allowed():
+    for chapter in Book().pages:
+        if chapter.is_notebook:
+            defaults = {name: parameter.default for name, parameter in chapter.parameters.items()}
+            assert check_knobs(chapter, defaults) == defaults
