@@ -12,8 +12,9 @@ it ``reads`` of the project's ``data``, and the artifacts it ``opens`` (made by 
       reads: [paper.yml, zoo]
       opens: [corpus]
       makes: [attributor]
+      together: [{generators: shipped, real-images.resolution: 64}]
 
-All of this is read off the notebook that jupytext makes of the text: nothing is imported or run, so that a mistake is
+where `together` says which values of its own knobs go only with which of another chapter's. All of this is read off the notebook that jupytext makes of the text: nothing is imported or run, so that a mistake is
 refused before anything starts.
 """
 
@@ -98,7 +99,12 @@ class Chapter:
         """The artifacts that it makes for later chapters."""
         return self._declared("makes")
 
-    def _declared(self, what: str) -> tuple[str, ...]:
+    @property
+    def together(self) -> tuple[dict[str, Any], ...]:
+        """Its own knob at a value, and what another chapter's has to be then: pairs, in this order."""
+        return self._declared("together")
+
+    def _declared(self, what: str) -> tuple[Any, ...]:
         declared = self.notebook.metadata.get("fingerprints", {})
         names = declared.get(what, []) if isinstance(declared, dict) else None
         if not isinstance(names, list):
@@ -315,6 +321,7 @@ class Book:
         """Every chapter's job, in reading order; paths are relative to the build folder of the profile.
 
         Raises:
+            UsageError: two values do not go together.
             ChapterError: a chapter opens an artifact that no earlier chapter makes, or makes one that is there already.
         """
         jobs: list[Job] = []
@@ -339,7 +346,24 @@ class Book:
                     raise ChapterError(f"{chapter.path.name} makes {artifact!r}, which an earlier chapter makes too.")
             made |= {artifact: outputs[artifact] for artifact in chapter.makes}
             metrics.append(outputs["metrics"])
+        _check_together({job.chapter: job.values for job in jobs})
         return jobs
+
+
+def _check_together(values: Mapping[Chapter, Mapping[str, Any]]) -> None:
+    """Refuse values of knobs that do not go together, before anything runs."""
+    by_name = {chapter.name: given for chapter, given in values.items()}
+    for chapter, mine in values.items():
+        for pair in chapter.together:
+            (knob, value), (other, needed) = pair.items()
+            elsewhere, theirs = other.split(".")
+            found = by_name[elsewhere][theirs]
+            if mine[knob] == value and found != needed:
+                others = [choice for choice in chapter.parameter(knob).choices if choice != value]
+                raise UsageError(
+                    f"{chapter.name}.{knob} = {value} goes with {other} = {needed} only, not {found}. "
+                    f"Set {chapter.name}.{knob} to {' or '.join(map(str, others))}, or {other} to {needed}."
+                )
 
 
 def data_hash(path: Path) -> str:

@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -533,3 +534,19 @@ def test_what_a_chapter_asks_of_the_library_is_there(path):
     for node in asked:
         if inspect.ismodule(known.get(node.value.id)):
             getattr(known[node.value.id], node.attr)
+
+
+@pytest.mark.parametrize(("knob", "value"), [("resolution", 32), ("dataset", "scenes")])
+def test_knobs_that_do_not_go_together_are_refused_with_the_way_out(knob, value):
+    with pytest.raises(
+        UsageError, match=rf"zoo\.generators = shipped goes with real-images\.{knob} = .* not {value}"
+    ) as e:
+        REAL.plan("quick", {"real-images": {knob: value}})
+    assert "Set zoo.generators to trained, or real-images." in str(e.value)
+    assert REAL.plan("quick", {"real-images": {knob: value}, "zoo": {"generators": "trained"}})
+
+
+def test_what_goes_with_the_shipped_generators_is_what_they_learned_from():
+    zoo = yaml.safe_load((ROOT / "data" / "zoo" / "zoo.yml").read_text())
+    needed = {key: value for pair in REAL.chapter("zoo").together for key, value in pair.items() if "." in key}
+    assert needed == {f"real-images.{name}": zoo[name] for name in ("resolution", "dataset")}
