@@ -14,7 +14,7 @@ it ``reads`` of the project's ``data``, and the artifacts it ``opens`` (made by 
       makes: [attributor]
       together: [{generators: shipped, real-images.resolution: 64}]
 
-where ``together`` says which values of its own knobs go only with which of another chapter's. All of this is read off the
+where ``together`` says which values of its own knobs go only with which of another chapter's. All this is read off the
 notebook that jupytext makes of the text: nothing is imported or run, so that a mistake is refused before anything
 starts.
 """
