@@ -156,12 +156,12 @@ def rank_within(values: np.ndarray, groups: np.ndarray) -> np.ndarray:
     return ranks
 
 
-def screened(looked_at: Mapping[str, Mapping[str, Any]], corpus: Corpus) -> np.ndarray:
-    """Where the test images stand that were looked at and show no artifact, as ``data/screened.yml`` lists them.
+def best_looking(looked_at: Mapping[str, Mapping[str, Any]], corpus: Corpus) -> np.ndarray:
+    """Where the test images stand that passed best for photographs, as ``data/screened.yml`` lists them.
 
     Args:
-        looked_at: generator to the hash of its ``weights``, the ``seed`` of the sampling, and ``clean``, the numbers of
-            the images without artifacts among those of its test split.
+        looked_at: generator to the hash of its ``weights``, the ``seed`` of the sampling, and ``best``, the numbers of
+            the chosen among the images of its test split.
         corpus: of whose test split rows are given; what it has of other generators or seeds was not looked at.
 
     Returns:
@@ -173,7 +173,7 @@ def screened(looked_at: Mapping[str, Mapping[str, Any]], corpus: Corpus) -> np.n
         source = sources.get(name, {})
         if (source.get("weights"), source.get("sampling_seed")) == (told["weights"], told["seed"]):
             mine = np.flatnonzero(labels == corpus.class_names.index(name))
-            found += [mine[number] for number in told["clean"] if number < len(mine)]
+            found += [mine[number] for number in told["best"] if number < len(mine)]
     return np.array(found, np.int64)
 
 

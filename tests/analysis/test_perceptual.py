@@ -8,12 +8,12 @@ from skimage.metrics import structural_similarity
 
 from fingerprintlib.analysis.perceptual import (
     WEIGHTS,
+    best_looking,
     ms_ssim,
     nearest_by_ms_ssim,
     nearest_real,
     rank_within,
     scale_count,
-    screened,
 )
 from fingerprintlib.errors import FingerprintsError, UsageError
 
@@ -143,11 +143,11 @@ def test_only_images_of_the_very_generators_that_were_looked_at_are_found():
         class_names=names, card={"recipe": {"sources": sources}}, split=lambda split: (None, labels)
     )
     looked_at = {
-        "progan": {"weights": "p", "seed": 0, "clean": [2, 0, 4]},
-        "sngan": {"weights": "s", "seed": 0, "clean": [1]},
-        "vae": {"weights": "v", "seed": 0, "clean": [1]},
+        "progan": {"weights": "p", "seed": 0, "best": [2, 0, 4]},
+        "sngan": {"weights": "s", "seed": 0, "best": [1]},
+        "vae": {"weights": "v", "seed": 0, "best": [1]},
     }
-    assert screened(looked_at, corpus).tolist() == [6, 4]
+    assert best_looking(looked_at, corpus).tolist() == [6, 4]
     looked_at["progan"]["seed"] = 1
-    assert screened(looked_at, corpus).dtype == np.int64
-    assert len(screened(looked_at, corpus)) == 0
+    assert best_looking(looked_at, corpus).dtype == np.int64
+    assert len(best_looking(looked_at, corpus)) == 0
