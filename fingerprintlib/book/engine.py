@@ -316,12 +316,12 @@ def _forget_stale(jobs: Sequence[Job], build: Path) -> None:
         left = json.loads(record.read_text(encoding="utf-8"))["store"] if record.is_file() else []
         if not all((build.parent / "store" / name).exists() for name in left):
             shutil.rmtree(build / job.folder / "memory" / job.chapter.name, ignore_errors=True)
-        if not _is_current(job, build):
+        if not is_current(job, build):
             for path in job.outputs.values():
                 (build / path).unlink(missing_ok=True)
 
 
-def _is_current(job: Job, build: Path) -> bool:
+def is_current(job: Job, build: Path) -> bool:
     """Whether the job's outputs are what it gives with what its inputs hold now."""
     try:
         memory = _memory(job, build)

@@ -5,11 +5,14 @@ Its knobs are checked before anything starts, what they will cost is said, and f
 
 import math
 import re
+import subprocess
+import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..errors import unknown
-from .chapters import Book, Chapter
+from ..errors import FingerprintsError, unknown
+from .chapters import Book, Chapter, Job
+from .engine import is_current
 from .timings import build_folder, expected_seconds, minutes
 
 #: Knobs that cost no time, however they are turned, and those that cost it by their square.
@@ -56,6 +59,45 @@ def cost_in_words(book: Book, chapter: Chapter, values: Mapping[str, Any]) -> st
     if math.isclose(factor, 1):
         return f"This chapter takes about {minutes(usual)}."
     return f"This chapter takes about {minutes(usual)} as it comes; as it stands now up to {minutes(usual * factor)}."
+
+
+def make_ready(book: Book, artifact: str, profile: str) -> None:
+    """Have an artifact of an earlier chapter in the build: run what is missing, and say so if it is out of date.
+
+    Raises:
+        FingerprintsError: no chapter makes it, or one that is needed failed.
+    """
+    plan = _plan(book, profile)
+    makers = [job for job in plan if artifact in job.chapter.makes]
+    if not makers:
+        raise FingerprintsError(f"No chapter makes the artifact {artifact!r}.")
+    (job,) = makers
+    name, build = job.chapter.name, build_folder(book, profile)
+    if not (build / job.outputs[artifact]).is_file():
+        print(f"{name!r} has not run yet: it runs now, and what it needs before it.")
+        command = [sys.executable, "-m", "fingerprintlib.cli", "run", name, "--profile", profile]
+        process = subprocess.Popen(command, cwd=book.root, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        try:
+            for line in process.stdout or ():
+                print(line, end="", flush=True)
+        finally:
+            process.terminate()  # if interrupted; it goes on from there the next time
+        if process.wait():
+            raise FingerprintsError(f"{name!r} failed: see above. Mend it, or run `fingerprints run {name}`.")
+    elif not is_current(job, build):
+        print(
+            f"What {name!r} made is out of date: its text, its knobs or the library have changed since. "
+            f"`fingerprints run {name}` makes it anew."
+        )
+
+
+def _plan(book: Book, profile: str) -> list[Job]:
+    if (str(book.root), profile) not in _PLANS:
+        _PLANS[str(book.root), profile] = book.plan(profile)
+    return _PLANS[str(book.root), profile]
+
+
+_PLANS: dict[tuple[str, str], list[Job]] = {}  # each takes seconds
 
 
 def caption_of(chapter: Chapter, source: str) -> str:

@@ -28,6 +28,8 @@ from ..tables import markdown
 from .claims import Measurement
 from .prose import in_words
 
+PROFILE = os.environ.get("FINGERPRINTS_PROFILE", "quick")  #: of the build that a notebook opens artifacts of
+
 if TYPE_CHECKING:
     from ..plots import Plot
     from ..statistics.metrics import Report
@@ -46,7 +48,7 @@ class Page:
         build = os.environ.get("FINGERPRINTS_BUILD")
         self.build = Path(build) if build else self.root / "_build" / "lab"
         self._made = Path(os.environ.get("FINGERPRINTS_POINT") or self.build)
-        self._fallback = None if build else self.root / "_build" / "quick"
+        self._fallback = None if build else self.root / "_build" / PROFILE
         self._shell = None if build else _shell()  # of a notebook that somebody runs by hand
         self._metrics: dict[str, Any] = {}
         self._claims: list[dict[str, Any]] = []
@@ -56,10 +58,10 @@ class Page:
         self._places: set[str | None] = set()
         if self._shell:
             by_hand = _interactive()
-            book = by_hand.Book(self.root)
-            self._chapter = book.chapter(name)
+            self._book = by_hand.Book(self.root)
+            self._chapter = self._book.chapter(name)
             values = by_hand.check_knobs(self._chapter, self._shell.user_ns, self._shell.user_ns["In"])
-            print(by_hand.cost_in_words(book, self._chapter, values))
+            print(by_hand.cost_in_words(self._book, self._chapter, values))
 
     @property
     def store(self) -> Path:
@@ -82,12 +84,15 @@ class Page:
         return self.root / "data" / name
 
     def open(self, artifact: str) -> Any:
-        """What an earlier chapter gave to `make` under this name.
+        """What an earlier chapter gave to `make` under this name; in a notebook it is made if it is missing.
 
         Raises:
             FingerprintsError: it has not been made yet.
         """
         path = self._find(f"{artifact}.json")
+        if self._shell and (path is None or path.parent == self._fallback):
+            _interactive().make_ready(self._book, artifact, PROFILE)
+            path = self._find(f"{artifact}.json")
         if path is None:
             raise FingerprintsError(
                 f"The artifact {artifact!r} is not there yet: run the chapters before {self.name!r} (`make book` does)."
