@@ -39,7 +39,8 @@ def dress(notebook: Any, references: Path) -> None:
 
 
 def undress(notebook: Any) -> None:
-    """Undo `dress`, and drop what the browser noted about texts; in place."""
+    """Undo `dress`, and drop what the browser noted about texts and kernel; in place."""
+    notebook.metadata.pop("language_info", None)
     for cell in notebook.cells:
         for noted in ("jupyter", "user_expressions"):
             cell.metadata.pop(noted, None)

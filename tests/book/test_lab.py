@@ -87,7 +87,7 @@ def test_saving_leaves_the_text_but_for_what_was_typed(folder):
             cell.execution_count, cell.outputs = 3, [nbformat.v4.new_output("stream", text="some")]
         else:
             cell.metadata["user_expressions"] = [{"expression": "page['x']", "result": {}}]
-    model["content"].metadata["language_info"] = {"name": "python", "version": "3.11.7"}
+    model["content"].metadata["language_info"] = {"name": "python", "pygments_lexer": "ipython3"}
     assert saved(folder, model) == TEXT
     (typed,) = [cell for cell in model["content"].cells if cell.source == "y = x"]
     typed.source = "y = 2 * x"
