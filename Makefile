@@ -27,11 +27,10 @@ book: $(READY)  ## run the chapters and build the book (PROFILE=smoke|quick|full
 test: $(READY)  ## run all tests
 	@$(BIN)/python -m pytest
 
-# JupyterLab shows text notebooks as text unless told otherwise; it is told so in this environment only.
+# JupyterLab shows text notebooks as text, and texts outside the window without their numbers, unless told otherwise.
 lab: $(READY)  ## open the chapters in JupyterLab
 	@mkdir -p $(VENV)/share/jupyter/lab/settings
-	@echo '{"@jupyterlab/docmanager-extension:plugin": {"defaultViewers": {"markdown": "Jupytext Notebook"}}}' \
-		> $(VENV)/share/jupyter/lab/settings/overrides.json
+	@cp fingerprintlib/book/overrides.json $(VENV)/share/jupyter/lab/settings/
 	@$(BIN)/jupyter lab --LabApp.default_url=/lab/tree/book/intro.md \
 		--ServerApp.contents_manager_class=fingerprintlib.book.lab.Contents
 

@@ -6,7 +6,7 @@ page can resolve (citations, numbers of figures) is put so that a notebook shows
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,23 +16,25 @@ from pybtex.database import Entry, parse_file
 
 FOLDED = {"hide-input", "remove-input", "remove-cell"}
 HEADER = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
-CITATION = re.compile(r"\{cite(?P<how>:t)?\}`(?P<keys>[\w,-]+)`")
-CITED = re.compile(r'\[[^\]]*\]\([^ )]* "cite(?P<how>:t)? (?P<keys>[\w,-]+)"\)')
+ROLE = re.compile(r"\{(?P<role>cite|cite:t|doc|term)\}`(?P<told>[^`]+)`")
+LINK = re.compile(r'\[[^\]]*\]\([^ )]* "(?P<role>cite|cite:t|doc|term) (?P<told>[^"]+)"\)')
 FIGURE = re.compile(r"\{numref\}`fig-(?P<name>[\w-]+)`")
 SHOWN_FIGURE = re.compile(r"\*Fig\. (?P<name>[\w-]+)\*")
+TEXT_AND_TARGET = re.compile(r"(?P<text>.+?) ?<(?P<target>.+)>")
 
 
-def dress(notebook: Any, references: Path) -> None:
+def dress(notebook: Any, folder: Path) -> None:
     """Make a chapter, as jupytext reads it, a notebook that looks like its page; in place.
 
     Args:
         notebook: an ``nbformat.NotebookNode``.
-        references: the BibTeX file that citations are looked up in.
+        folder: of the book: there the titles of chapters are looked up, and references in ``references.bib``.
     """
+    references = folder / "references.bib"
     entries = parse_file(str(references)).entries if references.is_file() else {}
     for cell, is_solution in _with_solutions(notebook.cells):
         if cell.cell_type == "markdown":
-            cell.source = CITATION.sub(lambda match: _citation(match, entries), cell.source)
+            cell.source = ROLE.sub(lambda match: _link(match["role"], match["told"], folder, entries), cell.source)
             cell.source = FIGURE.sub(r"*Fig. \g<name>*", cell.source)
         elif is_solution or FOLDED & set(cell.metadata.get("tags", [])):
             cell.metadata["jupyter"] = {"source_hidden": True, **({"outputs_hidden": True} if is_solution else {})}
@@ -45,7 +47,7 @@ def undress(notebook: Any) -> None:
         for noted in ("jupyter", "user_expressions"):
             cell.metadata.pop(noted, None)
         if cell.cell_type == "markdown":
-            cell.source = CITED.sub(lambda match: f"{{cite{match['how'] or ''}}}`{match['keys']}`", cell.source)
+            cell.source = LINK.sub(r"{\g<role>}`\g<told>`", cell.source)
             cell.source = SHOWN_FIGURE.sub(r"{numref}`fig-\g<name>`", cell.source)
 
 
@@ -67,7 +69,7 @@ class Contents(build_async_jupytext_contents_manager_class(_Texts)):  # type: ig
         """The model of a file, folder or notebook."""
         model: dict[str, Any] = await super().get(path, *args, **options)
         if model["type"] == "notebook" and model["content"] and path.endswith(".md"):
-            dress(model["content"], (Path(self.root_dir) / path.strip("/")).parent / "references.bib")
+            dress(model["content"], (Path(self.root_dir) / path.strip("/")).parent)
         return model
 
     async def save(self, model: dict[str, Any], path: str = "") -> dict[str, Any]:
@@ -91,14 +93,23 @@ def _with_solutions(cells: list[Any]) -> Iterator[tuple[Any, bool]]:
         yield cell, inside
 
 
-def _citation(match: re.Match[str], entries: dict[str, Entry]) -> str:
-    keys = match["keys"].split(",")
-    if not all(key in entries for key in keys):
-        return match[0]
-    told = "; ".join(_authors_and_year(entries[key]) for key in keys)
-    found = re.search(r"arXiv:([\w./-]+)", entries[keys[0]].fields.get("note", ""))
-    link = f"https://arxiv.org/abs/{found[1]}" if found else "references.md"
-    return f'[{told}]({link} "cite{match["how"] or ""} {match["keys"]}")'
+def _link(role: str, told: str, folder: Path, entries: Mapping[str, Entry]) -> str:
+    """A link in the place of a role that only the page resolves; its title keeps what stood there."""
+    if role.startswith("cite"):
+        keys = told.split(",")
+        if not all(key in entries for key in keys):
+            return f"{{{role}}}`{told}`"
+        text = "; ".join(_authors_and_year(entries[key]) for key in keys)
+        found = re.search(r"arXiv:([\w./-]+)", entries[keys[0]].fields.get("note", ""))
+        target = f"https://arxiv.org/abs/{found[1]}" if found else "references.md"
+    else:
+        match = TEXT_AND_TARGET.fullmatch(told)
+        text, name = (match["text"], match["target"]) if match else (told, told)
+        target = "glossary.md" if role == "term" else f"{name}.md"
+        if role == "doc" and not match and (folder / target).is_file():
+            heading = re.search(r"^# (.+)$", (folder / target).read_text(encoding="utf-8"), re.MULTILINE)
+            text = heading[1] if heading else told
+    return f'[{text}]({target} "{role} {told}")'
 
 
 def _authors_and_year(entry: Entry) -> str:

@@ -20,6 +20,8 @@ fingerprints: {makes: [data]}
 
 See {numref}`fig-votes`, {cite}`yu2019attributing,chen2008determining`, {cite:t}`wilson1927probable`, {cite}`nobody`.
 
+In {doc}`page` and {doc}`the ledger <14-claims>`, {term}`splits <split>` of a {term}`zoo`.
+
 ```{code-cell}
 :tags: [hide-input]
 
@@ -72,6 +74,10 @@ def test_a_chapter_is_opened_as_the_page_it_is(folder):
     assert cited[1] == "https://arxiv.org/abs/1811.08180"
     assert "[Wilson, 1927](references.md " in text
     assert "{cite}`nobody`" in text
+    assert "In [A page](page.md " in text
+    assert "and [the ledger](14-claims.md " in text
+    assert "[splits](glossary.md " in text
+    assert "[zoo](glossary.md " in text
     folded = {cell.source: dict(cell.metadata.get("jupyter", {})) for cell in cells if cell.cell_type == "code"}
     assert folded == {
         "x = 1": {"source_hidden": True},
@@ -103,7 +109,7 @@ def test_every_chapter_is_saved_as_it_was_opened(page, tmp_path):
     assert saved(tmp_path, model, page.path.name) == page.path.read_text()
     for cell in model["content"].cells:
         if cell.cell_type == "markdown":
-            assert not re.search(r"\{(cite|numref)", cell.source)
+            assert not re.search(r"\{(cite|numref|doc|term)", cell.source)
 
 
 def test_files_and_new_notebooks_are_saved_as_they_are(folder):
@@ -118,5 +124,5 @@ def test_files_and_new_notebooks_are_saved_as_they_are(folder):
 
 def test_without_references_citations_stay(tmp_path):
     notebook = jupytext.reads(TEXT, fmt="md:myst")
-    dress(notebook, tmp_path / "none.bib")
+    dress(notebook, tmp_path)
     assert "{cite}`yu2019attributing" in notebook.cells[0].source

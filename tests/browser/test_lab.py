@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -36,8 +37,7 @@ def lab(smoke_book, tmp_path_factory):
     home = tmp_path_factory.mktemp("jupyter")
     settings = home / "settings"
     settings.mkdir()
-    viewers = '{"@jupyterlab/docmanager-extension:plugin": {"defaultViewers": {"markdown": "Jupytext Notebook"}}}'
-    (settings / "overrides.json").write_text(viewers)
+    shutil.copy(smoke_book.root / "fingerprintlib" / "book" / "overrides.json", settings)
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--expose-app-in-browser"]
     command += [f"--port={port}", "--IdentityProvider.token=", f"--notebook-dir={smoke_book.root}"]
     command += [f"--LabApp.app_settings_dir={settings}"]
