@@ -20,6 +20,7 @@ ROLE = re.compile(r"\{(?P<role>cite|cite:t|doc|term)\}`(?P<told>[^`]+)`")
 LINK = re.compile(r'\[[^\]]*\]\([^ )]* "(?P<role>cite|cite:t|doc|term) (?P<told>[^"]+)"\)')
 FIGURE = re.compile(r"\{numref\}`fig-(?P<name>[\w-]+)`")
 SHOWN_FIGURE = re.compile(r"\*Fig\. (?P<name>[\w-]+)\*")
+COST, SHOWN_COST = "{{ cost }}", "*the time that is told below*"  # by the cell that opens the page
 TEXT_AND_TARGET = re.compile(r"(?P<text>.+?) ?<(?P<target>.+)>")
 
 
@@ -35,7 +36,7 @@ def dress(notebook: Any, folder: Path) -> None:
     for cell, is_solution in _with_solutions(notebook.cells):
         if cell.cell_type == "markdown":
             cell.source = ROLE.sub(lambda match: _link(match["role"], match["told"], folder, entries), cell.source)
-            cell.source = FIGURE.sub(r"*Fig. \g<name>*", cell.source)
+            cell.source = FIGURE.sub(r"*Fig. \g<name>*", cell.source).replace(COST, SHOWN_COST)
         elif is_solution or FOLDED & set(cell.metadata.get("tags", [])):
             cell.metadata["jupyter"] = {"source_hidden": True, **({"outputs_hidden": True} if is_solution else {})}
 
@@ -48,7 +49,7 @@ def undress(notebook: Any) -> None:
             cell.metadata.pop(noted, None)
         if cell.cell_type == "markdown":
             cell.source = LINK.sub(r"{\g<role>}`\g<told>`", cell.source)
-            cell.source = SHOWN_FIGURE.sub(r"{numref}`fig-\g<name>`", cell.source)
+            cell.source = SHOWN_FIGURE.sub(r"{numref}`fig-\g<name>`", cell.source).replace(SHOWN_COST, COST)
 
 
 class _Texts(AsyncLargeFileManager):
@@ -100,6 +101,7 @@ def _link(role: str, told: str, folder: Path, entries: Mapping[str, Entry]) -> s
         if not all(key in entries for key in keys):
             return f"{{{role}}}`{told}`"
         text = "; ".join(_authors_and_year(entries[key]) for key in keys)
+        text = text if role == "cite:t" else f"({text})"
         found = re.search(r"arXiv:([\w./-]+)", entries[keys[0]].fields.get("note", ""))
         target = f"https://arxiv.org/abs/{found[1]}" if found else "references.md"
     else:

@@ -18,6 +18,8 @@ fingerprints: {makes: [data]}
 
 # A page
 
+It costs {{ cost }}.
+
 See {numref}`fig-votes`, {cite}`yu2019attributing,chen2008determining`, {cite:t}`wilson1927probable`, {cite}`nobody`.
 
 In {doc}`page` and {doc}`the ledger <14-claims>`, {term}`splits <split>` of a {term}`zoo`.
@@ -70,10 +72,11 @@ def test_a_chapter_is_opened_as_the_page_it_is(folder):
     cells = opened(folder)["content"].cells
     text = cells[0].source
     assert "See *Fig. votes*, " in text
-    cited = re.search(r"\[Yu et al\., 2019; Chen et al\., 2008\]\((\S+) ", text)
+    cited = re.search(r"\[\(Yu et al\., 2019; Chen et al\., 2008\)\]\((\S+) ", text)
     assert cited[1] == "https://arxiv.org/abs/1811.08180"
     assert "[Wilson, 1927](references.md " in text
     assert "{cite}`nobody`" in text
+    assert "{{" not in text
     assert "In [A page](page.md " in text
     assert "and [the ledger](14-claims.md " in text
     assert "[splits](glossary.md " in text
