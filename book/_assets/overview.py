@@ -1,8 +1,9 @@
-"""Draws overview.svg, the picture on the first page: run it again when the zoo has changed.
+"""Draws overview.svg, the picture on the first page: run it again when the zoo or the networks have changed.
 
     .venv/bin/python book/_assets/overview.py
 
-The garments are the first of each source, not selected.
+The garments are the first of each source, not selected. Fingerprints and correlations are what the shipped network of
+chapter 5 gives of them: nothing is drawn by hand.
 """
 
 from base64 import b64encode
@@ -10,59 +11,76 @@ from pathlib import Path
 
 import numpy as np
 
+from fingerprintlib.attribution.visualizer import Visualizer
+from fingerprintlib.book.networks import network_name
 from fingerprintlib.data.images import Pixels, encode_webp
+from fingerprintlib.plots.fingerprints import stretch
+from fingerprintlib.zoo.networks import Networks
 from fingerprintlib.zoo.shipped import MEASURED, Zoo
 
 HERE = Path(__file__).parent
 TITLES = {"progan": "ProGAN", "sngan": "SNGAN", "cramergan": "CramerGAN", "mmdgan": "MMDGAN"}
-SHOWN, SIDE, ROW = 5, 54, 66
-ASKED = 2  # the row whose image is asked about in the picture
-WIDTH, LEFT, INK, REAL, FAKE = 780, 136, "#1b1b1b", "#b35806", "#542788"
-HEIGHT = 5 * ROW + 4
-BARS = (20, 30, 96, 16, 24)  # a picture of an answer, not a result
+SHOWN, SIDE, ROW = 4, 64, 76
+ASKED = 2  # the row whose last image is asked about
+WIDTH, TOP, LEFT, INK, REAL, FAKE = 800, 34, 124, "#1b1b1b", "#b35806", "#542788"
+HEIGHT = TOP + 5 * ROW + 2
+OWN, MODELS, BARS = 440, 580, 654  # where fingerprints of the image, of the models, and bars begin
+WIDEST = 88  # of a bar, in pixels
 
 
 def main() -> None:
     """Write the file beside this one."""
-    zoo = Zoo.of(HERE.parents[1] / "data" / "zoo")
+    data = HERE.parents[1] / "data"
+    zoo = Zoo.of(data / "zoo")
     rows = {"photographs": zoo.data.images("test", 0, SHOWN)}
     rows |= {title: zoo.load(name, zoo.data).sample(SHOWN, MEASURED) for name, title in TITLES.items()}
-    (HERE / "overview.svg").write_text(drawn(rows), encoding="utf-8")
+    visualizer = Networks(data / "networks").load(network_name("fingerprints", "normalized correlation"))
+    (HERE / "overview.svg").write_text(drawn(rows, visualizer), encoding="utf-8")
 
 
-def drawn(rows: dict[str, Pixels]) -> str:
+def drawn(rows: dict[str, Pixels], visualizer: Visualizer) -> str:
     """The picture of images ``[SHOWN, R, R, 3]`` of five sources by title, as SVG."""
+    asked = list(rows.values())[ASKED][-1:]
+    own = stretch(visualizer.fingerprints(asked).mean(-1, keepdims=True).repeat(3, -1))[0]
+    models = stretch(visualizer.model_fingerprints.mean(-1, keepdims=True).repeat(3, -1))
+    responses = visualizer.responses(asked)[0]
     parts = [f'<rect width="{WIDTH}" height="{HEIGHT}" rx="6" fill="#ffffff"/>']
-    middle, box, line = HEIGHT / 2, 462, 'fill="none" stroke-width="2"'
+    heads = {LEFT + 2 * SIDE: "images", OWN + SIDE / 2: "its fingerprint", MODELS + SIDE / 2: "the sources'"}
+    heads[BARS + WIDEST / 2 + 12] = "likeness"
+    parts += [f'<text x="{x}" y="20" text-anchor="middle" font-size="15">{head}</text>' for x, head in heads.items()]
     for k, (title, images) in enumerate(rows.items()):
-        y, colour = k * ROW + 6, FAKE if k else REAL
-        strip = b64encode(encode_webp(np.concatenate(list(images), 1))).decode()
-        width = SHOWN * SIDE
+        y, colour = TOP + k * ROW, FAKE if k else REAL
+        middle = y + SIDE / 2
+        bar = max(2.0, WIDEST * float(responses[k]) / float(responses.max()))
         parts += [
-            f'<text x="{LEFT - 10}" y="{y + SIDE / 2 + 6}" text-anchor="end">{title}</text>',
-            f'<image x="{LEFT}" y="{y}" width="{width}" height="{SIDE}" href="data:image/webp;base64,{strip}"/>',
-            f'<rect x="{LEFT}" y="{y}" width="{width}" height="{SIDE}" {line} stroke="{colour}"/>',
+            f'<text x="{LEFT - 8}" y="{middle + 6}" text-anchor="end">{title}</text>',
+            _picture(np.concatenate(list(images), 1), LEFT, y, SHOWN * SIDE, colour),
+            _picture(models[k], MODELS, y, SIDE, colour),
+            f'<path d="M{BARS} {middle} h{bar:.1f}" stroke="{colour}" stroke-width="16"/>',
+            f'<text x="{BARS + bar + 5:.1f}" y="{middle + 5}" font-size="14">{responses[k]:.2f}</text>',
         ]
-        parts += [
-            f'<path d="M606 {y + SIDE / 2} h{BARS[k]}" stroke="{colour}" stroke-width="14"/>',
-            f'<text x="{610 + BARS[k]}" y="{y + SIDE / 2 + 5}" font-size="14">{"real" if k == 0 else title}</text>',
-        ]
-    x, y = LEFT + (SHOWN - 1) * SIDE, ASKED * ROW + 6
+    x, y = LEFT + (SHOWN - 1) * SIDE, TOP + ASKED * ROW
+    middle = y + SIDE / 2
+    arrow = f'stroke="{INK}" stroke-width="2" fill="none" marker-end="url(#tip)"'
     parts += [
         f'<rect x="{x}" y="{y}" width="{SIDE}" height="{SIDE}" fill="none" stroke="{REAL}" stroke-width="5"/>',
-        f'<path d="M{x + SIDE + 4} {y + SIDE / 2} L{box - 6} {middle} M{box + 112} {middle} h18" stroke="{INK}" '
-        'stroke-width="2" fill="none" marker-end="url(#tip)"/>',
-        f'<rect x="{box}" y="{middle - 42}" width="110" height="84" rx="6" {line} stroke="{REAL}"/>',
-        *(
-            f'<text x="{box + 55}" y="{middle + dy}" text-anchor="middle">{word}</text>'
-            for dy, word in ((-14, "attribution"), (8, "network:"), (30, "which one?"))
-        ),
+        _picture(own, OWN, y, SIDE, REAL),
+        f'<path d="M{x + SIDE + 5} {middle} H{OWN - 6}" {arrow}/>',
+        f'<path d="M{OWN + SIDE + 5} {middle} H{MODELS - 6}" {arrow}/>',
     ]
     head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" '
     head += f'font-family="system-ui, sans-serif" font-size="17" fill="{INK}">'
     tip = '<marker id="tip" markerWidth="8" markerHeight="8" refX="6" refY="4" orient="auto">'
-    tip += '<path d="M0 0 L8 4 L0 8 z"/></marker>'
+    tip += f'<path d="M0 0 L8 4 L0 8 z" fill="{INK}"/></marker>'
     return "\n".join([head, f"<defs>{tip}</defs>", *parts, "</svg>", ""])
+
+
+def _picture(image: np.ndarray, x: float, y: float, width: float, colour: str) -> str:
+    """An image with a frame; its pixels stay squares."""
+    href = "data:image/webp;base64," + b64encode(encode_webp(image)).decode()
+    place = f'x="{x}" y="{y}" width="{width}" height="{SIDE}"'
+    frame = f'<rect {place} fill="none" stroke-width="2" stroke="{colour}"/>'
+    return f'<image {place} href="{href}" style="image-rendering: pixelated"/>{frame}'
 
 
 if __name__ == "__main__":
