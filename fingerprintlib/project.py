@@ -13,11 +13,13 @@ PACKAGE = Path(__file__).resolve().parent
 def find_root(folder: Path | str | None = None) -> Path:
     """The project's folder: `folder`, or the first one at or above the working directory that holds the book.
 
+    From anywhere else it is the checkout that this package lies in.
+
     Raises:
         UsageError: there is no book.
     """
     start = Path(folder) if folder else Path.cwd()
-    for home in [start, *([] if folder else start.parents)]:
+    for home in [start, *([] if folder else [*start.parents, PACKAGE.parent])]:
         if (home / "_config.yml").is_file() and (home / "book" / "_toc.yml").is_file():
             return home.resolve()
     raise UsageError(

@@ -26,7 +26,7 @@ from ..provenance import recipe_hash, write_json
 from ..store import REUSED
 from ..tables import markdown
 from .claims import Measurement
-from .prose import in_words
+from .prose import filled, in_words
 
 PROFILE = os.environ.get("FINGERPRINTS_PROFILE", "quick")  #: of the build that a notebook opens artifacts of
 
@@ -167,6 +167,12 @@ class Page:
         measurement = Measurement(claim, float(value), float(interval[0]), float(interval[1]), **bounds)
         self._claims.append(measurement.as_dict())
         display(Markdown(measurement.sentence()), metadata={"claim": claim})
+
+    def say(self, text: str) -> None:
+        """Display a text with numbers in it, as the page has it: see `prose.filled`."""
+        from IPython.display import Markdown, display
+
+        display(Markdown(filled(text, self._metrics)))
 
     def show(self, plot: "Plot", place: str | None = None) -> None:
         """Display a figure with its alternative text; one shown at the same `place` before is replaced."""

@@ -21,6 +21,7 @@ from ..provenance import write_atomically
 from ..store import put_in_place, unfinished
 from .chapters import Book, Chapter
 from .claims import ledger, load_claims
+from .downloads import notebook_of
 from .house import house_page
 from .parameters import PARAMETER_LINE
 from .prose import filled
@@ -65,9 +66,15 @@ def merge(
         if cell.cell_type == "markdown":
             words = _substituted(cell.source, {"cost": cost(chapter.name, costs)})
             cell.source = filled(words, record["metrics"])
+    text.cells[0].source += f"\n\n{_offer(chapter)}"
     told = published.beside(chapter.name, record["metrics"]) if published else ""
     stamp = f"{told}\n\n{_stamp(values, profile, record)}"
     text.cells.append(nbformat.v4.new_markdown_cell(stamp.lstrip(), id=f"{chapter.name}-stamp"))
+
+
+def _offer(chapter: Chapter) -> str:
+    """The page as a notebook, for whoever wants to run it elsewhere: see `downloads`."""
+    return f"{{download}}`This page as a notebook <notebooks/{chapter.path.stem}.ipynb>`"
 
 
 def _substituted(text: str, words: Mapping[str, str]) -> str:
@@ -159,6 +166,9 @@ def _stage(book: Book, profile: str, overrides: Mapping[str, Mapping[str, Any]],
             merge(chapter, text, executed, values, profile, record, costs, published)
             data = nbformat.writes(text).encode()
             target = staged / relative.with_suffix(".ipynb")
+            offered = staged / "notebooks" / f"{path.stem}.ipynb"
+            _write_if_changed(offered, nbformat.writes(notebook_of(chapter, path.parent)).encode())
+            wanted.add(offered)
         elif path.suffix == ".md":
             data, target = _substituted(path.read_text(encoding="utf-8"), words).encode(), staged / relative
         else:
