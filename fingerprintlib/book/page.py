@@ -26,7 +26,7 @@ from ..provenance import recipe_hash, write_json
 from ..store import REUSED
 from ..tables import markdown
 from .claims import Measurement
-from .prose import filled, in_words
+from .prose import UNKNOWN, filled, in_words
 
 PROFILE = os.environ.get("FINGERPRINTS_PROFILE", "quick")  #: of the build that a notebook opens artifacts of
 
@@ -56,6 +56,7 @@ class Page:
         self._files: set[str] = set()
         self._networks: dict[str, dict[str, Any]] = {}
         self._places: set[str | None] = set()
+        self._said: list[tuple[str, Any]] = []  # texts and where they are displayed
         if self._shell:
             by_hand = _interactive()
             self._book = by_hand.Book(self.root)
@@ -138,8 +139,8 @@ class Page:
         self._metrics[name] = value
 
     def __getitem__(self, key: str) -> str:
-        """A recorded number (or word) as the prose has it: see `prose.in_words`."""
-        return in_words(self._metrics, key)
+        """A recorded number (or word) as the prose has it, see `prose.in_words`; if there is none yet, `prose.UNKNOWN`."""
+        return in_words(self._metrics, key) if key.partition(":")[0] in self._metrics else UNKNOWN
 
     def interval(self, name: str, value: float, interval: tuple[float, float], scale: float = 100) -> None:
         """Record a value and the ends of its interval, as the metrics NAME, NAME_low and NAME_high; shares in per cent.
@@ -169,10 +170,10 @@ class Page:
         display(Markdown(measurement.sentence()), metadata={"claim": claim})
 
     def say(self, text: str) -> None:
-        """Display a text with numbers in it, as the page has it: see `prose.filled`."""
+        """Display a text with its numbers; those that are not known yet are put in when the page is finished."""
         from IPython.display import Markdown, display
 
-        display(Markdown(filled(text, self._metrics)))
+        self._said.append((text, display(Markdown(filled(text, self.__getitem__)), display_id=True)))
 
     def show(self, plot: "Plot", place: str | None = None) -> None:
         """Display a figure with its alternative text; one shown at the same `place` before is replaced."""
@@ -202,6 +203,11 @@ class Page:
 
     def finish(self) -> None:
         """Write ``metrics/<chapter>.json``; the same profile on the same machine gives the same bytes."""
+        if self._said:
+            from IPython.display import Markdown
+
+            for text, shown in self._said:
+                shown.update(Markdown(filled(text, self.__getitem__)))
         record = {
             "chapter": self.name,
             "metrics": self._metrics,

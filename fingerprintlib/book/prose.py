@@ -5,7 +5,7 @@ of the run. The text is the same for both.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from ..errors import FingerprintsError
 
@@ -18,6 +18,9 @@ class Told(str):
     __repr__ = str.__str__
 
 
+UNKNOWN = Told("…")  #: what stands in a notebook for a number that a cell further down will record
+
+
 def in_words(metrics: Mapping[str, float | int | str], key: str) -> Told:
     """A metric as the prose has it.
 
@@ -26,21 +29,22 @@ def in_words(metrics: Mapping[str, float | int | str], key: str) -> Told:
         key: a name, or a name and how to format the value: ``grey:.1f``.
 
     Raises:
-        FingerprintsError: there is no such metric (yet), or it cannot be formatted so.
+        FingerprintsError: there is no such metric, or it cannot be formatted so.
     """
     name, _, how = key.partition(":")
     if name not in metrics:
-        raise FingerprintsError(f"There is no metric {name!r} yet: run the cells above.")
+        raise FingerprintsError(f"There is no metric {name!r}.")
     try:
         return Told(format(metrics[name], how))
     except ValueError as error:
         raise FingerprintsError(f"The metric {name!r} is {metrics[name]!r}, which {how!r} cannot format.") from error
 
 
-def filled(text: str, metrics: Mapping[str, float | int | str]) -> str:
-    """Markdown with metrics in the place of expressions; what is special in Markdown is not so in them.
+def filled(text: str, told: Callable[[str], str]) -> str:
+    """Markdown with words in the place of expressions; what is special in Markdown is not so in them.
 
-    Raises:
-        FingerprintsError: see `in_words`.
+    Args:
+        text: with expressions.
+        told: from the key of an expression to the words, see `in_words`.
     """
-    return EXPRESSION.sub(lambda match: re.sub(r"([\\`*_{}\[\]<>&|$])", r"\\\1", in_words(metrics, match["key"])), text)
+    return EXPRESSION.sub(lambda match: re.sub(r"([\\`*_{}\[\]<>&|$])", r"\\\1", told(match["key"])), text)

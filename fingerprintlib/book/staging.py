@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from .claims import ledger, load_claims
 from .downloads import notebook_of
 from .house import house_page
 from .parameters import PARAMETER_LINE
-from .prose import filled
+from .prose import filled, in_words
 from .published import Published, verdicts
 from .timings import cost, timings, timings_page
 
@@ -65,7 +66,7 @@ def merge(
         cell.id = f"{chapter.name}-{index}"  # random ids would make every page look new to Sphinx
         if cell.cell_type == "markdown":
             words = _substituted(cell.source, {"cost": cost(chapter.name, costs)})
-            cell.source = filled(words, record["metrics"])
+            cell.source = filled(words, partial(in_words, record["metrics"]))
     text.cells[0].source += f"\n\n{_offer(chapter)}"
     told = published.beside(chapter.name, record["metrics"]) if published else ""
     stamp = f"{told}\n\n{_stamp(values, profile, record)}"

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+import fingerprintlib.project
 from fingerprintlib.book import exercises
 from fingerprintlib.book.chapters import Book, Job
 from fingerprintlib.book.engine import _forget_removed_chapters, run_chapter
@@ -85,6 +86,8 @@ def test_the_project_is_found_above_the_notebook(lab, monkeypatch):
     monkeypatch.chdir(ROOT / "book" / "profiles")
     assert Page("first").root == ROOT
     monkeypatch.chdir(lab)
+    assert Page("first").root == ROOT  # the checkout of the package
+    monkeypatch.setattr(fingerprintlib.project, "PACKAGE", lab / "site-packages" / "fingerprintlib")
     with pytest.raises(FingerprintsError, match=r"There is no book in .*`make lab`"):
         Page("first")
 
@@ -404,3 +407,4 @@ def test_a_report_is_recorded_with_its_interval_and_names_are_plain(build, tmp_p
         **{"seam_error": 3.0, "seam_error_low": 2.0, "seam_error_high": 5.0},
     }
     assert page["seam_error_high:.1f"] == "5.0"
+    assert page["unknown:.1f"] == "…"
