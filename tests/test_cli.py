@@ -14,7 +14,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from fingerprintlib import __version__, doctor
+from fingerprintlib import __version__, doctor, project
 from fingerprintlib.book import offline
 from fingerprintlib.cli import main
 from fingerprintlib.data import images, photographs
@@ -285,6 +285,7 @@ def test_a_kernel_that_is_not_there(only, monkeypatch):
 
 def test_no_book_here(only, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(project, "PACKAGE", tmp_path / "site-packages" / "fingerprintlib")  # installed elsewhere
     failed(only(doctor._book), "book: There is no book in", "go to the project's folder.")
 
 

@@ -139,7 +139,7 @@ class Page:
         self._metrics[name] = value
 
     def __getitem__(self, key: str) -> str:
-        """A recorded number (or word) as the prose has it, see `prose.in_words`; if there is none yet, `prose.UNKNOWN`."""
+        """A recorded number (or word) as the prose has it, see `prose.in_words`; `prose.UNKNOWN` if there is none."""
         return in_words(self._metrics, key) if key.partition(":")[0] in self._metrics else UNKNOWN
 
     def interval(self, name: str, value: float, interval: tuple[float, float], scale: float = 100) -> None:
