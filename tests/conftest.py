@@ -63,7 +63,9 @@ def copy_project(root: Path) -> Project:
     for name in ("_config.yml", "Snakefile"):
         shutil.copy(ROOT / name, root / name)
     for name in ("fingerprintlib", "book", "data"):
-        shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__", "*.ipynb"))
+        shutil.copytree(
+            ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__", "*.ipynb", ".ipynb_checkpoints")
+        )
     return Project(root)
 
 
