@@ -44,7 +44,7 @@ zoo: $(READY)  ## train the generators in data/zoo again (hours on a CPU; goes o
 	@$(BIN)/fingerprints zoo train all
 
 networks: $(READY)  ## train the networks in data/networks again (hours on a CPU; goes on where it was stopped)
-	@$(BIN)/fingerprints book --profile full
+	@$(BIN)/fingerprints book --profile full --yes
 	@$(BIN)/fingerprints networks publish
 
 lock:  ## write requirements.lock anew from pyproject.toml

@@ -5,9 +5,10 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,6 +17,10 @@ from .cli_shipped import networks, zoo
 from .ending import end_with_parent
 from .errors import FingerprintsError, UsageError
 
+if TYPE_CHECKING:
+    from .book.chapters import Book
+
+LONG = 1800  # seconds; before what takes longer, `book` and `run` ask
 PROFILE_HELP = "Named set of parameters: smoke, quick, full or paper."
 
 
@@ -61,8 +66,9 @@ main.add_command(networks)
 @click.option("--profile", default="quick", show_default=True, help=PROFILE_HELP)
 @click.option("--cores", type=click.IntRange(1), help="Processor cores to use.  [default: all]")
 @click.option("-s", "--set", "settings", multiple=True, metavar="CHAPTER.PARAM=VALUE", help="Turn a knob.")
+@click.option("--yes", is_flag=True, help="Do not ask before what takes long.")
 @click.argument("options", nargs=-1, type=click.UNPROCESSED, metavar="[-- SNAKEMAKE OPTIONS]")
-def book(profile: str, cores: int | None, settings: tuple[str, ...], options: tuple[str, ...]) -> None:
+def book(profile: str, cores: int | None, settings: tuple[str, ...], yes: bool, options: tuple[str, ...]) -> None:
     """Run the chapters that have changed and build the pages.
 
     What follows a double dash goes to Snakemake. On a Slurm cluster: fingerprints book --profile full --cores 8 --
@@ -73,6 +79,7 @@ def book(profile: str, cores: int | None, settings: tuple[str, ...], options: tu
 
     project = Book()
     overrides = project.overrides(list(settings))
+    _ask(project, profile, overrides, yes)
     index = build_book(project, profile, overrides, cores or _available_cores(), options=options)
     click.echo(str(index))
 
@@ -82,7 +89,8 @@ def book(profile: str, cores: int | None, settings: tuple[str, ...], options: tu
 @click.option("-p", "settings", multiple=True, metavar="NAME=VALUE", help="Turn a knob.")
 @click.option("--profile", default="quick", show_default=True, help=PROFILE_HELP)
 @click.option("--cores", type=click.IntRange(1), help="Processor cores to use.  [default: all]")
-def run(chapter: str, settings: tuple[str, ...], profile: str, cores: int | None) -> None:
+@click.option("--yes", is_flag=True, help="Do not ask before what takes long.")
+def run(chapter: str, settings: tuple[str, ...], profile: str, cores: int | None, yes: bool) -> None:
     """Run one chapter, and before it only those that it needs and that have changed; build no pages."""
     from .book.chapters import Book
     from .book.engine import build_book
@@ -90,6 +98,7 @@ def run(chapter: str, settings: tuple[str, ...], profile: str, cores: int | None
     project = Book()
     name = project.chapter(chapter).name
     overrides = project.overrides([f"{name}.{setting}" for setting in settings])
+    _ask(project, profile, overrides, yes, name)
     click.echo(str(build_book(project, profile, overrides, cores or _available_cores(), chapter=name)))
 
 
@@ -312,6 +321,27 @@ def _or_leave_word(build: Path, action: Any) -> None:
         failure = {"message": _sentence(error), "exit_status": status}
         (build / "failure.json").write_text(json.dumps(failure), encoding="utf-8")
         sys.exit(status)
+
+
+def _ask(
+    project: "Book", profile: str, overrides: Mapping[str, Mapping[str, Any]], yes: bool, chapter: str = ""
+) -> None:
+    """Before what takes long, say how long, and ask; nobody is asked where nobody can answer."""
+    from .book.engine import is_current
+    from .book.timings import build_folder, estimated_seconds, minutes
+
+    if yes or not _answers():
+        return
+    plan, build = project.plan(profile, overrides), build_folder(project, profile)
+    last = next((number for number, job in enumerate(plan, 1) if job.chapter.name == chapter), len(plan))
+    seconds = estimated_seconds(project, build, profile, [job for job in plan[:last] if not is_current(job, build)])
+    if seconds > LONG:
+        click.confirm(f"This may take up to {minutes(seconds)}, judging by earlier runs. Go on?", abort=True, err=True)
+
+
+def _answers() -> bool:
+    """Whether somebody sits at a terminal."""
+    return sys.stdin.isatty()
 
 
 def _available_cores() -> int:

@@ -550,3 +550,45 @@ def test_immunize_refuses_what_there_is_not(in_project, tmp_path):
     assert result.exit_code == 1
     assert str(file) in result.output
     assert not (tmp_path / "out").exists()
+
+
+# --- what takes long ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def slow_book(monkeypatch):
+    """A book that takes an hour and a half at `quick`, asked for at a terminal; what is built is recorded."""
+    built = []
+    monkeypatch.setattr("fingerprintlib.book.engine.build_book", lambda *rest, **options: built.append(rest) or "built")
+    monkeypatch.setattr("fingerprintlib.book.engine.is_current", lambda job, build: False)
+    known = lambda book, build, profile, chapter: 5400.0 if chapter.name == "real-images" else None  # noqa: E731
+    monkeypatch.setattr("fingerprintlib.book.timings.expected_seconds", known)
+    monkeypatch.setattr("fingerprintlib.cli._answers", lambda: True)
+    return built
+
+
+def test_who_asks_for_what_takes_long_is_asked(slow_book):
+    result = CliRunner().invoke(main, ["book"], input="n\n")
+    assert "This may take up to 1.5 h, judging by earlier runs. Go on? [y/N]" in result.stderr
+    assert (result.exit_code, slow_book) == (130, [])
+    assert CliRunner().invoke(main, ["book"], input="y\n").exit_code == 0
+    assert len(slow_book) == 1
+
+
+def test_a_knob_that_is_turned_up_is_reckoned_with(slow_book):
+    asked = CliRunner().invoke(main, ["run", "real-images", "-p", "probe_images=4000"], input="n\n")
+    assert "This may take up to 15.0 h" in asked.stderr  # 4000 in the place of 400
+    assert slow_book == []
+
+
+def test_nobody_is_asked_who_said_yes_or_cannot_answer(slow_book, monkeypatch):
+    assert CliRunner().invoke(main, ["book", "--yes"]).exit_code == 0
+    monkeypatch.setattr("fingerprintlib.cli._answers", lambda: False)
+    assert CliRunner().invoke(main, ["run", "real-images"]).exit_code == 0
+    assert len(slow_book) == 2
+
+
+def test_what_is_done_takes_no_time(slow_book, monkeypatch):
+    monkeypatch.setattr("fingerprintlib.book.engine.is_current", lambda job, build: True)
+    assert CliRunner().invoke(main, ["book"]).exit_code == 0
+    assert len(slow_book) == 1

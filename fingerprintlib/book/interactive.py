@@ -13,10 +13,8 @@ from typing import Any
 from ..errors import FingerprintsError, unknown
 from .chapters import Book, Chapter, Job
 from .engine import is_current
-from .timings import build_folder, expected_seconds, minutes
+from .timings import build_folder, expected_seconds, minutes, times_as_long
 
-#: Knobs that cost no time, however they are turned, and those that cost it by their square.
-FREE, SQUARE = {"seed", "shown", "learning_rate", "emphasis", "decimals", "decay"}, {"width", "resolution"}
 KNOB = re.compile(r"^(\w+): (?:int|float|str|bool) = ", re.MULTILINE)
 
 
@@ -40,22 +38,12 @@ def check_knobs(chapter: Chapter, namespace: Mapping[str, Any], sources: Iterabl
     return chapter.values((f"Chapter {chapter.name}", {name: namespace[name] for name in chapter.parameters}))
 
 
-def times_as_long(chapter: Chapter, values: Mapping[str, Any]) -> float:
-    """By how much the knobs may lengthen the chapter at most, beside its defaults: numbers in proportion."""
-    factor = 1.0
-    for name, parameter in chapter.parameters.items():
-        if parameter.type in ("int", "float") and name not in FREE and parameter.default:
-            ratio = values[name] / parameter.default
-            factor *= max(1.0, ratio ** (2 if name in SQUARE else 1))
-    return factor
-
-
 def cost_in_words(book: Book, chapter: Chapter, values: Mapping[str, Any]) -> str:
     """What the chapter will take with these values, from what it took before; empty if nobody measured it."""
     usual = expected_seconds(book, build_folder(book, "quick"), "quick", chapter)
     if usual is None:
         return ""
-    factor = times_as_long(chapter, values)
+    factor = times_as_long(chapter, values, {name: knob.default for name, knob in chapter.parameters.items()})
     if math.isclose(factor, 1):
         return f"This chapter takes about {minutes(usual)}."
     return f"This chapter takes about {minutes(usual)} as it comes; as it stands now up to {minutes(usual * factor)}."

@@ -3,13 +3,16 @@
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..provenance import write_json
 from ..tables import markdown
-from .chapters import PROFILES, Book, Chapter
+from .chapters import PROFILES, Book, Chapter, Job
+
+#: Knobs that cost no time, however they are turned, and those that cost it by their square.
+FREE, SQUARE = {"seed", "shown", "learning_rate", "emphasis", "decimals"}, {"width", "resolution"}
 
 
 def build_folder(book: Book, profile: str) -> Path:
@@ -34,6 +37,24 @@ def expected_seconds(book: Book, build: Path, profile: str, chapter: Chapter) ->
         return float(json.loads(own.read_text())["seconds"])
     published = published_timings(book).get("profiles", {}).get(profile, {})
     return published.get(chapter.name)
+
+
+def times_as_long(chapter: Chapter, values: Mapping[str, Any], usual: Mapping[str, Any]) -> float:
+    """By how much knobs may lengthen a chapter at most beside the usual values: numbers in proportion."""
+    factor = 1.0
+    for name, knob in chapter.parameters.items():
+        if knob.type in ("int", "float") and name not in FREE and usual[name]:
+            factor *= max(1.0, (values[name] / usual[name]) ** (2 if name in SQUARE else 1))
+    return factor
+
+
+def estimated_seconds(book: Book, build: Path, profile: str, jobs: Iterable[Job]) -> float:
+    """What jobs will take at most, one after the other, as far as it is known what they took before."""
+    total = 0.0
+    for job in jobs:
+        known = expected_seconds(book, build, profile, job.chapter) or 0.0
+        total += known * times_as_long(job.chapter, job.values, book.values(job.chapter.name, profile))
+    return total
 
 
 def published_timings(book: Book) -> dict[str, Any]:

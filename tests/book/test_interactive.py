@@ -4,7 +4,8 @@ from types import SimpleNamespace
 import pytest
 
 from fingerprintlib.book.chapters import Book, Chapter
-from fingerprintlib.book.interactive import caption_of, check_knobs, cost_in_words, times_as_long
+from fingerprintlib.book.interactive import caption_of, check_knobs, cost_in_words
+from fingerprintlib.book.timings import times_as_long
 from fingerprintlib.errors import UsageError
 
 TEXT = """---
@@ -65,9 +66,9 @@ def test_a_knob_that_is_spelled_wrong_is_refused(chapter):
 
 
 def test_what_turned_knobs_cost(chapter, tmp_path):
-    assert times_as_long(chapter, VALUES) == 1
-    assert times_as_long(chapter, {"steps": 40, "width": 1.0, "seed": 99}) == 40
-    assert times_as_long(chapter, {"steps": 1, "width": 0.25, "seed": 1}) == 1
+    assert times_as_long(chapter, VALUES, VALUES) == 1
+    assert times_as_long(chapter, {"steps": 40, "width": 1.0, "seed": 99}, VALUES) == 40
+    assert times_as_long(chapter, {"steps": 1, "width": 0.25, "seed": 1}, VALUES) == 1
     book = SimpleNamespace(root=tmp_path)
     assert cost_in_words(book, chapter, VALUES) == ""
     (tmp_path / "data").mkdir()
