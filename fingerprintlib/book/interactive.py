@@ -7,13 +7,16 @@ import math
 import re
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from ..errors import FingerprintsError, unknown
 from .chapters import Book, Chapter, Job
 from .engine import is_current
 from .timings import build_folder, expected_seconds, minutes, times_as_long
+
+if TYPE_CHECKING:
+    from ..plots import Plot
 
 KNOB = re.compile(r"^(\w+): (?:int|float|str|bool) = ", re.MULTILINE)
 
@@ -86,6 +89,25 @@ def _plan(book: Book, profile: str) -> list[Job]:
 
 
 _PLANS: dict[tuple[str, str], list[Job]] = {}  # each takes seconds
+
+
+def controls(draw: Callable[..., "Plot"], knobs: Mapping[str, Sequence[Any]]) -> None:
+    """Display a figure below controls for what it is drawn from: see `page.Page.play`.
+
+    Numbers have a slider, in ascending order, words a menu.
+    """
+    from IPython.display import Image, display
+    from ipywidgets import Dropdown, HBox, Layout, SelectionSlider, VBox, interactive_output
+
+    made = {}
+    for name, values in knobs.items():
+        common = {"value": values[0], "description": name, "style": {"description_width": "initial"}}
+        if all(isinstance(value, int | float) for value in values):
+            made[name] = SelectionSlider(options=sorted(values), continuous_update=False, **common)
+        else:
+            made[name] = Dropdown(options=list(values), **common)
+    shown = interactive_output(lambda **chosen: display(Image(draw(**chosen).png())), made)
+    display(VBox([HBox(list(made.values()), layout=Layout(flex_flow="row wrap")), shown]))
 
 
 def caption_of(chapter: Chapter, source: str) -> str:

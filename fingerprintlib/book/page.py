@@ -185,6 +185,18 @@ class Page:
         if self._shell and not where:  # on the built page the caption stands in a figure
             display(Markdown(_interactive().caption_of(self._chapter, self._shell.user_ns["In"][-1])))
 
+    def play(self, draw: Callable[..., "Plot"], **knobs: Sequence[Any]) -> None:
+        """A figure that changes as its knobs are turned, in a notebook; on the page it stands as they begin.
+
+        Args:
+            draw: from one value of each knob to the figure.
+            knobs: argument of `draw` to the values that there are, the first of them to begin with.
+        """
+        if self._shell:
+            _interactive().controls(draw, knobs)
+        else:
+            self.show(draw(**{name: values[0] for name, values in knobs.items()}))
+
     def code(self, function: Callable[..., Any]) -> None:
         """Display a function as the library has it, without docstring, types and what is said to a type checker."""
         from IPython.display import Markdown, display

@@ -6,12 +6,13 @@ of them look, `axes` what they are put together from.
 
 from .curves import accuracy_by_number, against_number, against_strength, choices, persistence, training_curves
 from .features import embedding, frechet_ratios
-from .fingerprints import model_fingerprints, residuals
+from .fingerprints import evidence, model_fingerprints, residuals
 from .images import architecture, bands, growth, picture_table, sheet, tile_map
 from .matrices import confusions, mean_responses, responses, transfer
 from .patches import patch_maps, patch_sizes, supports
 from .results import (
     accuracies,
+    decision,
     detection_curves,
     distances,
     distributions,
@@ -47,12 +48,14 @@ __all__ = [
     "choices",
     "confusions",
     "copies",
+    "decision",
     "dendrograms",
     "detection_curves",
     "distances",
     "distributions",
     "embedding",
     "enlarging",
+    "evidence",
     "fingerprint_spectra",
     "frechet_ratios",
     "grid_peaks",

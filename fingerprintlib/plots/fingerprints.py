@@ -6,8 +6,8 @@ import numpy as np
 
 from ..attribution.spectra import power
 from ..data.images import Pixels, grid
-from .axes import Floats, bare, listed, new_axes, new_table
-from .style import WIDTH, Plot, styled
+from .axes import Floats, bare, listed, new_axes, new_row, new_table, picture
+from .style import PALETTE, REFERENCE, WIDTH, Plot, styled
 
 
 def stretch(fingerprints: Floats) -> Pixels:
@@ -39,6 +39,28 @@ def model_fingerprints(models: Mapping[str, Floats], names: Sequence[str]) -> Pl
         f"Model fingerprints as images, contrast stretched. Share of their power in the upper half of the frequencies, "
         f"{listed(words)}.",
     )
+
+
+@styled
+def evidence(pictures: Mapping[str, Pixels], responses: Mapping[str, float]) -> Plot:
+    """Pictures of one image side by side, and how well it matches each source.
+
+    Args:
+        pictures: title to uint8 ``[H, W, 3]``.
+        responses: source to correlation in [-1, 1].
+    """
+    widths = [*[1.0] * len(pictures), 1.2]
+    figure, axes = new_row(WIDTH / (sum(widths) + 0.4) + 0.35, len(widths), width_ratios=widths)
+    for ax, (title, image) in zip(axes, pictures.items(), strict=False):
+        picture(ax, image, title)
+    best = max(responses, key=lambda name: responses[name])
+    colours = [PALETTE[1] if name == best else PALETTE[3] for name in responses]
+    axes[-1].barh(list(responses), list(responses.values()), color=colours)
+    axes[-1].invert_yaxis()
+    axes[-1].axvline(0, **REFERENCE)
+    axes[-1].set_xlabel("correlation")
+    told = ", ".join(f"{name} {value:+.2f}" for name, value in responses.items())
+    return Plot(figure, f"{', '.join(pictures)}. Correlations with the fingerprints of the sources: {told}.")
 
 
 def _fine(pattern: Floats) -> float:

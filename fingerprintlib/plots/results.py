@@ -213,6 +213,30 @@ def ledger(rows: Sequence[tuple[str, str, float, Interval, float]]) -> Plot:
 
 
 @styled
+def decision(scores: Floats, generated: np.ndarray, line: float) -> Plot:
+    """Scores of photographs and of generated images, a line between them, and what it does to both.
+
+    Args:
+        scores: float ``[N]``: the higher, the likelier generated.
+        generated: bool ``[N]``.
+        line: above it an image is called generated.
+    """
+    figure, ax = new_ax(2.4)
+    edges = np.linspace(scores.min(), scores.max(), 50)
+    for k, (title, some) in enumerate({"photographs": scores[~generated], "generated": scores[generated]}.items()):
+        share = np.histogram(some, edges)[0] / len(some)
+        ax.stairs(100 * share, edges, fill=True, alpha=0.7, color=accent_of(k), label=title, hatch=[None, "//"][k])
+    ax.axvline(line, color="0.1", lw=1.6)
+    caught, alarms = 100 * (scores[generated] > line).mean(), 100 * (scores[~generated] > line).mean()
+    ax.set_title(f"caught: {caught:.1f} % of the generated images; false alarms: {alarms:.1f} % of the photographs")
+    ax.set(xlabel="score: the higher, the likelier generated", ylabel="images, %")
+    legend_below(figure)
+    return Plot(
+        figure, f"A line at {line:.1f} catches {caught:.1f} % of the generated images, at {alarms:.1f} % false alarms."
+    )
+
+
+@styled
 def detection_curves(curves: Mapping[tuple[str, str], tuple[Floats, Floats]]) -> Plot:
     """The share of generated images that is caught against that of photographs that set off a false alarm.
 

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 import pytest
 
 from fingerprintlib.book.chapters import Book, Chapter
-from fingerprintlib.book.interactive import caption_of, check_knobs, cost_in_words
+from fingerprintlib.book.interactive import caption_of, check_knobs, controls, cost_in_words
 from fingerprintlib.book.timings import times_as_long
 from fingerprintlib.errors import UsageError
 
@@ -31,6 +31,7 @@ mystnb:
 y = x
 ```
 """
+PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 8
 VALUES = {"steps": 4, "width": 0.5, "seed": 1}
 
 
@@ -89,3 +90,21 @@ def test_every_chapters_defaults_are_allowed():
         if chapter.is_notebook:
             defaults = {name: parameter.default for name, parameter in chapter.parameters.items()}
             assert check_knobs(chapter, defaults) == defaults
+
+
+def test_controls_redraw_the_figure(monkeypatch):
+    shown, drawn = [], []
+    monkeypatch.setattr("IPython.display.display", shown.append)
+
+    def draw(source, strength):
+        drawn.append((source, strength))
+        return SimpleNamespace(png=lambda: PNG)
+
+    controls(draw, {"source": ["progan", "real"], "strength": [0.5, 0.0, 1.0]})
+    (box,) = [some for some in shown if type(some).__name__ == "VBox"]
+    source, strength = box.children[0].children
+    assert (source.value, strength.value) == ("progan", 0.5)
+    assert list(strength.options) == [0.0, 0.5, 1.0]
+    strength.value = 1.0
+    source.value = "real"
+    assert drawn == [("progan", 0.5), ("progan", 1.0), ("real", 1.0)]

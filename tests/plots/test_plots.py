@@ -409,6 +409,16 @@ CASES = {
         ["nearest 0.0 dB"],
     ),
     "enlarging": (plots.enlarging, (np.array([100.0, 10, 1, 0.1]), np.linspace(1, 0, 8)), ["weakened by the kernel"]),
+    "evidence": (
+        plots.evidence,
+        ({"image": pixels(16, 16), "its fingerprint": pixels(16, 16)}, {"real": -0.1, "progan": 0.3}),
+        ["image, its fingerprint. Correlations", "progan +0.30"],
+    ),
+    "decision": (
+        plots.decision,
+        (np.array([0.0, 1, 2, 3, 4]), np.array([False, False, True, True, True]), 0.5),
+        ["catches 100.0 %", "at 50.0 % false alarms"],
+    ),
     "detection_curves": (
         plots.detection_curves,
         ({("network", "grey"): (np.array([0.0, 0.01, 1.0]), np.array([0.0, 0.9, 1.0]))},),
