@@ -21,6 +21,8 @@ LINK = re.compile(r'\[[^\]]*\]\([^ )]* "(?P<role>cite|cite:t|doc|term) (?P<told>
 FIGURE = re.compile(r"\{numref\}`fig-(?P<name>[\w-]+)`")
 SHOWN_FIGURE = re.compile(r"\*Fig\. (?P<name>[\w-]+)\*")
 COST, SHOWN_COST = "{{ cost }}", "*the time that is told below*"  # by the cell that opens the page
+PUT_IN = re.compile(r"\{\{ (?P<what>\w+) \}\}")  # by the build
+SHOWN_PUT_IN = re.compile(r"\*on the built page: (?P<what>\w+)\*")
 TEXT_AND_TARGET = re.compile(r"(?P<text>.+?) ?<(?P<target>.+)>")
 
 
@@ -37,6 +39,7 @@ def dress(notebook: Any, folder: Path) -> None:
         if cell.cell_type == "markdown":
             cell.source = ROLE.sub(lambda match: _link(match["role"], match["told"], folder, entries), cell.source)
             cell.source = FIGURE.sub(r"*Fig. \g<name>*", cell.source).replace(COST, SHOWN_COST)
+            cell.source = PUT_IN.sub(r"*on the built page: \g<what>*", cell.source)
         elif is_solution or FOLDED & set(cell.metadata.get("tags", [])):
             cell.metadata["jupyter"] = {"source_hidden": True, **({"outputs_hidden": True} if is_solution else {})}
 
@@ -50,6 +53,7 @@ def undress(notebook: Any) -> None:
         if cell.cell_type == "markdown":
             cell.source = LINK.sub(r"{\g<role>}`\g<told>`", cell.source)
             cell.source = SHOWN_FIGURE.sub(r"{numref}`fig-\g<name>`", cell.source).replace(SHOWN_COST, COST)
+            cell.source = SHOWN_PUT_IN.sub(r"{{ \g<what> }}", cell.source)
 
 
 class _Texts(AsyncLargeFileManager):
