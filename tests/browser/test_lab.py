@@ -1,5 +1,6 @@
 """Chapters in JupyterLab, in a real browser: run, read, turned, refused, saved."""
 
+import json
 import os
 import re
 import shutil
@@ -132,6 +133,14 @@ def test_a_chapter_runs_is_read_and_is_saved_as_it_was(notebook, smoke_book, nam
     assert all(value not in ("", "…") and not value.startswith("'") for value in told.values())
     assert page.evaluate(SAVE) == "saved"
     assert path.read_text() == before
+    chapter = Book(smoke_book.root).chapter(name).name
+    by_hand, built = (
+        json.loads((smoke_book.root / "_build" / profile / "metrics" / f"{chapter}.json").read_text())["metrics"]
+        for profile in ("lab", "smoke")
+    )
+    if name != "05-fingerprints":  # whose training depends, in the last digits, on the number of threads
+        assert by_hand == pytest.approx(built, rel=1e-6)
+    assert by_hand.keys() == built.keys()
 
 
 def test_a_knob_is_turned_and_a_bad_one_refused(notebook, smoke_book):
