@@ -283,6 +283,20 @@ def job(chapter: str, point: str | None, threads: int) -> None:
     _or_leave_word(build, lambda: run_job(project, now, config["profile"], build))
 
 
+@main.command()
+def tidy() -> None:
+    """Bring the chapters' texts into the form in which JupyterLab saves them; names those that it changed."""
+    from .book.chapters import Book
+    from .book.lab import tidied
+    from .provenance import write_atomically
+
+    for page in Book().pages:
+        text = page.path.read_text(encoding="utf-8")
+        if page.is_notebook and tidied(text) != text:
+            write_atomically(page.path, tidied(text).encode())
+            click.echo(page.path.name)
+
+
 @main.command(hidden=True)
 def pages() -> None:
     """Build the pages of the build in this folder."""

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import jupytext
 from jupyter_server.services.contents.largefilemanager import AsyncLargeFileManager
 from jupytext.async_contentsmanager import build_async_jupytext_contents_manager_class
 from pybtex.database import Entry, parse_file
@@ -56,14 +57,24 @@ def undress(notebook: Any) -> None:
             cell.source = SHOWN_PUT_IN.sub(r"{{ \g<what> }}", cell.source)
 
 
+def tidied(text: str) -> str:
+    """A text notebook in the form in which it is saved: what was typed by hand may break lines elsewhere."""
+    return _with_header_of(jupytext.writes(jupytext.reads(text, fmt="md:myst"), fmt="md:myst"), text)
+
+
+def _with_header_of(text: str, other: str) -> str:
+    """The text with the front matter of the other: jupytext would write it anew, with versions."""
+    mine, theirs = HEADER.match(text), HEADER.match(other)
+    return theirs[0] + text[mine.end() :] if mine and theirs else text
+
+
 class _Texts(AsyncLargeFileManager):
-    """Files, of which a text that is there keeps its header: jupytext would write it anew, with versions."""
+    """Files, of which a text that is there keeps its header."""
 
     async def save(self, model: dict[str, Any], path: str = "") -> dict[str, Any]:
         if model["type"] == "file" and path.endswith(".md") and await self.file_exists(path):
             there = await super().get(path, content=True, type="file", format="text")
-            if (mine := HEADER.match(model["content"])) and (theirs := HEADER.match(there["content"])):
-                model = {**model, "content": theirs[0] + model["content"][mine.end() :]}
+            model = {**model, "content": _with_header_of(model["content"], there["content"])}
         return await super().save(model, path)
 
 

@@ -6,7 +6,7 @@ import nbformat
 import pytest
 
 from fingerprintlib.book.chapters import Book
-from fingerprintlib.book.lab import Contents, dress
+from fingerprintlib.book.lab import Contents, dress, tidied
 
 from ..conftest import ROOT
 
@@ -109,10 +109,16 @@ def test_every_chapter_is_saved_as_it_was_opened(page, tmp_path):
     (tmp_path / "references.bib").write_bytes((ROOT / "book" / "references.bib").read_bytes())
     (tmp_path / page.path.name).write_bytes(page.path.read_bytes())
     model = opened(tmp_path, page.path.name)
-    assert saved(tmp_path, model, page.path.name) == page.path.read_text()
+    assert saved(tmp_path, model, page.path.name) == page.path.read_text(), "run `fingerprints tidy`"
     for cell in model["content"].cells:
         if cell.cell_type == "markdown":
             assert not re.search(r"\{(cite|numref|doc|term|\{)", cell.source)
+
+
+def test_a_text_is_tidied_but_for_its_header():
+    loose = TEXT.replace("    caption: How votes count.\n", '    caption: "How votes count."\n')
+    assert loose != TEXT
+    assert tidied(loose) == tidied(TEXT) == TEXT
 
 
 def test_files_and_new_notebooks_are_saved_as_they_are(folder):
