@@ -10,6 +10,8 @@ from sklearn.preprocessing import StandardScaler
 
 from ..attribution.attributor import Attributor
 from ..attribution.networks import AttributionNetwork, field_sides, patch_sides
+from ..attribution.training import apply
+from ..data.images import coloured
 from ..errors import UsageError
 
 
@@ -67,6 +69,22 @@ def whole(pool_from: int, resolution: int) -> np.ndarray:
     return inside[:, None] & inside
 
 
+def patch_features(attributor: Attributor, images: np.ndarray) -> np.ndarray:
+    """What the last convolution finds in each patch of uint8 images ``[N, H, W, 3]``: float32 ``[N, P, P, C]``.
+
+    Raises:
+        UsageError: images of another size than the attributor's.
+    """
+    # No method of `Attributor`: whatever stands there is part of the recipe of each immunized network.
+    found = apply(
+        attributor.network.feature_maps,
+        images,
+        fabric=attributor.fabric,
+        prepare=lambda some: np.array(coloured(some, attributor.colour)),
+    )
+    return found.permute(0, 2, 3, 1).numpy()
+
+
 class PatchJudge:
     """A network's features of single patches, and a last layer that learned from single patches.
 
@@ -88,7 +106,7 @@ class PatchJudge:
             seed: of the draws.
         """
         self.attributor = attributor
-        features = attributor.patch_features(images)
+        features = patch_features(attributor, images)
         rows = np.arange(len(images))[:, None]
         down, across = np.random.default_rng(seed).integers(features.shape[1], size=(2, len(images), each))
         drawn = features[rows, down, across].reshape(-1, features.shape[-1])
@@ -97,7 +115,7 @@ class PatchJudge:
 
     def patch_scores(self, images: np.ndarray) -> np.ndarray:
         """What each patch of uint8 images ``[N, H, W, 3]`` says: log-probabilities, float64 ``[N, P, P, K]``."""
-        features = self.attributor.patch_features(images)
+        features = patch_features(self.attributor, images)
         scores = self.layer.predict_log_proba(features.reshape(-1, features.shape[-1]))
         return scores.reshape(*features.shape[:-1], -1)
 

@@ -382,13 +382,6 @@ class Attributor(SourceClassifier[AttributionNetwork]):
         """
         return self._apply(self.network.features, images).numpy()
 
-    def patch_features(self, images: np.ndarray) -> np.ndarray:
-        """What the last convolution finds in each patch: float32 ``[N, P, P, C]``, P = `pool_from`.
-
-        Args and Raises: see `patch_scores`.
-        """
-        return self._apply(self.network.feature_maps, images).permute(0, 2, 3, 1).numpy()
-
     def patch_scores(self, images: np.ndarray) -> np.ndarray:
         """What each patch of uint8 images ``[N, H, W, 3]`` says: logits, float32 ``[N, P, P, K]``, P = `pool_from`.
 

@@ -2,9 +2,13 @@ import numpy as np
 import pytest
 import torch
 
+from fingerprintlib.analysis import patches
 from fingerprintlib.analysis.patches import PatchJudge, pool_from_of, spans, support, vote, whole
+from fingerprintlib.attribution.attributor import Attributor
 from fingerprintlib.attribution.networks import AttributionNetwork, patch_sides
+from fingerprintlib.data.images import coloured, to_network
 from fingerprintlib.errors import UsageError
+from fingerprintlib.runtime import make_fabric
 
 
 @pytest.mark.parametrize("pool_from", [16, 32])
@@ -49,27 +53,36 @@ def test_a_patch_lies_where_its_gradient_is(resolution, side):
     assert inside.any() == (side < resolution)  # those of the whole network are larger than the image
 
 
-class _Told:
+def told_in_part(attributor, images):
     """Features that say the source in some patches, and in the rest nothing."""
-
-    def patch_features(self, images):
-        rng = np.random.default_rng(len(images))
-        features = rng.normal(size=(len(images), 4, 4, 3)).astype(np.float32)
-        features[:, :2, :, 0] += 8.0 * images[:, :1, :1, 0] - 8.0
-        return features
+    features = np.random.default_rng(len(images)).normal(size=(len(images), 4, 4, 3)).astype(np.float32)
+    features[:, :2, :, 0] += 8.0 * images[:, :1, :1, 0] - 8.0
+    return features
 
 
-def test_a_last_layer_learns_from_single_patches():
+def test_a_last_layer_learns_from_single_patches(monkeypatch):
+    monkeypatch.setattr(patches, "patch_features", told_in_part)
     labels = np.arange(300) % 3
     images = np.broadcast_to(labels[:, None, None, None], (300, 4, 4, 3)).astype(np.uint8)
-    judge = PatchJudge(_Told(), images[:200], labels[:200])
+    judge = PatchJudge(None, images[:200], labels[:200])
     scores = judge.patch_scores(images[200:])
     assert scores.shape == (100, 4, 4, 3)
     np.testing.assert_allclose(np.exp(scores).sum(-1), 1, rtol=1e-5)
     right = scores.argmax(-1) == labels[200:, None, None]
     assert right[:, :2].mean() > 0.95  # where something is said
     assert right[:, 2:].mean() < 0.5  # and where nothing is
-    assert np.array_equal(PatchJudge(_Told(), images[:200], labels[:200]).patch_scores(images[200:]), scores)
+    assert np.array_equal(PatchJudge(None, images[:200], labels[:200]).patch_scores(images[200:]), scores)
+
+
+def test_features_of_patches_are_what_the_network_finds():
+    network = AttributionNetwork(3, 32, 0.1, pool_from=16)
+    attributor = Attributor(network, ("a", "b", "c"), "grey", {}, make_fabric())
+    images = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3)).astype(np.uint8)
+    found = patches.patch_features(attributor, images)
+    grey = to_network(torch.from_numpy(coloured(images, "grey")))
+    with torch.no_grad():
+        expected = network.eval().feature_maps(grey).permute(0, 2, 3, 1)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 def test_votes_are_sums_of_log_probabilities():
