@@ -76,7 +76,7 @@ def test_a_last_layer_learns_from_single_patches(monkeypatch):
 
 def test_features_of_patches_are_what_the_network_finds():
     network = AttributionNetwork(3, 32, 0.1, pool_from=16)
-    attributor = Attributor(network, ("a", "b", "c"), "grey", {}, make_fabric())
+    attributor = Attributor(network, ("a", "b", "c"), "grey", {}, make_fabric(precision="32-true"))
     images = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3)).astype(np.uint8)
     found = patches.patch_features(attributor, images)
     grey = to_network(torch.from_numpy(coloured(images, "grey")))
