@@ -4,6 +4,7 @@ import copy
 
 import numpy as np
 import torch
+from scipy.special import log_softmax
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -116,8 +117,11 @@ class PatchJudge:
     def patch_scores(self, images: np.ndarray) -> np.ndarray:
         """What each patch of uint8 images ``[N, H, W, 3]`` says: log-probabilities, float64 ``[N, P, P, K]``."""
         features = patch_features(self.attributor, images)
-        scores = self.layer.predict_log_proba(features.reshape(-1, features.shape[-1]))
-        return scores.reshape(*features.shape[:-1], -1)
+        # Not `predict_log_proba`, the logarithm of a probability: where a patch is sure, that is the logarithm of 0.
+        odds = self.layer.decision_function(features.reshape(-1, features.shape[-1])).astype(np.float64)
+        if odds.ndim == 1:  # two sources: the second's against the first's
+            odds = np.stack([np.zeros_like(odds), odds], -1)
+        return log_softmax(odds, axis=-1).reshape(*features.shape[:-1], -1)
 
 
 def vote(scores: np.ndarray, count: int, seed: int = 0) -> np.ndarray:
@@ -134,8 +138,6 @@ def vote(scores: np.ndarray, count: int, seed: int = 0) -> np.ndarray:
     Raises:
         UsageError: `count` is out of range.
     """
-    from scipy.special import log_softmax
-
     flat = log_softmax(scores.reshape(len(scores), -1, scores.shape[-1]), axis=-1)  # [N, P * P, K]
     if not 1 <= count <= flat.shape[1]:
         raise UsageError(f"count must be from 1 to {flat.shape[1]}, not {count}.")

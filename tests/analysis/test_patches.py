@@ -74,6 +74,21 @@ def test_a_last_layer_learns_from_single_patches(monkeypatch):
     assert np.array_equal(PatchJudge(None, images[:200], labels[:200]).patch_scores(images[200:]), scores)
 
 
+@pytest.mark.parametrize("sources", [2, 3])
+def test_what_a_sure_patch_says_is_finite(monkeypatch, sources):
+    """Features far from what was learned from: a probability that rounds to 0 has no finite logarithm."""
+    monkeypatch.setattr(patches, "patch_features", told_in_part)
+    labels = np.arange(300) % sources
+    images = np.broadcast_to(labels[:, None, None, None], (300, 4, 4, 3)).astype(np.uint8)
+    judge = PatchJudge(None, images, labels)
+    monkeypatch.setattr(patches, "patch_features", lambda attributor, images: 1e4 * told_in_part(attributor, images))
+    scores = judge.patch_scores(images)
+    assert scores.shape == (300, 4, 4, sources)
+    assert scores.min() < -1000
+    assert np.isfinite(scores).all()
+    np.testing.assert_allclose(np.exp(scores).sum(-1), 1)
+
+
 def test_features_of_patches_are_what_the_network_finds():
     network = AttributionNetwork(3, 32, 0.1, pool_from=16)
     attributor = Attributor(network, ("a", "b", "c"), "grey", {}, make_fabric(precision="32-true"))
