@@ -20,7 +20,7 @@ from .errors import FingerprintsError, UsageError
 if TYPE_CHECKING:
     from .book.chapters import Book
 
-LONG = 1800  # seconds; before what takes longer, `book` and `run` ask
+LONG, LARGE = 1800, 10**10  # seconds, and bytes of disk; before what takes more, `book` and `run` ask
 PROFILE_HELP = "Named set of parameters: smoke, quick, full or paper."
 
 
@@ -340,17 +340,17 @@ def _or_leave_word(build: Path, action: Any) -> None:
 def _ask(
     project: "Book", profile: str, overrides: Mapping[str, Mapping[str, Any]], yes: bool, chapter: str = ""
 ) -> None:
-    """Before what takes long, say how long, and ask; nobody is asked where nobody can answer."""
+    """Before what takes long or fills the disk, say how much, and ask; nobody is asked where nobody can answer."""
     from .book.engine import is_current
-    from .book.timings import build_folder, estimated_seconds, minutes
+    from .book.timings import build_folder, estimate
 
     if yes or not _answers():
         return
     plan, build = project.plan(profile, overrides), build_folder(project, profile)
     last = next((number for number, job in enumerate(plan, 1) if job.chapter.name == chapter), len(plan))
-    seconds = estimated_seconds(project, build, profile, [job for job in plan[:last] if not is_current(job, build)])
-    if seconds > LONG:
-        click.confirm(f"This may take up to {minutes(seconds)}, judging by earlier runs. Go on?", abort=True, err=True)
+    cost = estimate(project, build, profile, [job for job in plan[:last] if not is_current(job, build)])
+    if cost.seconds > LONG or cost.disk > LARGE:
+        click.confirm(f"This may take up to {cost}, judging by earlier runs. Go on?", abort=True, err=True)
 
 
 def _answers() -> bool:

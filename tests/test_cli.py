@@ -16,6 +16,7 @@ from click.testing import CliRunner
 
 from fingerprintlib import __version__, doctor, project
 from fingerprintlib.book import offline
+from fingerprintlib.book.timings import Cost
 from fingerprintlib.cli import main
 from fingerprintlib.data import images, photographs
 from fingerprintlib.errors import FingerprintsError, UsageError, unknown
@@ -558,18 +559,22 @@ def test_immunize_refuses_what_there_is_not(in_project, tmp_path):
 @pytest.fixture
 def slow_book(monkeypatch):
     """A book that takes an hour and a half at `quick`, asked for at a terminal; what is built is recorded."""
+    hour = Cost(5400.0, memory=2 * 10**9, disk=5 * 10**6)
     built = []
     monkeypatch.setattr("fingerprintlib.book.engine.build_book", lambda *rest, **options: built.append(rest) or "built")
     monkeypatch.setattr("fingerprintlib.book.engine.is_current", lambda job, build: False)
-    known = lambda book, build, profile, chapter: 5400.0 if chapter.name == "real-images" else None  # noqa: E731
-    monkeypatch.setattr("fingerprintlib.book.timings.expected_seconds", known)
+    known = lambda book, build, profile, chapter: hour if chapter.name == "real-images" else None  # noqa: E731
+    monkeypatch.setattr("fingerprintlib.book.timings.expected", known)
     monkeypatch.setattr("fingerprintlib.cli._answers", lambda: True)
     return built
 
 
 def test_who_asks_for_what_takes_long_is_asked(slow_book):
     result = CliRunner().invoke(main, ["book"], input="n\n")
-    assert "This may take up to 1.5 h, judging by earlier runs. Go on? [y/N]" in result.stderr
+    assert (
+        "This may take up to 1.5 h, 2.0 GB of memory and 5 MB of disk, judging by earlier runs. Go on? [y/N]"
+        in result.stderr
+    )
     assert (result.exit_code, slow_book) == (130, [])
     assert CliRunner().invoke(main, ["book"], input="y\n").exit_code == 0
     assert len(slow_book) == 1
@@ -579,6 +584,15 @@ def test_a_knob_that_is_turned_up_is_reckoned_with(slow_book):
     asked = CliRunner().invoke(main, ["run", "real-images", "-p", "probe_images=4000"], input="n\n")
     assert "This may take up to 15.0 h" in asked.stderr  # 4000 in the place of 400
     assert slow_book == []
+
+
+def test_who_asks_for_what_fills_the_disk_is_asked(slow_book, monkeypatch):
+    quick = lambda book, build, profile, chapter: Cost(2.0, disk=10**9)  # noqa: E731
+    monkeypatch.setattr("fingerprintlib.book.timings.expected", quick)
+    assert CliRunner().invoke(main, ["run", "attribution"]).exit_code == 0
+    asked = CliRunner().invoke(main, ["run", "attribution", "-p", "train_images=400000"], input="n\n")
+    assert "102.0 GB of disk" in asked.stderr  # a hundred times as much, and what the two chapters before it leave
+    assert len(slow_book) == 1
 
 
 def test_nobody_is_asked_who_said_yes_or_cannot_answer(slow_book, monkeypatch):

@@ -364,7 +364,7 @@ def test_several_come_back_by_their_keys_and_tell_what_they_saved(tmp_path, monk
 def test_a_chapter_that_found_something_trained_keeps_its_cost_from_scratch(tmp_path):
     chapter = Chapter(tmp_path / "02-zoo.md")
     for saved, told in ((0.0, 10.0), (61.25, 71.2)):
-        write_json(tmp_path / "reused" / "zoo.json", saved)
+        write_json(tmp_path / "costs" / "zoo.json", {"saved": saved, "memory": 5, "disk": 7})
         record_run(tmp_path, chapter, 10.0)
         timing = json.loads((tmp_path / "timings" / "zoo.json").read_text())
-        assert timing == {"seconds": 10.0, "from_scratch": told}
+        assert timing == {"seconds": 10.0, "from_scratch": told, "memory": 5, "disk": 7}

@@ -28,7 +28,7 @@ from ..provenance import file_hash, recipe_hash, write_atomically, write_json
 from .chapters import Book, Chapter, Job
 from .grids import Grid
 from .house import modules, rooms, uses
-from .timings import build_folder, expected_seconds, record_run
+from .timings import build_folder, expected, record_run
 
 REMEMBERED = 5  # runs of a chapter that need not be repeated when a knob is turned back
 
@@ -59,7 +59,7 @@ def run_chapter(book: Book, job: Job, profile: str, build: Path) -> None:
     folder = home / "executed"
     folder.mkdir(parents=True, exist_ok=True)
     done, partial, source = (folder / f"{chapter.name}{end}.ipynb" for end in ("", ".partial", ".source"))
-    expected = expected_seconds(book, home, profile, chapter)
+    cost = expected(book, home, profile, chapter)
     start = time.perf_counter()
     reads = os.pathsep.join(chapter.reads)
     with environment(
@@ -82,7 +82,7 @@ def run_chapter(book: Book, job: Job, profile: str, build: Path) -> None:
                 stderr_file=sys.stderr,
                 # for our engine:
                 chapter=label,
-                expected_seconds=expected,
+                expected_seconds=cost.seconds if cost else None,
             )
         except PapermillExecutionError as error:
             raise BookError(

@@ -3,7 +3,6 @@
 Its knobs are checked before anything starts, what they will cost is said, and figures have their captions below.
 """
 
-import math
 import re
 import subprocess
 import sys
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import FingerprintsError, unknown
 from .chapters import Book, Chapter, Job
 from .engine import is_current
-from .timings import build_folder, expected_seconds, minutes, times_as_long
+from .timings import build_folder, expected, with_knobs
 
 if TYPE_CHECKING:
     from ..plots import Plot
@@ -43,13 +42,13 @@ def check_knobs(chapter: Chapter, namespace: Mapping[str, Any], sources: Iterabl
 
 def cost_in_words(book: Book, chapter: Chapter, values: Mapping[str, Any]) -> str:
     """What the chapter will take with these values, from what it took before; empty if nobody measured it."""
-    usual = expected_seconds(book, build_folder(book, "quick"), "quick", chapter)
+    usual = expected(book, build_folder(book, "quick"), "quick", chapter)
     if usual is None:
         return ""
-    factor = times_as_long(chapter, values, {name: knob.default for name, knob in chapter.parameters.items()})
-    if math.isclose(factor, 1):
-        return f"This chapter takes about {minutes(usual)}."
-    return f"This chapter takes about {minutes(usual)} as it comes; as it stands now up to {minutes(usual * factor)}."
+    now = with_knobs(usual, chapter, values, {name: knob.default for name, knob in chapter.parameters.items()})
+    if now == usual:
+        return f"This chapter takes about {usual}."
+    return f"This chapter takes about {usual} as it comes; as it stands now up to {now}."
 
 
 def make_ready(book: Book, artifact: str, profile: str) -> None:

@@ -230,7 +230,9 @@ class Page:
             "device": _device(),
         }
         write_json(self._made / "metrics" / f"{self.name}.json", record)
-        write_json(self._made / "reused" / f"{self.name}.json", sum(REUSED))
+        disk = sum(_size(self.store / file) for file in self._files)
+        cost = {"saved": sum(REUSED), "memory": _peak_memory(), "disk": disk}
+        write_json(self._made / "costs" / f"{self.name}.json", cost)
 
     def _find(self, relative: str) -> Path | None:
         """The file in the build; in the lab, in its own folder or in that of `quick`, whichever was made last."""
@@ -246,6 +248,21 @@ def _shell() -> Any:
 def _interactive() -> Any:
     """The module `interactive`; by name, as no chapter shall depend on, and run again for, what a build never uses."""
     return importlib.import_module(".interactive", __package__)
+
+
+def _size(path: Path) -> int:
+    """The bytes of a file, or of all files in a folder."""
+    return sum(file.stat().st_size for file in (path, *path.rglob("*")) if file.is_file())
+
+
+def _peak_memory() -> int:
+    """The most bytes that this process has held so far, or one that it had started; 0 where nobody counts them."""
+    if sys.platform == "win32":
+        return 0
+    import resource
+
+    most = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return most if sys.platform == "darwin" else 1024 * most
 
 
 def _device() -> str:

@@ -4,6 +4,7 @@ import json
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,23 @@ from .chapters import PROFILES, Book, Chapter, Job
 
 #: Knobs that cost no time, however they are turned, and those that cost it by their square.
 FREE, SQUARE = {"seed", "shown", "learning_rate", "emphasis", "decimals"}, {"width", "resolution"}
+
+#: Knobs by which what a chapter leaves on the disk grows.
+STORED = {"train_images", "test_images", "photographs", "siblings", "resolution"}
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a chapter takes: seconds, bytes of memory at most, and bytes on the disk for as long as the build lies."""
+
+    seconds: float
+    memory: int = 0
+    disk: int = 0
+
+    def __str__(self) -> str:
+        """As part of a sentence: ``2.5 min, 1.3 GB of memory and 900 MB of disk``."""
+        more = [f"{size(count)} of {what}" for what, count in (("memory", self.memory), ("disk", self.disk)) if count]
+        return " and ".join([", ".join([minutes(self.seconds), *more[:-1]]), *more[-1:]])
 
 
 def build_folder(book: Book, profile: str) -> Path:
@@ -25,52 +43,68 @@ def record_run(build: Path, chapter: Chapter, seconds: float) -> None:
 
     The page has left word of that when it was finished: see `store.REUSED`.
     """
-    saved = json.loads((build / "reused" / f"{chapter.name}.json").read_text())
-    told = {"seconds": seconds, "from_scratch": round(seconds + saved, 1)}
+    told = json.loads((build / "costs" / f"{chapter.name}.json").read_text())
+    saved = told.pop("saved")
+    told |= {"seconds": seconds, "from_scratch": round(seconds + saved, 1)}
     write_json(build / "timings" / f"{chapter.name}.json", told)
 
 
-def expected_seconds(book: Book, build: Path, profile: str, chapter: Chapter) -> float | None:
+def expected(book: Book, build: Path, profile: str, chapter: Chapter) -> Cost | None:
     """What the chapter took here last time, or on the machine of the published timings."""
     own = build / "timings" / f"{chapter.name}.json"
     if own.is_file():
-        return float(json.loads(own.read_text())["seconds"])
-    published = published_timings(book).get("profiles", {}).get(profile, {})
-    return published.get(chapter.name)
+        told = json.loads(own.read_text())
+        return Cost(told["seconds"], told["memory"], told["disk"])
+    published = published_timings(book)["profiles"].get(profile, {}).get(chapter.name)
+    return Cost(**published) if published else None
 
 
-def times_as_long(chapter: Chapter, values: Mapping[str, Any], usual: Mapping[str, Any]) -> float:
-    """By how much knobs may lengthen a chapter at most beside the usual values: numbers in proportion."""
-    factor = 1.0
-    for name, knob in chapter.parameters.items():
-        if knob.type in ("int", "float") and name not in FREE and usual[name]:
-            factor *= max(1.0, (values[name] / usual[name]) ** (2 if name in SQUARE else 1))
-    return factor
+def with_knobs(cost: Cost, chapter: Chapter, values: Mapping[str, Any], usual: Mapping[str, Any]) -> Cost:
+    """What a chapter takes at most with other values than the usual ones: numbers in proportion.
+
+    Memory stays as it was: images are read from the disk as they are needed.
+    """
+
+    def times(names: Iterable[str]) -> float:
+        factor = 1.0
+        for name in names:
+            if chapter.parameters[name].type in ("int", "float") and usual[name]:
+                factor *= max(1.0, (values[name] / usual[name]) ** (2 if name in SQUARE else 1))
+        return factor
+
+    knobs = chapter.parameters.keys()
+    return replace(cost, seconds=cost.seconds * times(knobs - FREE), disk=int(cost.disk * times(knobs & STORED)))
 
 
-def estimated_seconds(book: Book, build: Path, profile: str, jobs: Iterable[Job]) -> float:
-    """What jobs will take at most, one after the other, as far as it is known what they took before."""
-    total = 0.0
+def estimate(book: Book, build: Path, profile: str, jobs: Iterable[Job]) -> Cost:
+    """What jobs take at most, one after the other, as far as it is known what they took before."""
+    costs = [Cost(0)]
     for job in jobs:
-        known = expected_seconds(book, build, profile, job.chapter) or 0.0
-        total += known * times_as_long(job.chapter, job.values, book.values(job.chapter.name, profile))
-    return total
+        known = expected(book, build, profile, job.chapter)
+        if known:
+            costs.append(with_knobs(known, job.chapter, job.values, book.values(job.chapter.name, profile)))
+    return Cost(
+        seconds=sum(cost.seconds for cost in costs),
+        memory=max(cost.memory for cost in costs),
+        disk=sum(cost.disk for cost in costs),
+    )
 
 
 def published_timings(book: Book) -> dict[str, Any]:
-    """``data/timings.json``: machine, and seconds by profile and chapter, as `record_timings` left them."""
+    """``data/timings.json``: machine, and `Cost` by profile and chapter, as `record_timings` left them."""
     path = book.root / "data" / "timings.json"
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"machines": {}, "profiles": {}}
 
 
 def timings(book: Book, build: Path, profile: str) -> dict[str, Any]:
-    """The published timings with this build's own in their place: seconds from scratch, by profile and chapter."""
+    """The published timings with this build's own in their place: cost from scratch, by profile and chapter."""
     found = published_timings(book)
     own = {}
     for chapter in book.chapters:
         path = build / "timings" / f"{chapter.name}.json"
         if path.is_file():
-            own[chapter.name] = json.loads(path.read_text())["from_scratch"]
+            told = json.loads(path.read_text())
+            own[chapter.name] = {"seconds": told["from_scratch"], "memory": told["memory"], "disk": told["disk"]}
     profiles = {name: dict(found["profiles"].get(name, {})) for name in PROFILES}
     profiles[profile] |= own
     machines = {**found["machines"], profile: machine()}
@@ -101,7 +135,7 @@ def machine() -> str:
 def cost(chapter: str, timings: Mapping[str, Any]) -> str:
     """The measured minutes of a chapter by profile, as a sentence."""
     known = {name: timings["profiles"][name][chapter] for name in PROFILES if chapter in timings["profiles"][name]}
-    words = ", ".join(f"{minutes(seconds)} at `{name}`" for name, seconds in known.items())
+    words = ", ".join(f"{minutes(told['seconds'])} at `{name}`" for name, told in known.items())
     return f"{words} (measured; see {{doc}}`timings`)" if words else "not measured yet"
 
 
@@ -112,20 +146,33 @@ def minutes(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.1f} min"
 
 
+def size(count: float) -> str:
+    """Bytes in words: ``40 MB``, ``1.3 GB``; nothing for none."""
+    if not count:
+        return ""
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
+
+
 def timings_page(chapters: Sequence[Chapter], timings: Mapping[str, Any]) -> str:
-    """The page of measured execution times, as MyST text."""
-    measured = [name for name in PROFILES if timings["profiles"][name]]
+    """The page of measured costs, as MyST text."""
+    own, profiles = timings["own"], timings["profiles"]
+    measured = [name for name in PROFILES if profiles[name]]
     rows = []
     for chapter in chapters:
-        seconds = {name: timings["profiles"][name].get(chapter.name) for name in measured}
-        cells = {f"`{name}`": "" if value is None else minutes(value) for name, value in seconds.items()}
-        rows.append({"Chapter": f"{{doc}}`{chapter.path.stem}`", **cells})
-    totals = {f"`{name}`": minutes(sum(timings["profiles"][name].values())) for name in measured}
+        told = {name: profiles[name].get(chapter.name) for name in measured}
+        row = {"Chapter": f"{{doc}}`{chapter.path.stem}`"}
+        row |= {f"`{name}`": minutes(some["seconds"]) if some else "" for name, some in told.items()}
+        here = told.get(own) or {}
+        rows.append(row | {"Memory": size(here.get("memory", 0)), "Disk": size(here.get("disk", 0))})
+    totals = {f"`{name}`": minutes(sum(some["seconds"] for some in profiles[name].values())) for name in measured}
+    costs = profiles[own].values()
+    totals["Memory"] = size(max((some["memory"] for some in costs), default=0))
+    totals["Disk"] = size(sum(some["disk"] for some in costs))
     rows.append({"Chapter": "**All chapters**", **totals})
     machines = "\n".join(f"- `{name}`: {timings['machines'][name]}" for name in measured)
     return (
         "# Timings\n\n"
-        "Written by the build: how long each chapter takes to run from scratch, nothing trained beforehand. "
-        f"The column `{timings['own']}` was measured by the build of the page you are reading.\n\n"
-        f"{markdown(rows)}\n\nMachines:\n\n{machines}\n"
+        "Written by the build: how long each chapter takes to run from scratch, nothing trained beforehand, how much "
+        f"memory it holds at most, and what it leaves in the store. The column `{own}`, memory and disk were measured "
+        f"by the build of the page you are reading.\n\n{markdown(rows)}\n\nMachines:\n\n{machines}\n"
     )

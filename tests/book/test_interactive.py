@@ -5,7 +5,7 @@ import pytest
 
 from fingerprintlib.book.chapters import Book, Chapter
 from fingerprintlib.book.interactive import caption_of, check_knobs, controls, cost_in_words
-from fingerprintlib.book.timings import times_as_long
+from fingerprintlib.book.timings import Cost, with_knobs
 from fingerprintlib.errors import UsageError
 
 TEXT = """---
@@ -67,17 +67,19 @@ def test_a_knob_that_is_spelled_wrong_is_refused(chapter):
 
 
 def test_what_turned_knobs_cost(chapter, tmp_path):
-    assert times_as_long(chapter, VALUES, VALUES) == 1
-    assert times_as_long(chapter, {"steps": 40, "width": 1.0, "seed": 99}, VALUES) == 40
-    assert times_as_long(chapter, {"steps": 1, "width": 0.25, "seed": 1}, VALUES) == 1
+    usual = Cost(60.0, memory=10**9, disk=10**8)
+    assert with_knobs(usual, chapter, VALUES, VALUES) == usual
+    turned = with_knobs(usual, chapter, {"steps": 40, "width": 1.0, "seed": 99}, VALUES)
+    assert turned == Cost(2400.0, memory=10**9, disk=10**8)
+    assert with_knobs(usual, chapter, {"steps": 1, "width": 0.25, "seed": 1}, VALUES) == usual
     book = SimpleNamespace(root=tmp_path)
     assert cost_in_words(book, chapter, VALUES) == ""
     (tmp_path / "data").mkdir()
-    timings = {"machines": {"quick": "a desktop"}, "profiles": {"quick": {"page": 60.0}}}
+    timings = {"machines": {"quick": "a desktop"}, "profiles": {"quick": {"page": {"seconds": 60.0, "memory": 10**9}}}}
     (tmp_path / "data" / "timings.json").write_text(json.dumps(timings))
-    assert cost_in_words(book, chapter, VALUES) == "This chapter takes about 60 s."
+    assert cost_in_words(book, chapter, VALUES) == "This chapter takes about 60 s and 1.0 GB of memory."
     said = cost_in_words(book, chapter, {**VALUES, "steps": 8})
-    assert said == "This chapter takes about 60 s as it comes; as it stands now up to 2.0 min."
+    assert said.endswith("1.0 GB of memory as it comes; as it stands now up to 2.0 min and 1.0 GB of memory.")
 
 
 def test_the_caption_of_the_running_cell(chapter):

@@ -42,7 +42,15 @@ VALUES = {"steps": 7, "word": "folder:/a|b"}
 RECORD = {"device": "NVIDIA Thing", "metrics": {"seen": 99.126}, "artifacts": {"numbers": "0123456789abcdef"}}
 TIMINGS = {
     "machines": {"smoke": "a laptop", "quick": "a desktop"},
-    "profiles": {"smoke": {"page": 12.4, "other": 80.0}, "quick": {"page": 600}, "full": {}, "paper": {}},
+    "profiles": {
+        "smoke": {
+            "page": {"seconds": 12.4, "memory": 10**9, "disk": 0},
+            "other": {"seconds": 80.0, "memory": 10**9, "disk": 0},
+        },
+        "quick": {"page": {"seconds": 600, "memory": 15 * 10**8, "disk": 4 * 10**7}},
+        "full": {},
+        "paper": {},
+    },
     "own": "quick",
 }
 
@@ -191,13 +199,13 @@ def test_the_page_of_timings(chapter, tmp_path):
     (tmp_path / "02-other.md").write_text("# Other")
     page = timings_page([chapter, Chapter(tmp_path / "02-other.md")], TIMINGS).splitlines()
     for line in (
-        "| Chapter | `smoke` | `quick` |",
-        "| - | -: | -: |",
-        "| {doc}`01-page` | 12 s | 10.0 min |",
-        "| {doc}`02-other` | 80 s |  |",
-        "| **All chapters** | 1.5 min | 10.0 min |",
+        "| Chapter | `smoke` | `quick` | Memory | Disk |",
+        "| - | -: | -: | -: | -: |",
+        "| {doc}`01-page` | 12 s | 10.0 min | 1.5 GB | 40 MB |",
+        "| {doc}`02-other` | 80 s |  |  |  |",
+        "| **All chapters** | 1.5 min | 10.0 min | 1.5 GB | 40 MB |",
         "- `smoke`: a laptop",
         "- `quick`: a desktop",
     ):
         assert line in page
-    assert any("The column `quick` was measured by the build" in line for line in page)
+    assert any("The column `quick`, memory and disk were measured" in line for line in page)
