@@ -27,12 +27,9 @@ book: $(READY)  ## run the chapters and build the book (PROFILE=smoke|quick|full
 test: $(READY)  ## run all tests
 	@$(BIN)/python -m pytest
 
-# JupyterLab shows text notebooks as text, and texts outside the window without their numbers, unless told otherwise.
 lab: $(READY)  ## open the chapters in JupyterLab
-	@mkdir -p $(VENV)/share/jupyter/lab/settings
-	@cp fingerprintlib/book/overrides.json $(VENV)/share/jupyter/lab/settings/
-	@$(BIN)/jupyter lab --LabApp.default_url=/lab/tree/book/intro.md \
-		--ServerApp.contents_manager_class=fingerprintlib.book.lab.Contents
+	@$(BIN)/python -m fingerprintlib.book.lab_setup
+	@$(BIN)/jupyter lab
 
 lint: $(READY)  ## check style and types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

@@ -2,7 +2,7 @@
 
 A chapter is a text. On its way to the browser, cells that the page hides are folded, solutions too, and what only the
 page can resolve (citations, numbers of figures) is put so that a notebook shows it; on its way back all that is undone.
-``make lab`` starts JupyterLab with `Contents`, which does this.
+`Contents` does this; `lab_setup` tells JupyterLab to use it.
 """
 
 import re
@@ -34,6 +34,8 @@ def dress(notebook: Any, folder: Path) -> None:
         notebook: an ``nbformat.NotebookNode``.
         folder: of the book: there the titles of chapters are looked up, and references in ``references.bib``.
     """
+    # Without a kernel of its own, as plain pages are, JupyterLab would first of all ask for one.
+    notebook.metadata.setdefault("kernelspec", {"name": "python3", "display_name": "Python 3", "language": "python"})
     references = folder / "references.bib"
     entries = parse_file(str(references)).entries if references.is_file() else {}
     for cell, is_solution in _with_solutions(notebook.cells):

@@ -1,12 +1,17 @@
 import json
+import os
+import time
 from types import SimpleNamespace
 
 import pytest
+from jupyter_client.manager import start_new_kernel
 
 from fingerprintlib.book.chapters import Book, Chapter
 from fingerprintlib.book.interactive import caption_of, check_knobs, controls, cost_in_words
 from fingerprintlib.book.timings import Cost, with_knobs
 from fingerprintlib.errors import UsageError
+
+from ..conftest import ROOT
 
 TEXT = """---
 kernelspec: {name: python3, display_name: Python 3, language: python}
@@ -110,3 +115,72 @@ def test_controls_redraw_the_figure(monkeypatch):
     strength.value = 1.0
     source.value = "real"
     assert drawn == [("progan", 0.5), ("progan", 1.0), ("real", 1.0)]
+
+
+# --- interrupted ----------------------------------------------------------------------------------
+
+TRAIN = """
+import os, sys
+import torch
+from fingerprintlib import training_run
+from fingerprintlib.attribution.attributor import Attributor
+from tests.attribution.test_attributor import SETTINGS, Toy
+torch.set_num_threads(1)
+os.environ["FINGERPRINTS_QUIET"] = "1"
+training_run.SAVE_SECONDS = 0  # a minute is long in a test
+begun = []
+training_run.Run.resume = lambda run, resume=training_run.Run.resume: (resume(run), begun.append(run.step))
+attributor = Attributor.load_or_train({folder!r}, Toy(), **{{**SETTINGS, "steps": 400}})
+print(begun, float(sum(weight.double().sum() for weight in attributor.network.parameters())))
+"""
+
+
+@pytest.fixture
+def kernel():
+    manager, client = start_new_kernel(cwd=str(ROOT), env={**os.environ, "PYTHONPATH": str(ROOT)})
+    yield manager, client
+    client.stop_channels()
+    manager.shutdown_kernel(now=True)
+
+
+def say(client, code):
+    """Have a kernel run it; returns how that ended, and what it printed last."""
+    printed = []
+
+    def hear(message):
+        if message["content"].get("name") == "stdout":
+            printed.append(message["content"]["text"])
+
+    reply = client.execute_interactive(code, timeout=120, output_hook=hear)["content"]
+    return reply.get("ename", reply["status"]), "".join(printed).strip().splitlines()[-1:]
+
+
+def test_training_goes_on_after_an_interrupt_and_a_restart(kernel, tmp_path):
+    """In a notebook: the cell is stopped, run again, the kernel restarted in the middle; the weights are the same."""
+    manager, client = kernel
+    status, (undisturbed,) = say(client, TRAIN.format(folder=str(tmp_path / "undisturbed")))
+    assert (status, undisturbed.split("]")[0]) == ("ok", "[0")
+    folder = tmp_path / "disturbed"
+    code = TRAIN.format(folder=str(folder))
+    client.execute(code)
+    wait_for_a_checkpoint(folder)
+    manager.interrupt_kernel()
+    assert client.get_shell_msg(timeout=60)["content"]["ename"] == "KeyboardInterrupt"
+    client.execute(code)
+    wait_for_a_checkpoint(folder)
+    manager.restart_kernel(now=True)
+    client.wait_for_ready(timeout=60)
+    status, (resumed,) = say(client, code)
+    assert status == "ok"
+    (step,) = json.loads(resumed.split("]")[0] + "]")
+    assert 0 < step < 400
+    assert resumed.split("]")[1] == undisturbed.split("]")[1]
+
+
+def wait_for_a_checkpoint(folder):
+    """Until a checkpoint in there is written, or written anew."""
+    written = lambda: [path.stat().st_mtime_ns for path in folder.glob("*.training")]  # noqa: E731
+    before, end = written(), time.monotonic() + 60
+    while written() in ([], before):
+        assert time.monotonic() < end, "no checkpoint was written"
+        time.sleep(0.02)

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -13,6 +12,7 @@ import urllib.request
 import pytest
 
 from fingerprintlib.book.chapters import Book
+from fingerprintlib.book.lab_setup import set_up
 
 pytestmark = pytest.mark.browser
 
@@ -36,18 +36,16 @@ def lab(smoke_book, tmp_path_factory):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     home = tmp_path_factory.mktemp("jupyter")
-    settings = home / "settings"
-    settings.mkdir()
-    shutil.copy(smoke_book.root / "fingerprintlib" / "book" / "overrides.json", settings)
+    set_up(home, kernel=False)
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--expose-app-in-browser"]
     command += [f"--port={port}", "--IdentityProvider.token=", f"--notebook-dir={smoke_book.root}"]
-    command += [f"--LabApp.app_settings_dir={settings}"]
-    command += ["--ServerApp.contents_manager_class=fingerprintlib.book.lab.Contents"]
+    command += [f"--LabApp.app_settings_dir={home}/share/jupyter/lab/settings"]  # looked for beside JupyterLab only
     environment = {
         **os.environ,
         "FINGERPRINTS_PROFILE": "smoke",
         "PYTHONPATH": str(smoke_book.root),
         "JUPYTER_CONFIG_DIR": str(home / "config"),
+        "JUPYTER_CONFIG_PATH": str(home / "etc" / "jupyter"),
         "JUPYTER_DATA_DIR": str(home / "data"),
     }
     with open(home / "log", "wb") as log:
@@ -142,6 +140,17 @@ def test_a_chapter_runs_is_read_and_is_saved_as_it_was(notebook, smoke_book, nam
         for metric, value in built.items():
             assert by_hand[metric] == (value if isinstance(value, str) else pytest.approx(value, rel=1e-6)), metric
     assert by_hand.keys() == built.keys()
+
+
+def test_it_opens_with_the_first_page_and_its_contents_beside_it(browser, lab):
+    page = browser.new_page()
+    page.goto(lab)
+    page.wait_for_selector(".jp-Notebook .jp-Cell")
+    page.wait_for_selector("#table-of-contents .jp-tocItem")
+    assert page.evaluate("window.jupyterapp.shell.currentWidget.context.path") == "book/intro.md"
+    assert page.is_visible("#table-of-contents")
+    assert page.query_selector(".jp-Dialog") is None
+    page.close()
 
 
 def test_a_knob_is_turned_and_a_bad_one_refused(notebook, smoke_book):
