@@ -1,10 +1,14 @@
-"""What colours alone tell: histograms, and a classifier of them. It explains away what needs no fingerprint."""
+"""What needs no fingerprint: colours, flat areas and motifs, and classifiers that see nothing else."""
 
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
 from threadpoolctl import threadpool_limits
 
-from ..data.images import LUMA, check_images
+from ..data.images import LUMA, check_images, coloured, luma
+from ..errors import UsageError
 from .baselines import Baseline, Labelled
 
 BINS = 32  # of a channel's histogram, equal ones over 0..255
@@ -97,6 +101,30 @@ def tie_sizes(images: np.ndarray) -> np.ndarray:
     return sizes
 
 
+def thumbnails(images: np.ndarray, side: int = 8) -> np.ndarray:
+    """What an image shows, seen from afar: its luma, averaged over blocks.
+
+    A generator that prefers some motifs is told by them. Eight pixels a side know nothing of what the last three
+    doublings of a 64x64 generator leave, as that repeats within the blocks.
+
+    Args:
+        images: uint8 ``[N, H, W, 3]``.
+        side: blocks along a side, a divisor of H and W.
+
+    Returns:
+        float32 ``[N, side * side]``, on the scale 0..255.
+
+    Raises:
+        UsageError: images of another kind, or a side that does not divide theirs.
+    """
+    check_images(images)
+    count, height, width, _ = images.shape
+    if height % side or width % side:
+        raise UsageError(f"Images of {height} x {width} pixels are not {side} blocks a side. Choose a divisor.")
+    blocks = luma(images).reshape(count, side, height // side, side, width // side)
+    return blocks.mean((2, 4)).reshape(count, side * side)
+
+
 class HistogramProbe(Baseline):
     """Gradient boosting on histograms: how far colours alone, without any place, tell the sources apart.
 
@@ -141,3 +169,29 @@ class TieProbe(HistogramProbe):
 
     def _features(self, images: np.ndarray) -> np.ndarray:
         return tie_sizes(images)
+
+
+class PlainProbe(Baseline):
+    """All of it together: how far colours, flat areas and motifs tell the sources apart, without any fine structure.
+
+    A support vector machine (``C = 10``) on the square roots of all histograms, on `tie_sizes` and `thumbnails`. It
+    is asked about images as they are, and puts them under a colour control itself, since flat areas are seen before.
+
+    Args:
+        colour: one of `images.COLOURS`, under which histograms and thumbnails are seen.
+        side: of the thumbnails.
+    """
+
+    def __init__(self, colour: str = "as_is", side: int = 8):
+        self.colour, self.side = colour, side
+
+    def _features(self, images: np.ndarray) -> np.ndarray:
+        seen = coloured(images, self.colour)
+        shares = np.hstack([channel_histograms(seen), joint_histograms(seen), tie_sizes(images)])
+        return np.hstack([np.sqrt(shares), thumbnails(seen, self.side)])
+
+    def _fit(self, images: np.ndarray, labels: np.ndarray, validation: Labelled | None) -> None:
+        self.model_ = make_pipeline(StandardScaler(), SVC(C=10)).fit(self._features(images), labels)
+
+    def _predict(self, images: np.ndarray) -> np.ndarray:
+        return self.model_.predict(self._features(images))

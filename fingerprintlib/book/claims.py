@@ -17,6 +17,9 @@ from ..errors import UsageError, unknown
 from ..statistics.intervals import told
 from ..tables import markdown
 
+#: Unit of an effect that is a share of what a rival gets wrong: see `intervals.of_room`.
+OF_ROOM = "% of its errors"
+
 HOLDS, FAILS, OPEN, UNMEASURED = "holds", "fails", "not reproduced at this scale", "not measured yet"
 
 
@@ -29,8 +32,8 @@ class Measurement:
         value: the effect; `low` and `high` are its 95 % interval.
         holds_above: the claim holds when the whole interval lies at or above this.
         fails_below: it fails when the whole interval lies below this; between the two it is open.
-        unit: what the effect counts, for print: ``"points"``, a difference of two fractions, and ``"%"``, a fraction,
-            are shown times a hundred.
+        unit: what the effect counts, for print: ``"points"``, a difference of two fractions, and ``"%"`` and `OF_ROOM`,
+            fractions, are shown times a hundred.
         beyond: what the effect is measured from, in a few words: ``"the joint histogram, in grey"``.
         ours: the figure that the paper's is to be set beside, with its interval, in words.
         conditions: how it was measured, in a few words.
@@ -68,7 +71,7 @@ class Measurement:
     @property
     def scale(self) -> int:
         """From its numbers to those that are printed."""
-        return 100 if self.unit in ("%", "points") else 1
+        return 100 if self.unit in ("%", "points", OF_ROOM) else 1
 
     def told(self, decimals: int = 1) -> str:
         """``69.5 (66.2–72.6)``: effect and interval, with a sign where it counts points."""
@@ -81,9 +84,12 @@ class Measurement:
 
     def sentence(self) -> str:
         """What was found here, in Markdown: yes or no, by how much, beyond what, and how much it had to be."""
-        beyond = f" beyond {self.beyond}" if self.beyond else ""
         bound = f"it holds from {self.scale * self.holds_above:.4g} on"
-        return f"**Here: {self.answer}**, {self.told()} {self.unit}{beyond}; {bound}. (Claim `{self.claim}`.)"
+        beyond = f" beyond {self.beyond}" if self.beyond else ""
+        effect = f"{self.told()} {self.unit}{beyond}"
+        if self.unit == OF_ROOM:
+            effect = f"of what {self.beyond} gets wrong, {self.told()} % are put right"
+        return f"**Here: {self.answer}**, {effect}; {bound}. (Claim `{self.claim}`.)"
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-able, verdict included."""
@@ -97,7 +103,7 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Claim:
-    """A statement of the paper, with its figure (per cent) if it gives one."""
+    """A statement of the paper, with its figure (per cent) if it gives one, and that in words: ``99.4 against 86.6``."""
 
     id: str
     finding: str
@@ -105,6 +111,7 @@ class Claim:
     paper: float | None = None
     paper_source: str = ""
     verified: bool = False
+    paper_told: str = ""
 
 
 def load_paper(path: Path | str) -> dict[str, Any]:
@@ -122,7 +129,8 @@ def load_claims(path: Path | str) -> list[Claim]:
         figure = round(figures[0] - sum(figures[1:]), 6) if figures else None
         verified = bool(paths) and all(path in paper["verified"] for path in paths)
         source = paper["tables"][entry["figure"][0]]["title"] if "figure" in entry else ""
-        claims.append(Claim(entry["id"], entry["finding"], entry["statement"], figure, source, verified))
+        told = " against ".join(f"{one:g}" for one in figures)
+        claims.append(Claim(entry["id"], entry["finding"], entry["statement"], figure, source, verified, told))
     return claims
 
 
@@ -201,7 +209,7 @@ def figures(entries: Iterable[Entry]) -> str:
         rows.append(
             {
                 "Claim": f"`{claim.id}`",
-                "Paper (✓ confirmed)": "" if claim.paper is None else f"{claim.paper:g}{confirmed}",
+                "Paper (✓ confirmed)": f"{claim.paper_told}{confirmed}" if claim.paper_told else "",
                 "Ours": entry.measurement.ours if entry.measurement else "",
                 "Chapter": entry.chapter or "",
             }

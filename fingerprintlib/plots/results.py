@@ -187,26 +187,30 @@ def distributions(values: Mapping[str, Floats], what: str) -> Plot:
 
 
 @styled
-def ledger(rows: Sequence[tuple[str, str, float, Interval, float]]) -> Plot:
-    """The effects of measured claims in points: with their intervals, and from where on each claim holds.
+def ledger(rows: Sequence[tuple[str, str, float, Interval, float, str]]) -> Plot:
+    """The effects of measured claims, with their intervals, and from where on each claim holds.
 
     Args:
-        rows: claim, verdict, effect and its interval in [-1, 1], and the effect from which on the claim holds.
+        rows: claim, verdict, effect and its interval in [-1, 1], the effect from which on the claim holds, and what the
+            effect counts: ``points``, or what per cent.
     """
     figure, ax = new_ax(0.45 * max(len(rows), 1) + 0.9)
     words = []
-    for y, (claim, verdict, effect, (low, high), bound) in enumerate(rows):
+    for y, (claim, verdict, effect, (low, high), bound, unit) in enumerate(rows):
         estimate(ax, y, 100 * effect, (100 * low, 100 * high), "o", PALETTE[1], size=6)
-        note(ax, f"{100 * effect:+.1f}", (100 * effect, y), (0, 6), ha="center")
+        told = f"{100 * effect:+.1f} points" if unit == "points" else f"{100 * effect:.0f} {unit}"
+        note(ax, told, (100 * effect, y), (0, 6), ha="right" if effect > 0.7 else "center")
         ax.plot([100 * bound] * 2, [y - 0.3, y + 0.3], color=PALETTE[2], lw=1.6)
-        words.append(f"{claim}: {100 * effect:+.1f} points, {verdict}")
+        words.append(f"{claim}: {told}, {verdict}")
     ax.plot([], [], "o-", color=PALETTE[1], label="effect, 95 % interval")
     ax.plot([], [], color=PALETTE[2], lw=1.6, label="holds from here on")
     ax.axvline(0, **REFERENCE)
     ax.set_yticks(range(len(rows)), [f"{claim}\n{verdict}" for claim, verdict, *_ in rows])
-    lowest = min((100 * low for *_, (low, _), _ in rows), default=0)
+    lowest = min((100 * low for *_, (low, _), _, _ in rows), default=0)
     ax.set(
-        xlim=(min(-4, 1.05 * lowest), 104), ylim=(len(rows) - 0.5, -0.6), xlabel="points beyond what explains it away"
+        xlim=(min(-4, 1.05 * lowest), 104),
+        ylim=(len(rows) - 0.5, -0.6),
+        xlabel="beyond what explains it away: points, or % of its errors put right",
     )
     legend_below(figure)
     return Plot(figure, f"Measured claims. {'; '.join(words)}." if words else "No claim was measured.")

@@ -215,6 +215,27 @@ def paired_difference(
     return float(better - worse) / total, (max(-1.0, low), min(1.0, high))
 
 
+def of_room(lead: float, interval: Interval, right: float) -> tuple[float, Interval]:
+    """A lead over a rival as a share of all that could be won: of what the rival gets wrong.
+
+    Ten points are little where a rival is right in half of the cases, and impossible where it is right in 95 of a
+    hundred. The room is taken as known. It varies with the lead, which makes the interval too wide rather than too
+    narrow.
+
+    Args:
+        lead: how much more often one is right than the rival, with its interval: see `paired_difference`.
+        interval: of it.
+        right: how often the rival is right, in [0, 1].
+
+    Returns:
+        The share, at most 1, and its interval. Where there is nothing to win, nothing is known: 0, and from 0 to 1.
+    """
+    room = 1 - right
+    if room <= 0:
+        return 0.0, (min(0.0, interval[0]), 1.0)
+    return lead / room, (interval[0] / room, min(1.0, interval[1] / room))
+
+
 def weakest(effects: Mapping[str, tuple[float, Interval]]) -> tuple[str, float, Interval]:
     """Of several effects with their intervals the one whose lower end is the lowest: its name, value and interval.
 

@@ -4,10 +4,12 @@ from sklearn.exceptions import NotFittedError
 
 from fingerprintlib.attribution.probes import (
     HistogramProbe,
+    PlainProbe,
     TieProbe,
     channel_histograms,
     joint_histograms,
     largest_ties,
+    thumbnails,
     tie_sizes,
 )
 from fingerprintlib.data.images import coloured, equalize
@@ -105,3 +107,35 @@ def test_the_tie_probe_sees_flat_areas_and_not_colours():
     assert TieProbe().fit(images, labels).score(255 - images[unseen], labels[unseen]) == 1
     noise, tint = tinted(200, 0)
     assert TieProbe().fit(noise, tint).score(*tinted(200, 1)) < 0.65
+
+
+def test_thumbnails_are_means_over_blocks():
+    image = np.zeros((1, 16, 16, 3), np.uint8)
+    image[0, :2, 2:4] = 200
+    found = thumbnails(image)
+    assert found.shape == (1, 64)
+    np.testing.assert_allclose(found[0], 200 * np.eye(64)[1], atol=1e-4)
+    assert thumbnails(image, side=4)[0, 0] == pytest.approx(50)
+    checkerboard = np.broadcast_to((255 * (np.indices((16, 16)).sum(0) % 2))[None, :, :, None], (1, 16, 16, 3))
+    assert np.ptp(thumbnails(checkerboard.astype(np.uint8))) < 1e-3  # what an enlarging layer leaves is not seen
+    with pytest.raises(UsageError, match="not 5 blocks a side"):
+        thumbnails(image, side=5)
+
+
+def test_the_plain_probe_sees_motifs_colours_and_flat_areas_and_no_fine_structure():
+    rng = np.random.default_rng(0)
+    labels = np.arange(200) % 2
+    noise = rng.integers(60, 200, (200, 16, 16, 3)).astype(np.int64)
+
+    def score(images, colour="as_is"):
+        images = images.clip(0, 255).astype(np.uint8)
+        return PlainProbe(colour).fit(images[:120], labels[:120]).score(images[120:], labels[120:])
+
+    shape = 40 * (np.indices((16, 16))[0] < 8)[:, :, None] * labels[:, None, None, None]
+    assert score(noise + shape, "grey") > 0.95
+    assert score(noise + 30 * labels[:, None, None, None] * np.array([1, 0, 0])) > 0.9
+    flat = noise.copy()
+    flat[labels == 1, :4] = 130
+    assert score(flat, "grey") > 0.95  # in grey images it is noise, but these were seen before
+    stripes = 20 * (np.indices((16, 16))[1] % 2)[:, :, None] * (2 * labels - 1)[:, None, None, None]
+    assert score(noise + stripes, "grey") < 0.7

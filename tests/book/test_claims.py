@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from fingerprintlib.book.claims import (
     FAILS,
     HOLDS,
+    OF_ROOM,
     OPEN,
     UNMEASURED,
     Claim,
@@ -147,11 +148,26 @@ def test_all_figures_are_shares_or_ratios():
             assert leaf is None or 0 < leaf < (100 if table["title"].endswith("%") else math.inf)
 
 
+def test_what_is_put_right_is_told_as_such():
+    measured = Measurement("one", 0.912, 0.75, 1.0, 0.5, 0.0, OF_ROOM, "the joint histogram", "99 grey")
+    assert measured.verdict == HOLDS
+    assert measured.sentence() == (
+        "**Here: yes**, of what the joint histogram gets wrong, 91.2 (75.0–100.0) % are put right; "
+        "it holds from 50 on. (Claim `one`.)"
+    )
+
+
+def test_a_difference_of_the_papers_figures_is_told_as_two():
+    claims = {claim.id: claim for claim in load_claims(PAPER)}
+    assert (claims["beats-prnu"].paper, claims["beats-prnu"].paper_told) == (12.82, "99.43 against 86.61")
+    assert claims["existence"].paper_told == "99.43"
+
+
 # --- the ledger ---------------------------------------------------------------------------------
 
 CLAIMS = [
-    Claim("one", "existence", "First.", 99.43, "table", verified=True),
-    Claim("two", "existence", "Second.", 28.0, "table"),
+    Claim("one", "existence", "First.", 99.43, "table", verified=True, paper_told="99.43"),
+    Claim("two", "existence", "Second.", 12.0, "table", paper_told="40 against 28"),
     Claim("three", "uniqueness", "Third."),
 ]
 RECORDS = [
@@ -191,7 +207,7 @@ def test_the_ledger_as_a_table():
     ]
     assert figures(ledger(CLAIMS, RECORDS)).splitlines()[2:] == [
         "| `one` | 99.43 ✓ | 99 grey | a |",
-        "| `two` | 28 |  |  |",
+        "| `two` | 40 against 28 |  |  |",
         "| `three` |  |  | b |",
     ]
     assert "95.7 (95.0–96.0)" in as_table(builds)

@@ -46,9 +46,9 @@ CURVES = {
 STRENGTHS = [(0, 0.9, (0.85, 0.93)), (10, 0.5, (0.4, 0.6)), (50, 0.25, (0.2, 0.3))]
 FLOATS = RANDOM.normal(size=(5, 16, 16, 3))
 CLAIMS = [
-    ("existence", "holds", 0.112, (0.105, 0.12), 0.1),
-    ("unique-seed", "fails", -0.215, (-0.30, -0.12), 0.1),
-    ("gain", "not reproduced at this scale", 0.012, (-0.03, 0.05), 0.05),
+    ("existence", "holds", 0.112, (0.105, 0.12), 0.1, "points"),
+    ("unique-seed", "fails", -0.215, (-0.30, -0.12), 0.1, "points"),
+    ("gain", "not reproduced at this scale", 0.012, (-0.03, 0.05), 0.05, "% of its errors"),
 ]
 
 # name: (function, arguments, what the alternative text must tell)
@@ -402,7 +402,11 @@ CASES = {
         ["a rather long course 0: attack 0 0, attack 1 6", "attack 8 94"],
     ),
     "transfer, one": (plots.transfer, ({"nothing": {"noise": 0.254}},), ["nothing: noise 25"]),
-    "ledger": (plots.ledger, (CLAIMS,), ["existence", "+11.2 points", "holds", "unique-seed", "-21.5 points", "fails"]),
+    "ledger": (
+        plots.ledger,
+        (CLAIMS,),
+        ["existence", "+11.2 points", "holds", "unique-seed", "-21.5 points", "fails", "gain: 1 % of its errors"],
+    ),
     "copies": (
         plots.copies,
         ({"nearest": (np.array([9.0, 4, 2, 1]), np.array([9.0, 4, 2, 2]))}, 8),
