@@ -103,7 +103,7 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Claim:
-    """A statement of the paper, with its figure (per cent) if it gives one, and that in words: ``99.4 against 86.6``."""
+    """A statement of the paper, with its figure (per cent) if there is one, and that in words: ``99 against 87``."""
 
     id: str
     finding: str

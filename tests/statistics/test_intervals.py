@@ -264,7 +264,7 @@ def test_a_lead_is_a_share_of_what_the_rival_leaves():
 
 
 def test_the_share_covers_the_truth(rng):
-    """The network is right where the probe is, and puts right three quarters of the rest: 95 % of intervals hold 3/4."""
+    """The network is right where the probe is, and puts three quarters of the rest right."""
     covered = 0
     for _ in range(200):
         probe = rng.random(300) < 0.9
