@@ -79,6 +79,7 @@ def book(profile: str, cores: int | None, settings: tuple[str, ...], yes: bool, 
 
     project = Book()
     overrides = project.overrides(list(settings))
+    _warn_of_idle(project, profile, overrides)
     _ask(project, profile, overrides, yes)
     index = build_book(project, profile, overrides, cores or _available_cores(), options=options)
     click.echo(str(index))
@@ -97,7 +98,10 @@ def run(chapter: str, settings: tuple[str, ...], profile: str, cores: int | None
 
     project = Book()
     name = project.chapter(chapter).name
+    if dotted := [setting for setting in settings if "." in setting.partition("=")[0]]:
+        raise UsageError(f"-p {dotted[0]}: the chapter is named already; give NAME=VALUE.")
     overrides = project.overrides([f"{name}.{setting}" for setting in settings])
+    _warn_of_idle(project, profile, overrides)
     _ask(project, profile, overrides, yes, name)
     click.echo(str(build_book(project, profile, overrides, cores or _available_cores(), chapter=name)))
 
@@ -127,7 +131,7 @@ def sweep(
 
     The chapters before it run once. A value with a comma in it stands between double quotes. What follows a double dash
     goes to Snakemake; the points are jobs of its rule `sweep`, so on a Slurm cluster: fingerprints sweep attribution
-    -p steps=500,1000,2000 -- --executor slurm --jobs 3 --set-resources sweep:gres=gpu:1
+    -p networks=trained -p steps=500,1000,2000 -- --executor slurm --jobs 3 --set-resources sweep:gres=gpu:1
     """
     from .book.chapters import Book
     from .book.engine import run_sweep
@@ -137,6 +141,7 @@ def sweep(
 
     project, cores = Book(), cores or _available_cores()
     grid = Grid.parse(project, chapter, settings)
+    _warn_of_idle(project, profile, {grid.chapter: {name: values[0] for name, values in grid.values.items()}})
     check_request(project, grid, name, figure)
     jobs = run_sweep(project, profile, grid, cores, options)
     build = build_folder(project, profile)
@@ -351,6 +356,17 @@ def _ask(
     cost = estimate(project, build, profile, [job for job in plan[:last] if not is_current(job, build)])
     if cost.seconds > LONG or cost.disk > LARGE:
         click.confirm(f"This may take up to {cost}, judging by earlier runs. Go on?", abort=True, err=True)
+
+
+def _warn_of_idle(project: "Book", profile: str, overrides: Mapping[str, Mapping[str, Any]]) -> None:
+    """Say that a knob of training does not touch the networks that come with the book."""
+    for knob in project.idle(profile, overrides):
+        chapter, name = knob.split(".")
+        click.echo(
+            f"Note: {name} is felt only by the small network that {chapter!r} trains beside the shipped ones. "
+            f"To train all with it, set {chapter}.networks to trained.",
+            err=True,
+        )
 
 
 def _answers() -> bool:

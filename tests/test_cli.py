@@ -606,3 +606,32 @@ def test_what_is_done_takes_no_time(slow_book, monkeypatch):
     monkeypatch.setattr("fingerprintlib.book.engine.is_current", lambda job, build: True)
     assert CliRunner().invoke(main, ["book"]).exit_code == 0
     assert len(slow_book) == 1
+
+
+def test_a_knob_that_no_shipped_network_feels_is_said_to_be_so(slow_book):
+    arguments = ["run", "attribution", "--yes", "-p", "steps=1000"]
+    assert "set attribution.networks to trained" in CliRunner().invoke(main, arguments).stderr
+    assert "Note" not in CliRunner().invoke(main, [*arguments, "-p", "networks=trained"]).stderr
+    assert "Note" not in CliRunner().invoke(main, ["run", "attribution", "--yes", "-p", "test_images=600"]).stderr
+    assert len(slow_book) == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["run", "attribution", "-p", "attribution.steps=3"], "the chapter is named already; give NAME=VALUE"),
+        (["run", "zoo", "-p", "live=sngan", "-p", "live=progan"], "zoo.live is given twice"),
+        (["book", "-s", "real-images.dataset=cats"], "must be one of clothing, scenes, folder:PATH"),
+    ],
+)
+def test_a_slip_is_refused_before_anything_runs(slow_book, arguments, said):
+    result = CliRunner().invoke(main, arguments)
+    assert (result.exit_code, slow_book) == (2, [])
+    assert said in result.stderr
+
+
+def test_timings_of_what_was_never_built_are_not_published(in_project, monkeypatch, tmp_path):
+    monkeypatch.setattr("fingerprintlib.book.timings.build_folder", lambda book, profile: tmp_path)
+    result = CliRunner().invoke(main, ["timings", "--profile", "paper"])
+    assert result.exit_code == 2
+    assert "Run `fingerprints book --profile paper`" in result.stderr

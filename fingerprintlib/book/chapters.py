@@ -36,6 +36,9 @@ from ..project import find_root
 from ..provenance import file_hash, files_in, recipe_hash
 from .parameters import FOLDER, ChapterError, Parameter, absolute, contents
 
+#: Knobs of a training. Where a chapter shows shipped networks, they are felt only by a small one beside those.
+OF_TRAINING = {"steps", "width", "emphasis", "learning_rate"}
+
 PROFILES = ("smoke", "quick", "full", "paper")
 
 
@@ -312,11 +315,22 @@ class Book:
             match = re.fullmatch(r"([\w-]+)\.(\w+)=(.*)", setting)
             if not match:
                 raise UsageError(f"{setting!r} is not of the form CHAPTER.PARAMETER=VALUE.")
+            if match[2] in found.get(match[1], {}):
+                raise UsageError(f"{match[1]}.{match[2]} is given twice; give one value.")
             chapter = self.chapter(match[1])
             value = chapter.parameter(match[2]).from_text(match[3], f"-s {setting}")
             value = absolute(value, Path.cwd())  # as the one who types it means it
             found.setdefault(chapter.name, {})[match[2]] = value
         return found
+
+    def idle(self, profile: str, overrides: Mapping[str, Mapping[str, Any]]) -> list[str]:
+        """Of the knobs that were turned those that no shipped network feels, though the chapter shows these."""
+        return [
+            f"{name}.{knob}"
+            for name, turned in overrides.items()
+            for knob in turned
+            if knob in OF_TRAINING and self.values(name, profile, turned).get("networks") == "shipped"
+        ]
 
     def plan(self, profile: str, overrides: Mapping[str, Mapping[str, Any]] | None = None) -> list[Job]:
         """Every chapter's job, in reading order; paths are relative to the build folder of the profile.

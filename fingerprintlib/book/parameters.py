@@ -12,7 +12,7 @@ from ..errors import FingerprintsError, UsageError
 from ..provenance import files_in, recipe_hash
 
 TYPES: dict[str, Any] = {"int": int, "float": float, "str": str, "bool": bool}
-FOLDER = "folder:"  # how a parameter names a folder of images
+FOLDER, ANY_FOLDER = "folder:", "folder:PATH"  # how a parameter names a folder of images, and that it may be any
 
 PARAMETER_LINE = re.compile(
     r"""(?P<name>\w+):[ ](?P<type>\w+)[ ]=[ ](?P<default>"[^"]*"|'[^']*'|[^"'\#]+?)\s+
@@ -87,7 +87,8 @@ class Parameter:
                 value = float(value)
         if type(value) is not kind:
             raise UsageError(f"{where}: {self.name} = {value!r} is not of type {self.type}; it must be {self.allowed}.")
-        if self.choices and value not in self.choices:
+        any_folder = ANY_FOLDER in self.choices and str(value).startswith(FOLDER)
+        if self.choices and value not in self.choices and not any_folder:
             raise UsageError(f"{where}: {self.name} = {value!r} is not allowed; it must be {self.allowed}.")
         if self.low is not None and self.high is not None and not self.low <= value <= self.high:
             raise UsageError(f"{where}: {self.name} = {value!r} is out of range; it must be {self.allowed}.")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ..errors import UsageError
 from ..provenance import write_json
 from ..tables import markdown
 from .chapters import PROFILES, Book, Chapter, Job
@@ -112,8 +113,14 @@ def timings(book: Book, build: Path, profile: str) -> dict[str, Any]:
 
 
 def record_timings(book: Book, profile: str) -> Path:
-    """Publish what the build of `profile` took: write it to ``data/timings.json``."""
+    """Publish what the build of `profile` took: write it to ``data/timings.json``.
+
+    Raises:
+        UsageError: there is no such build.
+    """
     build = build_folder(book, profile)
+    if not any(build.glob("timings/*.json")):
+        raise UsageError(f"Nothing was built at the profile {profile!r}. Run `fingerprints book --profile {profile}`.")
     found = timings(book, build, profile)
     path = book.root / "data" / "timings.json"
     write_json(path, {"machines": found["machines"], "profiles": found["profiles"]})

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from fingerprintlib.book.chapters import Book
 from fingerprintlib.book.engine import run_chapter
+from fingerprintlib.book.parameters import ANY_FOLDER
 from fingerprintlib.book.prose import filled, in_words
 from fingerprintlib.book.timings import FREE
 from fingerprintlib.errors import UsageError
@@ -25,7 +26,7 @@ BOUNDED = ("if there are as many", "at most")  # what says so asks for no more t
 def allowed(parameter, usual):
     """What to draw of one knob; `usual` is its value at `smoke`."""
     if parameter.choices:
-        return st.sampled_from(parameter.choices)
+        return st.sampled_from([choice for choice in parameter.choices if choice != ANY_FOLDER])
     if parameter.low is None:
         return st.just(usual)
     costly = parameter.name not in FREE and not any(words in parameter.meaning for words in BOUNDED)
