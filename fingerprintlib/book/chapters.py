@@ -179,6 +179,8 @@ class Chapter:
         return recipe_hash(
             {
                 "code": self.code,
+                # Where its cells end: a page puts the outputs of those that ran below those of its text.
+                "ends": [len(ast.parse(source).body) for source in self._plain],
                 "values": dict(values),
                 "folders": {value: contents(value) for value in values.values() if str(value).startswith(FOLDER)},
                 "data": {name: self.hashes[name] for name in self.reads},
@@ -192,7 +194,11 @@ class Chapter:
         Raises:
             ChapterError: a cell is not Python.
         """
-        return code_of_cells([self._plain_python(source) for tags, source in self.cells if "parameters" not in tags])
+        return code_of_cells(self._plain)
+
+    @cached_property
+    def _plain(self) -> list[str]:
+        return [self._plain_python(source) for tags, source in self.cells if "parameters" not in tags]
 
     def _plain_python(self, source: str) -> str:
         """A cell's source; if it has lines that are IPython's alone (``%time``, ``!ls``), they become ``pass``."""

@@ -444,6 +444,16 @@ def test_copies_that_jupyterlab_keeps_change_no_data(book):
     assert Book(root).chapters[0].fingerprint({}) != before
 
 
+def test_a_cell_that_is_split_runs_again(book):
+    """Its code is the same, but a page could not tell whose output is whose."""
+    whole, split = ("x = 1\ny = x", "x = 1\n```\n\n```{code-cell}\ny = x")
+    first = book(("", whole)).chapters[0]
+    second = book(("", split)).chapters[0]
+    assert len(second.cells) == len(first.cells) + 1
+    assert first.code == second.code
+    assert first.fingerprint({}) != second.fingerprint({})
+
+
 @pytest.mark.parametrize(
     "code",
     [
