@@ -29,7 +29,7 @@ class Finding:
 
 def examine() -> list[Finding]:
     """Run every check; none of them raises."""
-    checks: list[Callable[[], Finding]] = [_python, _packages, _torch, _kernel, _photographs, _book, _disk]
+    checks: list[Callable[[], Finding]] = [_python, _packages, _torch, _kernel, _photographs, _shipped, _book, _disk]
     return [_guarded(check) for check in checks]
 
 
@@ -84,10 +84,24 @@ def _kernel() -> Finding:
 
 
 def _photographs() -> Finding:
-    from .data.datasets import open_dataset
+    from .data.datasets import SPLITS, open_dataset
 
-    sources = open_dataset("scenes", 64).split("train").sources
-    return Finding("photographs", bool(sources), f"{len(sources)} of them can be read")
+    clothing = open_dataset("clothing", 64)
+    count = sum(clothing.split(name).distinct for name in SPLITS)
+    scenes = open_dataset("scenes", 64).split("train").sources
+    return Finding("photographs", bool(scenes), f"{count} of clothing and {len(scenes)} of scenes are here")
+
+
+def _shipped() -> Finding:
+    from .project import find_root
+
+    folder = find_root() / "data"
+    cards = [*folder.glob("zoo/*.json"), *folder.glob("networks/*.json")]
+    lost = [card.stem for card in cards if not card.with_suffix(".safetensors").is_file()]
+    results = folder / "results" / "full.json"
+    lost += [] if results.is_file() else [str(results)]
+    detail = f"missing {', '.join(lost)}" if lost else f"{len(cards)} generators and networks have their weights"
+    return Finding("networks", bool(cards) and not lost, detail, "Restore them: git checkout data.")
 
 
 def _book() -> Finding:

@@ -219,7 +219,7 @@ def findings():
 
 def test_all_is_well_here(findings):
     assert [str(finding) for finding in findings.values() if not finding.ok] == []
-    assert set(findings) == {"python", "packages", "torch", "jupyter kernel", "photographs", "book", "disk"}
+    assert set(findings) == {"python", "packages", "torch", "jupyter kernel", "photographs", "networks", "book", "disk"}
     assert all(str(finding).startswith(f"OK    {name}: ") for name, finding in findings.items())
     assert int(findings["photographs"].detail.split()[0]) > 5
 
@@ -270,6 +270,14 @@ def test_a_missing_photograph(only, monkeypatch):
     monkeypatch.setattr(photographs, "path_of", gone)
     photographs.pixels.cache_clear()
     failed(only(doctor._photographs), "photographs: The photograph x.png is not there. Install scikit-image.")
+
+
+def test_missing_weights(only, monkeypatch, tmp_path):
+    (tmp_path / "data" / "zoo").mkdir(parents=True)
+    for name in ("whole.json", "whole.safetensors", "half.json"):
+        (tmp_path / "data" / "zoo" / name).touch()
+    monkeypatch.setattr(project, "find_root", lambda: tmp_path)
+    failed(only(doctor._shipped), "networks: missing half,", "full.json", "git checkout data")
 
 
 def test_a_full_disk(only, monkeypatch):

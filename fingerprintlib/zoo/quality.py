@@ -44,9 +44,10 @@ COPIES = 0.9
 BLURRED = 0.8
 #: The rule of `verdict` in words.
 VERDICTS = (
-    f"'at the floor' if the ratio exceeds 1 by less than {CLOSE} of its standard errors, else 'off' it, and 'far off' "
-    f"beyond {FAR} times; 'varied' from a diversity of {VARIED} on; 'copies' if images that it was shown are less than "
-    f"{COPIES} times as far from its samples as unseen ones, else 'blurred' below a nearest image of {BLURRED}"
+    f"'not told from the floor' if the ratio exceeds 1 by less than {CLOSE} of its standard errors, else 'off' it, and "
+    f"'far off' beyond {FAR} times; 'varied' from a diversity of {VARIED} on; 'copies' if images that it was shown are "
+    f"less than {COPIES} times as far from its samples as unseen ones, else 'blurred' below a nearest image of "
+    f"{BLURRED}"
 )
 
 #: Which of the filter bank's features look at what: colours, or details of about this size.
@@ -357,7 +358,7 @@ def verdict(quality: Mapping[str, Any]) -> str:
     ratio = quality["frechet"] / quality["floor"]["frechet"]
     at_floor = ratio - CLOSE * quality["errors"]["ratio"] <= 1
     near = quality["nearest"]
-    words = ["at the floor" if at_floor else "far off the floor" if ratio > FAR else "off the floor"]
+    words = ["not told from the floor" if at_floor else "far off the floor" if ratio > FAR else "off the floor"]
     words += ["varied" if quality["diversity"] >= VARIED else "less varied than photographs"]
     if near["shown"] < COPIES * near["unseen"]:
         words += ["copies"]

@@ -318,10 +318,10 @@ def test_the_errors_of_a_distance_are_those_of_other_contributors():
 @pytest.mark.parametrize(
     ("numbers", "words"),
     [
-        ((1.5, 0.25, 0.9, 0.8, 0.9), "at the floor, varied"),
+        ((1.5, 0.25, 0.9, 0.8, 0.9), "not told from the floor, varied"),
         ((1.5, 0.24, 0.9, 0.8, 0.9), "off the floor, varied"),
         ((10.1, 0.24, 0.89, 0.79, 0.9), "far off the floor, less varied than photographs, blurred"),
-        ((1, 0, 1, 0.79, 0.89), "at the floor, varied, copies"),
+        ((1, 0, 1, 0.79, 0.89), "not told from the floor, varied, copies"),
     ],
 )
 def test_the_verdict_follows_the_numbers(numbers, words):
