@@ -195,8 +195,8 @@ def as_table(builds: Mapping[str, Sequence[Entry]], decimals: int = 1) -> str:
             row[build] = f"**{entry.verdict}**"
             if found := entry.measurement:
                 row[build] += f" {found.told(decimals)} {found.unit}"
-                row["Beyond"] = found.beyond
-                row["Holds from"] = f"{found.scale * found.holds_above:.4g}"
+                row.setdefault("Beyond", found.beyond)  # of the first build that measured it
+                row.setdefault("Holds from", f"{found.scale * found.holds_above:.4g}")
         rows.append({column: row.get(column, "") for column in ("Claim", *builds, "Beyond", "Holds from")})
     return markdown(rows)
 

@@ -228,12 +228,14 @@ def of_room(lead: float, interval: Interval, right: float) -> tuple[float, Inter
         right: how often the rival is right, in [0, 1].
 
     Returns:
-        The share, at most 1, and its interval. Where there is nothing to win, nothing is known: 0, and from 0 to 1.
+        The share and its interval, from -1 (twice as many errors, or more) to 1 (none). Where there is nothing to win,
+        nothing is known: 0, and from -1 to 1.
     """
     room = 1 - right
     if room <= 0:
-        return 0.0, (min(0.0, interval[0]), 1.0)
-    return lead / room, (interval[0] / room, min(1.0, interval[1] / room))
+        return 0.0, (-1.0, 1.0)
+    share, low, high = (min(1.0, max(-1.0, some / room)) for some in (lead, *interval))
+    return share, (low, high)
 
 
 def weakest(effects: Mapping[str, tuple[float, Interval]]) -> tuple[str, float, Interval]:

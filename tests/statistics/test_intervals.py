@@ -260,7 +260,8 @@ def test_a_lead_is_a_share_of_what_the_rival_leaves():
     assert share == pytest.approx(0.8)
     assert ends == pytest.approx((0.6, 1.0))  # more than all cannot be put right
     assert of_room(-0.1, (-0.2, -0.05), 0.75)[0] == pytest.approx(-0.4)
-    assert of_room(0.0, (-0.01, 0.0), 1.0) == (0.0, (-0.01, 1.0))  # nothing to win, nothing known
+    assert of_room(-0.5, (-0.6, -0.4), 0.75) == (-1.0, (-1.0, -1.0))  # three times as many errors
+    assert of_room(0.0, (-0.01, 0.0), 1.0) == (0.0, (-1.0, 1.0))  # nothing to win, nothing known
 
 
 def test_the_share_covers_the_truth(rng):
