@@ -588,7 +588,7 @@ def test_the_zoo_is_whole_and_small_and_holds_nothing_else():
     assert max(sizes.values()) <= 10e6
     assert sum(sizes.values()) <= 60e6
     everything = sum(path.stat().st_size for path in SHIPPED.folder.parent.rglob("*") if path.is_file())
-    assert everything <= 120e6
+    assert everything <= 150e6  # photographs 35, generators 55, networks 53
 
 
 def test_the_plan_can_be_trained():
