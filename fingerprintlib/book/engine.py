@@ -267,7 +267,7 @@ def _run(
             config = {
                 "root": str(book.root),
                 "profile": profile,
-                "threads": cores,
+                "threads": (cores + 1) // 2,  # two chapters side by side: small networks gain little from more threads
                 "overrides": {name: dict(values) for name, values in overrides.items()},
                 # The plan is made once: every process of Snakemake's would have to make it again.
                 "jobs": [job.as_dict() for job in plan],
