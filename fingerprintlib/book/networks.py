@@ -42,12 +42,15 @@ def shipped_or_trained(
         shipped = Networks(page.data("networks"))
         fitting = [key for key, training in trainings.items() if shipped.has(names[key], training["corpus"])]
         found = {key: shipped.load(names[key]) for key in fitting}
+        for key in fitting:
+            page.network(names[key], {"shipped": shipped.card(names[key])["file"]})
     missing = {key: training for key, training in trainings.items() if key not in found}
     if which == "shipped" and missing:
         print("Trained here, as none that learned from these sources is shipped:", ", ".join(map(str, missing)))
     trained = get_all(function, missing)
     for key, network in trained.items():
-        page.trained(names[key], network.path, told_of(trainings[key]["corpus"]))
+        where = str(network.path.relative_to(page.store))
+        page.network(names[key], {"file": where, "corpus": told_of(trainings[key]["corpus"])})
     return {key: found[key] if key in found else trained[key] for key in trainings}
 
 
@@ -71,7 +74,7 @@ def network_name(chapter: str, key: object) -> str:
 
 
 def publish(book: Book, profile: str = "full") -> list[str]:
-    """Make the networks that a build trained the shipped ones, and its numbers the published ones; returns their names.
+    """Make the networks that a build used the shipped ones, and its numbers the published ones; returns their names.
 
     Raises:
         UsageError: not all chapters have run at that profile.
@@ -87,21 +90,22 @@ def publish(book: Book, profile: str = "full") -> list[str]:
     corpus = open_corpus(store / json.loads((build / "corpus.json").read_text(encoding="utf-8"))["folder"])
     images, _, _ = corpus.first("validation", 200)  # none of the test split decides anything
     shipped = Networks(book.root / "data" / "networks")
-    trained = {name: entry for record in records.values() for name, entry in record["networks"].items()}
-    for name, entry in trained.items():
-        shipped.publish(name, load_network(store / entry["file"]), entry["corpus"], images)
-    shipped.keep_only(set(trained))
+    used = {name: entry for record in records.values() for name, entry in record["networks"].items()}
+    for name, entry in used.items():
+        if "file" in entry:  # trained there; the others are shipped already, and stay
+            shipped.publish(name, load_network(store / entry["file"]), entry["corpus"], images)
+    shipped.keep_only(set(used))
     write_json(
         book.root / "data" / "results" / f"{profile}.json",
         {
             "profile": profile,
             "version": __version__,
             "date": datetime.date.today().isoformat(),
-            "data": {name: data_hash(book.root / "data" / name) for name in ("clothing", "zoo")},
+            "data": {name: data_hash(book.root / "data" / name) for name in ("clothing", "zoo", "networks")},
             "machine": machine(),
             "chapters": {
                 name: {key: record[key] for key in ("metrics", "claims", "device")} for name, record in records.items()
             },
         },
     )
-    return sorted(trained)
+    return sorted(used)

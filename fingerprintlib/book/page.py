@@ -110,9 +110,9 @@ class Page:
         self._files |= {str(file.relative_to(self.store)) for file in within}
         write_json(self._made / f"{artifact}.json", value)
 
-    def trained(self, name: str, path: Path, corpus: Mapping[str, Any]) -> None:
-        """Note a network that lies in the `store`, and what it learned from: see `networks.publish`."""
-        self._networks[name] = {"file": str(path.relative_to(self.store)), "corpus": dict(corpus)}
+    def network(self, name: str, told: Mapping[str, Any]) -> None:
+        """Note a network that was used here, and what `networks.publish` needs to know of it."""
+        self._networks[name] = dict(told)
 
     def metrics_of_all(self) -> list[dict[str, Any]]:
         """The metrics of every chapter that has run, by name of file."""

@@ -97,7 +97,7 @@ def test_what_one_chapter_leaves_another_opens(project):
     assert set(left) == {"file", "hash"}
 
 
-def test_what_a_build_trained_is_published_with_its_numbers(project, monkeypatch):
+def test_what_a_build_trained_is_published_with_its_numbers(project):
     page = Page("attribution", project)
     corpus = corpus_of(page)
     page.make("corpus", {"folder": corpus.path.name})
@@ -114,7 +114,15 @@ def test_what_a_build_trained_is_published_with_its_numbers(project, monkeypatch
     assert old.has("attribution-as-they-are-8", corpus)
     results = json.loads((project / "data" / "results" / "full.json").read_text())
     assert results["chapters"]["attribution"]["metrics"] == {"accuracy": 99.0}
-    assert set(results["data"]) == {"clothing", "zoo"}
+    assert set(results["data"]) == {"clothing", "zoo", "networks"}
+
+    # A build that used the shipped one, and trained nothing, leaves it as it is.
+    before = (old.folder / "attribution-as-they-are-8.safetensors").read_bytes()
+    page = Page("attribution", project)
+    shipped_or_trained(page, "shipped", Attributor.load_or_train, trainings(page, corpus))
+    page.finish()
+    assert publish(book) == ["attribution-as-they-are-8"]
+    assert (old.folder / "attribution-as-they-are-8.safetensors").read_bytes() == before
 
 
 def test_a_build_that_lacks_chapters_is_not_published(project):
