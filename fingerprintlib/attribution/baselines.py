@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import numpy as np
 from scipy.stats import mode
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.compose import make_column_transformer
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
@@ -326,6 +326,32 @@ class RadialSpectrum(Searched):
         for cost in self.costs:
             model = SVC(C=cost).fit(features, labels)
             yield {"C": cost}, model, model.predict(seen)
+
+
+class Together(Baseline):
+    """Several methods judged as one: a logistic regression on their scores, learned from the validation images.
+
+    Args:
+        methods: baselines that have a ``decision_function``; copies of them are fitted.
+    """
+
+    def __init__(self, methods: Sequence[Any]):
+        self.methods = methods
+
+    def _fit(self, images: np.ndarray, labels: np.ndarray, validation: Labelled | None) -> None:
+        if validation is None:
+            raise UsageError("Together learns what its methods are worth. Pass validation=(images, labels) to fit.")
+        self.fitted_ = [clone(method).fit(images, labels, validation) for method in self.methods]
+        self.model_ = make_pipeline(StandardScaler(), LogisticRegression()).fit(
+            self._features(validation[0]), validation[1]
+        )
+
+    def _features(self, images: np.ndarray) -> np.ndarray:
+        scores = [method.decision_function(images) for method in self.fitted_]
+        return np.hstack([some.reshape(len(images), -1) for some in scores])
+
+    def _predict(self, images: np.ndarray) -> np.ndarray:
+        return self.model_.predict(self._features(images))
 
 
 def _leave_constants(scaler: Any) -> None:

@@ -8,9 +8,10 @@ from scipy.spatial.distance import cdist
 from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
 
 from fingerprintlib.attribution import baselines, prnu
-from fingerprintlib.attribution.baselines import PRNU, Eigenface, LogDCT, NearestNeighbours, RadialSpectrum
+from fingerprintlib.attribution.baselines import PRNU, Eigenface, LogDCT, NearestNeighbours, RadialSpectrum, Together
 from fingerprintlib.attribution.probes import HistogramProbe
 from fingerprintlib.attribution.spectra import log_dct
 from fingerprintlib.data.images import coloured
@@ -47,6 +48,26 @@ def test_planted_patterns_are_found_again(method, least):
     assert fitted.score(*TEST) == np.mean(predictions == TEST[1]) >= least
     again = method().fit(*TRAIN, VALIDATION)
     assert (again.predict(TEST[0]) == predictions).all()
+
+
+def test_together_they_know_what_each_knows():
+    """Four classes: a pattern tells the first two pairs apart, the brightness which of a pair it is."""
+
+    def four(some):
+        images, labels = some
+        bright = np.arange(len(labels)) % 2
+        return np.clip(images.astype(int) + 30 * bright[:, None, None, None], 0, 255).astype(
+            np.uint8
+        ), labels * 2 + bright
+
+    train, validation, test = four(TRAIN), four(VALIDATION), four(TEST)
+    alone = [LogDCT(), HistogramProbe()]
+    best = max(method.fit(*train, validation).score(*test) for method in alone)
+    both = Together([FrozenEstimator(alone[0]), HistogramProbe()]).fit(*train, validation)
+    assert both.fitted_[0].estimator is alone[0]
+    assert both.score(*test) >= max(0.9, best + 0.1)
+    with pytest.raises(UsageError, match="Pass validation"):
+        Together(alone).fit(*train)
 
 
 @pytest.mark.parametrize(
