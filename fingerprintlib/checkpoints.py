@@ -53,7 +53,7 @@ def load_checkpoint(path: Path | str, kind: str) -> tuple[dict[str, Tensor], dic
     """
     found, header, tensors = _opened(Path(path), tensors=True)
     if found != kind:
-        raise CheckpointError(f"{path} holds a {found!r}, where a {kind!r} is needed.")
+        raise CheckpointError(f"{path} holds {_one(found)}, where {_one(kind)} is needed.")
     if header.get("hash") != _file_hash(tensors, header.get("metadata", "")):
         raise CheckpointError(f"{path} was altered after it was written. Delete it and train or copy it again.")
     return tensors, json.loads(header["metadata"])
@@ -70,11 +70,16 @@ def _opened(path: Path, tensors: bool = False) -> tuple[str, dict[str, str], dic
             found = {name: file.get_tensor(name) for name in names}
     except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(
-            f"{path} is not a whole safetensors file ({error}). Delete it and train or copy it again."
+            f"{path} is no checkpoint, or not a whole one ({error}). Name one, or train or copy it again."
         ) from error
     if header.get("format") != FORMAT:
         raise CheckpointError(f"{path} was not written by this library (no {FORMAT!r} mark). Use one that was.")
     return header.get("kind", ""), header, found
+
+
+def _one(kind: str) -> str:
+    """``an attributor``, in words."""
+    return f"{'an' if kind[:1] in 'aeiou' else 'a'} {kind}"
 
 
 def kind_of(path: Path | str) -> str:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .book.chapters import Book
 
 LONG, LARGE = 1800, 10**10  # seconds, and bytes of disk; before what takes more, `book` and `run` ask
+SETTING = "CHAPTER.PARAM=VALUE"
 PROFILE_HELP = "Named set of parameters: smoke, quick, full or paper."
 
 
@@ -65,7 +66,7 @@ main.add_command(networks)
 @main.command()
 @click.option("--profile", default="quick", show_default=True, help=PROFILE_HELP)
 @click.option("--cores", type=click.IntRange(1), help="Processor cores to use.  [default: all]")
-@click.option("-s", "--set", "settings", multiple=True, metavar="CHAPTER.PARAM=VALUE", help="Turn a knob.")
+@click.option("-s", "--set", "settings", multiple=True, metavar=SETTING, help="Turn a knob.")
 @click.option("--yes", is_flag=True, help="Do not ask before what takes long.")
 @click.argument("options", nargs=-1, type=click.UNPROCESSED, metavar="[-- SNAKEMAKE OPTIONS]")
 def book(profile: str, cores: int | None, settings: tuple[str, ...], yes: bool, options: tuple[str, ...]) -> None:
@@ -88,10 +89,13 @@ def book(profile: str, cores: int | None, settings: tuple[str, ...], yes: bool, 
 @main.command()
 @click.argument("chapter")
 @click.option("-p", "settings", multiple=True, metavar="NAME=VALUE", help="Turn a knob.")
+@click.option("-s", "--set", "others", multiple=True, metavar=SETTING, help="Turn a knob of another chapter.")
 @click.option("--profile", default="quick", show_default=True, help=PROFILE_HELP)
 @click.option("--cores", type=click.IntRange(1), help="Processor cores to use.  [default: all]")
 @click.option("--yes", is_flag=True, help="Do not ask before what takes long.")
-def run(chapter: str, settings: tuple[str, ...], profile: str, cores: int | None, yes: bool) -> None:
+def run(
+    chapter: str, settings: tuple[str, ...], others: tuple[str, ...], profile: str, cores: int | None, yes: bool
+) -> None:
     """Run one chapter, and before it only those that it needs and that have changed; build no pages."""
     from .book.chapters import Book
     from .book.engine import build_book
@@ -99,8 +103,8 @@ def run(chapter: str, settings: tuple[str, ...], profile: str, cores: int | None
     project = Book()
     name = project.chapter(chapter).name
     if dotted := [setting for setting in settings if "." in setting.partition("=")[0]]:
-        raise UsageError(f"-p {dotted[0]}: the chapter is named already; give NAME=VALUE.")
-    overrides = project.overrides([f"{name}.{setting}" for setting in settings])
+        raise UsageError(f"-p {dotted[0]}: give NAME=VALUE. For a knob of another chapter: -s {dotted[0]}.")
+    overrides = project.overrides([*(f"{name}.{setting}" for setting in settings), *others])
     _warn_of_idle(project, profile, overrides)
     _ask(project, profile, overrides, yes, name)
     click.echo(str(build_book(project, profile, overrides, cores or _available_cores(), chapter=name)))
@@ -109,6 +113,7 @@ def run(chapter: str, settings: tuple[str, ...], profile: str, cores: int | None
 @main.command()
 @click.argument("chapter")
 @click.option("-p", "settings", multiple=True, metavar="NAME=V1,V2,...", help="A knob and its values; repeatable.")
+@click.option("-s", "--set", "others", multiple=True, metavar=SETTING, help="Turn a knob at all points.")
 @click.option("--profile", default="quick", show_default=True, help=PROFILE_HELP)
 @click.option("--cores", type=click.IntRange(1), help="Processor cores to use.  [default: all]")
 @click.option(
@@ -120,6 +125,7 @@ def run(chapter: str, settings: tuple[str, ...], profile: str, cores: int | None
 def sweep(
     chapter: str,
     settings: tuple[str, ...],
+    others: tuple[str, ...],
     profile: str,
     cores: int | None,
     metrics: tuple[str, ...],
@@ -141,9 +147,15 @@ def sweep(
 
     project, cores = Book(), cores or _available_cores()
     grid = Grid.parse(project, chapter, settings)
-    _warn_of_idle(project, profile, {grid.chapter: {name: values[0] for name, values in grid.values.items()}})
+    overrides = project.overrides(list(others))
+    if name and others:
+        raise UsageError("What is published stands for a profile: give --publish without --set.")
+    if twice := grid.values.keys() & overrides.get(grid.chapter, {}).keys():
+        raise UsageError(f"{grid.chapter}.{min(twice)} is given to -p and to --set; give it to one of them.")
+    first = {name: values[0] for name, values in grid.values.items()}
+    _warn_of_idle(project, profile, {**overrides, grid.chapter: {**overrides.get(grid.chapter, {}), **first}})
     check_request(project, grid, name, figure)
-    jobs = run_sweep(project, profile, grid, cores, options)
+    jobs = run_sweep(project, profile, overrides, grid, cores, options)
     build = build_folder(project, profile)
     if not have_run(jobs, build):
         click.echo(f"Nothing was collected: not all points have run. See {build / 'snakemake.log'}", err=True)
@@ -233,6 +245,8 @@ def immunize(
     from .data.corpus import open_corpus
 
     attack = find_attack(name)
+    if not out.absolute().parent.is_dir():
+        raise UsageError(f"There is no folder {out.parent} to write {out.name} into. Make it, or name another.")
     before = Attributor.load(attributor)
     store = Book().root / "_build" / "store"
     corpus = open_corpus(folder) if folder else learned_from(before, store)

@@ -436,14 +436,14 @@ def test_a_damaged_generator_is_named_and_the_others_are_looked_at(zoo):
     result = run("zoo", "verify")
     assert result.exit_code == 1
     bad, good = result.stdout.splitlines()
-    assert bad.startswith(f"FAIL  sngan  {zoo.path('sngan')} is not a whole safetensors file")
+    assert bad.startswith(f"FAIL  sngan  {zoo.path('sngan')} is no checkpoint, or not a whole one")
     assert good.startswith("ok    progan-seed1  weights ")
     assert result.stderr == "Error: 1 of the zoo's generators cannot be used; the lines marked FAIL say what to do.\n"
     assert run("zoo", "verify", "progan-seed1").exit_code == 0
     assert "missing or damaged: see `fingerprints zoo verify`" in run("zoo", "list").stdout
     sampled = run("zoo", "sample", "sngan", "-n", "1", "--out", str(zoo.folder / "out"))
     assert (sampled.exit_code, sampled.stdout) == (1, "")
-    assert "sngan.safetensors is not a whole" in sampled.stderr
+    assert "sngan.safetensors is no checkpoint, or not a whole" in sampled.stderr
 
 
 @pytest.mark.parametrize(
@@ -627,7 +627,10 @@ def test_a_knob_that_no_shipped_network_feels_is_said_to_be_so(slow_book):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["run", "attribution", "-p", "attribution.steps=3"], "the chapter is named already; give NAME=VALUE"),
+        (["run", "attribution", "-p", "attribution.steps=3"], "another chapter: -s attribution.steps=3"),
+        (["run", "attribution", "-p", "steps=3", "-s", "attribution.steps=4"], "attribution.steps is given twice"),
+        (["sweep", "attribution", "-p", "steps=3,4", "-s", "attribution.steps=4"], "is given to -p and to --set"),
+        (["sweep", "attribution", "-p", "steps=3,4", "-s", "zoo.shown=20", "--publish", "x"], "without --set"),
         (["run", "zoo", "-p", "live=sngan", "-p", "live=progan"], "zoo.live is given twice"),
         (["book", "-s", "real-images.dataset=cats"], "must be one of clothing, scenes, folder:PATH"),
     ],

@@ -149,7 +149,9 @@ def learned_from(attributor: Attributor, store: Path | str) -> Corpus:
         if corpus_hash(folder) == wanted:
             controlled = (folder.parent / "card.json").is_file()
             return open_corpus(folder.parent if controlled else folder)
-    raise CorpusError(f"The corpus that the attributor learned from is not in {store}. Name the folder of one like it.")
+    raise CorpusError(
+        f"The corpus that the attributor learned from is not in {store}. Name one like it: --corpus FOLDER."
+    )
 
 
 def _told(attack: Attack) -> list[Any]:

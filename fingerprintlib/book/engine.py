@@ -230,15 +230,22 @@ def build_book(
     return build / (f"executed/{chapter}.ipynb" if chapter else PAGES)
 
 
-def run_sweep(book: Book, profile: str, grid: Grid, cores: int, options: Sequence[str] = ()) -> list[Job]:
+def run_sweep(
+    book: Book,
+    profile: str,
+    overrides: Mapping[str, Mapping[str, Any]],
+    grid: Grid,
+    cores: int,
+    options: Sequence[str] = (),
+) -> list[Job]:
     """Run a chapter at every point of a grid, and before it, once, the chapters that it needs; returns the points.
 
     What is unchanged does not run again, also when a sweep was stopped or its grid has grown. Arguments and errors are
     those of `build_book`.
     """
-    plan = book.plan(profile)
+    plan = book.plan(profile, overrides)
     points = grid.jobs(plan)
-    _run(book, profile, {}, plan, points, cores, options)
+    _run(book, profile, overrides, plan, points, cores, options)
     return points
 
 

@@ -20,6 +20,7 @@ from ..attribution.visualizer import Visualizer
 from ..checkpoints import CheckpointError, kind_of
 from ..data.images import Pixels
 from ..data.labelled import LabelledImages
+from ..errors import unknown
 from ..provenance import file_hash, write_json
 from ..runtime import Fabric
 
@@ -36,7 +37,7 @@ def load_network(path: Path | str, fabric: Fabric | None = None) -> SourceClassi
     """
     kind = kind_of(path)
     if kind not in KINDS:
-        raise CheckpointError(f"{path} holds a {kind!r}, and no network of {', '.join(KINDS)}.")
+        raise CheckpointError(f"{path} holds a {kind}; what names sources is one of: {', '.join(KINDS)}.")
     return KINDS[kind].load(path, fabric=fabric)
 
 
@@ -68,8 +69,11 @@ class Networks:
         """A network, on this machine's device.
 
         Raises:
+            UsageError: there is no such network.
             CheckpointError: it is missing, damaged, or not what its card says.
         """
+        if name not in self.names:
+            raise unknown("network", name, self.names)
         path = self.folder / f"{name}.safetensors"
         if not path.is_file():
             raise CheckpointError(f"{path} is missing. Restore it: `git checkout data/networks`.")

@@ -102,7 +102,7 @@ def test_saved_and_loaded_it_is_the_same(trained, images, tmp_path):
         assert getattr(loaded, name) == getattr(trained, name)
     with safe_open(path, "pt") as file:
         assert file.metadata()["kind"] == "visualizer"
-    with pytest.raises(CheckpointError, match="holds a 'visualizer', where a 'attributor' is needed"):
+    with pytest.raises(CheckpointError, match="holds a visualizer, where an attributor is needed"):
         Attributor.load(path)
 
 

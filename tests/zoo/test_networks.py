@@ -11,6 +11,7 @@ from fingerprintlib.attribution.networks import AttributionNetwork
 from fingerprintlib.attribution.visualization_network import VisualizationNetwork
 from fingerprintlib.attribution.visualizer import Visualizer
 from fingerprintlib.checkpoints import CheckpointError, save_checkpoint
+from fingerprintlib.errors import UsageError
 from fingerprintlib.runtime import make_fabric
 from fingerprintlib.zoo.networks import Networks, load_network
 
@@ -104,11 +105,15 @@ def test_a_missing_an_altered_and_a_swapped_file_are_refused_by_name(shipped):
     weights.unlink()
     with pytest.raises(CheckpointError, match=r"one\.safetensors is missing. Restore it"):
         shipped.load("one")
+    with pytest.raises(UsageError, match="Unknown network 'onee'):
+        shipped.load("onee")
 
 
 def test_a_file_of_another_kind_is_refused(tmp_path):
     save_checkpoint(tmp_path / "x.safetensors", "generator", {}, {})
-    with pytest.raises(CheckpointError, match="holds a 'generator', and no network of attributor, visualizer"):
+    with pytest.raises(
+        CheckpointError, match="holds a generator; what names sources is one of: attributor, visualizer"
+    ):
         load_network(tmp_path / "x.safetensors")
 
 
