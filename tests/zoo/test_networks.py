@@ -105,7 +105,7 @@ def test_a_missing_an_altered_and_a_swapped_file_are_refused_by_name(shipped):
     weights.unlink()
     with pytest.raises(CheckpointError, match=r"one\.safetensors is missing. Restore it"):
         shipped.load("one")
-    with pytest.raises(UsageError, match="Unknown network 'onee'):
+    with pytest.raises(UsageError, match="Unknown network 'onee'"):
         shipped.load("onee")
 
 
