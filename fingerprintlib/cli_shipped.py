@@ -80,7 +80,7 @@ def sample(name: str, count: int, seed: int, out: Path) -> None:
     Image number i depends on the seed and i alone, so a longer row begins with the shorter one.
     """
     from .data.images import save_png
-    from .runtime import progress
+    from .progress import progress
 
     generator = _zoo().load(name)
     out.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""What every training loop here shares: device and precision, randomness, averaging, progress.
+"""What every training loop here shares: device and precision, randomness, averaging.
 
 Randomness is a function of ``(seed, step, rank)`` and never a state that wanders along: a run that is resumed at step
 ``n`` draws exactly what the uninterrupted run drew there, on every device.
@@ -7,7 +7,6 @@ Randomness is a function of ``(seed, step, rank)`` and never a state that wander
 import ctypes
 import logging
 import os
-import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -19,7 +18,6 @@ import filelock
 import numpy as np
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
 try:
     from lightning_fabric import Fabric
@@ -34,7 +32,6 @@ __all__ = [
     "computed_with",
     "in_parallel",
     "make_fabric",
-    "progress",
     "side_by_side",
     "step_generator",
     "update_ema",
@@ -125,22 +122,6 @@ def average_gradients(fabric: Fabric, network: nn.Module) -> None:
         for parameter in network.parameters():
             if parameter.grad is not None:
                 parameter.grad.copy_(cast(Tensor, fabric.all_reduce(parameter.grad, reduce_op="mean")))
-
-
-def progress(total: int, description: str, unit: str, initial: int = 0) -> tqdm:
-    """A progress bar on standard error with rate and time left; silent when FINGERPRINTS_QUIET is set."""
-    return tqdm(
-        total=total,
-        initial=initial,
-        desc=description,
-        unit=f" {unit}",
-        unit_scale=total >= 100_000,
-        mininterval=0.5,
-        file=sys.stderr,
-        dynamic_ncols=True,
-        leave=False,
-        disable=bool(os.environ.get("FINGERPRINTS_QUIET")),
-    )
 
 
 def in_parallel(function: Callable[..., Any], calls: Sequence[Mapping[str, Any]]) -> list[Any]:

@@ -12,7 +12,8 @@ from tqdm import tqdm
 
 from .checkpoints import load_checkpoint, pack, require_same_recipe, save_checkpoint, unpack
 from .errors import FingerprintsError
-from .runtime import Fabric, average_gradients, progress
+from .progress import progress
+from .runtime import Fabric, average_gradients
 
 SAVE_SECONDS = 60  # at most this much work is lost to a kill
 LOOK = 20  # steps between two looks at the losses; each makes an accelerator wait

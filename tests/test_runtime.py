@@ -20,7 +20,6 @@ from fingerprintlib.runtime import (
     computed_with,
     in_parallel,
     make_fabric,
-    progress,
     step_generator,
     update_ema,
 )
@@ -94,19 +93,6 @@ def test_the_moving_average_follows_its_formula_and_copies_buffers(decay):
     assert average[1].num_batches_tracked == 5
     assert torch.equal(average[1].running_mean, network[1].running_mean)
     assert average[1].running_mean.abs().max() > 0
-
-
-def test_the_bar_is_silent_when_asked(monkeypatch, capsys):
-    monkeypatch.setenv("FINGERPRINTS_QUIET", "1")
-    progress(10, "training", "images").update(10)
-    assert capsys.readouterr() == ("", "")
-    monkeypatch.delenv("FINGERPRINTS_QUIET")
-    bar = progress(10, "training", "images", initial=4)
-    assert bar.n == 4
-    bar.close()
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert "training" in err
 
 
 def test_one_process_keeps_its_gradients():

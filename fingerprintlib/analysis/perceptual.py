@@ -11,7 +11,7 @@ from torch import Tensor
 from ..data.corpus import Corpus
 from ..data.images import Pixels, check_images, luma, to_tensor
 from ..errors import FingerprintsError, UsageError, unknown
-from ..runtime import progress
+from ..progress import progress
 
 SIDE, SIGMA = 11, 1.5  # of the Gaussian window
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # of the scales, the finest first

@@ -24,7 +24,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ..data.images import check_images, check_labels
 from ..errors import UsageError
-from ..runtime import progress
+from ..progress import progress
 from . import prnu
 from .spectra import log_dct, radial_spectra
 

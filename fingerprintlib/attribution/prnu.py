@@ -19,7 +19,7 @@ from torch import Tensor
 
 from ..data.images import check_images
 from ..errors import UsageError
-from ..runtime import progress
+from ..progress import progress
 
 WAVELET, LEVELS = "db4", 4
 SIGMA = 5.0  # deviation of the noise on the scale 0..255

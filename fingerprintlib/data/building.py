@@ -238,7 +238,7 @@ def _write(folder: Path, sources: Mapping[str, Source], recipe: Mapping[str, Any
     Images are appended chunk by chunk with ordinary writes: on a full disk they fail with an error, where a memory map
     would take the process down. The journal holds the recipe's hash and then the hash of every chunk.
     """
-    from ..runtime import progress
+    from ..progress import progress
 
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "card.json").unlink(missing_ok=True)

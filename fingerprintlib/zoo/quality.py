@@ -21,7 +21,7 @@ from ..attribution.networks import AttributionNetwork
 from ..data.datasets import Dataset
 from ..data.images import Pixels, check_images, luma_of_planes, to_tensor
 from ..errors import FingerprintsError, UsageError, unknown
-from ..runtime import progress
+from ..progress import progress
 from ..statistics.distances import frechet_distance, kernel_distance, mean_distance, nearest
 
 SCALES = 4

@@ -1,0 +1,36 @@
+"""The bar: silent when asked, on standard error, and a widget where somebody runs a notebook."""
+
+import sys
+
+import pytest
+from tqdm import tqdm
+from tqdm.notebook import tqdm as widget
+
+from fingerprintlib.progress import progress
+
+
+def test_the_bar_is_silent_when_asked(monkeypatch, capsys):
+    monkeypatch.setenv("FINGERPRINTS_QUIET", "1")
+    progress(10, "training", "images").update(10)
+    assert capsys.readouterr() == ("", "")
+    monkeypatch.delenv("FINGERPRINTS_QUIET")
+    bar = progress(10, "training", "images", initial=4)
+    assert bar.n == 4
+    bar.close()
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "training" in err
+
+
+@pytest.mark.parametrize(("kernel", "build", "kind"), [(False, False, tqdm), (True, True, tqdm), (True, False, widget)])
+def test_it_is_a_widget_in_a_notebook_that_no_build_runs(monkeypatch, kernel, build, kind):
+    monkeypatch.setenv("FINGERPRINTS_QUIET", "1")
+    monkeypatch.delenv("FINGERPRINTS_BUILD", raising=False)
+    monkeypatch.delitem(sys.modules, "ipykernel", raising=False)
+    if kernel:
+        monkeypatch.setitem(sys.modules, "ipykernel", sys)
+    if build:
+        monkeypatch.setenv("FINGERPRINTS_BUILD", "somewhere")
+    bar = progress(1, "training", "images")
+    assert type(bar) is kind
+    bar.close()
