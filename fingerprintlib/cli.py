@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .book.chapters import Book
 
 LONG, LARGE = 1800, 10**10  # seconds, and bytes of disk; before what takes more, `book` and `run` ask
+ATTACK_HELP = "noise, blur, crop, jpeg, relight, combination, notch, resample or handling."
 SETTING = "CHAPTER.PARAM=VALUE"
 PROFILE_HELP = "Named set of parameters: smoke, quick, full or paper."
 
@@ -222,7 +223,7 @@ def timings(profile: str) -> None:
 
 @main.command()
 @click.argument("attributor", type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@click.option("--attack", "name", required=True, help="noise, blur, crop, jpeg, relight, combination, notch, resample.")
+@click.option("--attack", "name", required=True, help=ATTACK_HELP)
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="File to write.")
 @click.option(
     "--corpus",

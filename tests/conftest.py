@@ -1,8 +1,12 @@
 """What several folders of tests share: copies of the project, and the book built once at the profile `smoke`."""
 
+import os
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # before NumPy and torch are imported: several processes, a thread each
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import csv
 import io
-import os
 import shutil
 import signal
 import subprocess
@@ -22,6 +26,14 @@ from fingerprintlib.data.splits import SPLITS
 from fingerprintlib.provenance import content_hash
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Side by side: a file's tests stay in one process, and so do all that share the built book."""
+    for item in items:
+        group = "book" if "smoke_book" in getattr(item, "fixturenames", ()) else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @dataclass

@@ -18,7 +18,7 @@ from fingerprintlib import __version__, doctor, project
 from fingerprintlib.book import offline
 from fingerprintlib.book.timings import Cost
 from fingerprintlib.cli import main
-from fingerprintlib.data import images, photographs
+from fingerprintlib.data import images, photographs, scenes  # noqa: F401 (before a test replaces what it imports)
 from fingerprintlib.errors import FingerprintsError, UsageError, unknown
 
 from .conftest import ROOT, heed_ctrl_c

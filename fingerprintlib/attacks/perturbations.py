@@ -1,8 +1,9 @@
 """Attacks: what may happen to images between a generator and whoever asks where they come from.
 
-The paper's five and their combination, and two that no finetuning here sees. Images are uint8 ``[N, H, W, 3]``, NumPy
-array or tensor on any device, and come back as they came. An image's random numbers are a function of a seed and of its
-own number, never of the batch it comes in (Philox, a counter-based generator: Salmon et al. 2011)::
+The paper's five and their combination, two that no finetuning here sees, and what everyday handling does. Images are
+uint8 ``[N, H, W, 3]``, NumPy array or tensor on any device, and come back as they came. An image's random numbers are a
+function of a seed and of its own number, never of the batch it comes in (Philox, a counter-based generator: Salmon et
+al. 2011)::
 
     ATTACKS["noise"](images, seed=0)               # strengths drawn, one for each image
     ATTACKS["noise"](images, seed=0, strength=10)  # all alike
@@ -206,6 +207,22 @@ COMBINATION = Combination("combination", "probability of each", 0.5, 0.5, (0, 1)
 NOTCH = Single("notch", "share of the peaks taken off", 1, 1, (0, 1), 7, change=notch)
 RESAMPLE = Single("resample", "size in between, times the image's", 0.9, 1.1, (0.25, 4), 8, neutral=1, change=resample)
 
+#: What happens to an image on its way without anybody's intent, and more weakly than the paper's attacks.
+HANDLING = Combination(
+    "handling",
+    "probability of each",
+    0.35,
+    0.35,
+    (0, 1),
+    10,
+    members=(
+        Single("slight crop", CROP.unit, 0.015, 0.1, CROP.limits, 11, change=crop, words=2),
+        Single("slight resample", RESAMPLE.unit, 0.9, 1.1, RESAMPLE.limits, 12, neutral=1, change=resample),
+        Single("slight blur", BLUR.unit, 1, 3, BLUR.limits, 13, step=2, neutral=1, change=blur),
+        Single("slight jpeg", JPEG.unit, 50, 100, JPEG.limits, 14, step=1, neutral=None, change=jpeg),
+        Single("slight noise", NOISE.unit, 0, 10, NOISE.limits, 15, change=noise, words=_sixteen_bits),
+    ),
+)
 #: No attack: what finetuning on attacked images is compared with.
 NOTHING = Combination("nothing", "probability of each", 0, 0, (0, 1), 9, members=())
 #: The paper's attacks, with its strengths (relighting's are ours: the paper's are lights of a network).
@@ -213,6 +230,7 @@ PAPER = (NOISE, BLUR, CROP, JPEG, RELIGHT, COMBINATION)
 #: Two beyond the paper, which no finetuning here is to see.
 UNSEEN = (NOTCH, RESAMPLE)
 ATTACKS: dict[str, Attack] = {attack.name: attack for attack in (*PAPER, *UNSEEN)}
+_NAMED = {**ATTACKS, HANDLING.name: HANDLING}
 
 
 def find_attack(name: str) -> Attack:
@@ -221,6 +239,6 @@ def find_attack(name: str) -> Attack:
     Raises:
         UsageError: there is none; the nearest name is told.
     """
-    if name not in ATTACKS:
-        raise unknown("attack", name, list(ATTACKS))
-    return ATTACKS[name]
+    if name not in _NAMED:
+        raise unknown("attack", name, list(_NAMED))
+    return _NAMED[name]

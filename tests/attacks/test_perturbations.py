@@ -8,7 +8,16 @@ from PIL import Image
 from scipy import ndimage, special, stats
 
 from fingerprintlib.attacks import relighting
-from fingerprintlib.attacks.perturbations import ATTACKS, COMBINATION, NOTHING, PAPER, UNSEEN, find_attack, random_words
+from fingerprintlib.attacks.perturbations import (
+    ATTACKS,
+    COMBINATION,
+    HANDLING,
+    NOTHING,
+    PAPER,
+    UNSEEN,
+    find_attack,
+    random_words,
+)
 from fingerprintlib.data.datasets import open_dataset
 from fingerprintlib.errors import UsageError
 from fingerprintlib.runtime import step_generator
@@ -134,7 +143,8 @@ def test_random_words_are_those_of_philox_by_the_number_of_the_image():
     every = np.random.Philox(key=np.array([7, 2], np.uint64)).random_raw(10 * 8).reshape(10, 8)  # 5 words take 2 counts
     np.testing.assert_array_equal(random_words(7, 2, np.array([1, 4, 9]), 5), every[[1, 4, 9], :5])
     assert random_words(-1, 2, np.array([0]), 1)[0, 0] != random_words(1, 2, np.array([0]), 1)[0, 0]
-    assert len({attack.stream for attack in (NOTHING, *ATTACKS.values())}) == 1 + len(ATTACKS)
+    several = (NOTHING, *ATTACKS.values(), HANDLING, *HANDLING.members)
+    assert len({attack.stream for attack in several}) == len(several)
 
 
 # --- one by one -----------------------------------------------------------------------------------
