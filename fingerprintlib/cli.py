@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from . import __version__
+from .cli_images import attribute
 from .cli_shipped import networks, zoo
 from .ending import end_with_parent
 from .errors import FingerprintsError, UsageError
@@ -60,6 +61,7 @@ def main(debug: bool) -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # asked to end, end as by Ctrl-C: children too
 
 
+main.add_command(attribute)
 main.add_command(zoo)
 main.add_command(networks)
 

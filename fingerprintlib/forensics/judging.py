@@ -6,11 +6,12 @@ was measured on validation images. So it can answer ``unknown``, where an image 
 so clearly that an honest photographer may be accused.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 import torch
@@ -18,7 +19,8 @@ from scipy.special import logsumexp, softmax
 
 from ..attacks.distortions import crop, jpeg, resample
 from ..attribution.attributor import Attributor
-from ..data.images import Pixels, centre_square, check_images, resize, shrink
+from ..data.files import read_all
+from ..data.images import ImageError, Pixels, centre_square, check_images, resize, shrink
 from ..errors import UsageError
 from ..statistics.calibration import energy, expected_calibration_error, fit_temperature
 from ..statistics.verification import threshold
@@ -27,7 +29,10 @@ REAL, UNKNOWN, UNSURE = "real", "unknown", "unsure"  #: answers besides the gene
 GENERATED, UNDECIDED = "generated", "undecided"  #: besides ``real``, where an image comes from
 
 REJECTED, ALARMS = 0.02, 0.003  # shares of validation images of known sources, and of photographs: see `Calibration.of`
+BATCH = 64  # files judged together
 CALIBRATION = "calibration"  # where it stands in an attributor's provenance
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -96,8 +101,8 @@ class Verdict:
         known: how far the energy is above the least that a known source has; below 0 the image is unknown.
         agreeing: the share of its harmless changes under which the likeliest source stays the same, in [0, 1].
         spread: the least and the largest probability of that source, over the image and its changes.
-        patches: of an image that is larger than what the network sees: how many of its squares are said to be of each
-            source, or unknown.
+        squares: of an image that has room for several of the network's squares: how many of those are said to be of
+            each source, or unknown; see `squares`.
     """
 
     answer: str
@@ -107,7 +112,7 @@ class Verdict:
     known: float
     agreeing: float
     spread: tuple[float, float]
-    patches: Mapping[str, int] | None = None
+    squares: Mapping[str, int] | None = None
 
     @property
     def likeliest(self) -> str:
@@ -174,6 +179,10 @@ class Judge:
         """
         return self.attributor.logits(images).astype(np.float64) / self.calibration.temperature
 
+    def probabilities(self, images: Pixels) -> np.ndarray:
+        """Calibrated probabilities of uint8 images ``[N, R, R, 3]``: float64 ``[N, K]``, rows sum to 1."""
+        return softmax(self.scores(images), axis=1)
+
     def judge(self, images: Pixels) -> list[Verdict]:
         """A verdict on each of the uint8 images ``[N, R, R, 3]``; it does not depend on the others.
 
@@ -207,33 +216,48 @@ class Judge:
             )
         return verdicts
 
-    def judge_large(self, image: Pixels) -> Verdict:
-        """A verdict on one uint8 image ``[H, W, 3]`` of any size: on the whole, and beside it on each of its squares.
+    def judge_files(self, paths: Iterable[Path]) -> Iterator[tuple[Path, Verdict | ImageError]]:
+        """A verdict on each image file, in order, or what is wrong with it; memory holds a few images at a time.
 
-        The whole is its middle square, shrunk: how photographs came into the corpora. Squares are judged where there
-        are several of the network's size.
+        Images of any size are brought to the network's as its attributor says. Where one has room for several of the
+        network's squares, some are judged by themselves, too: see `Verdict`.
         """
-        (whole,) = self.judge(seen_whole(image, self.resolution)[None])
-        votes = self.patch_map(image)
-        if votes.size < 2:
-            return whole
+        for some in _batched(read_all(paths), BATCH):
+            votes: list[Mapping[str, int] | None] = []
+            whole: list[Pixels] = []
+            for _, image in some:
+                if not isinstance(image, ImageError):
+                    whole.append(seen(image, self.resolution, self.view))
+                    votes.append(self.vote(image))
+            verdicts = iter(self.judge(np.stack(whole)) if whole else [])
+            patches = iter(votes)
+            for path, image in some:
+                if isinstance(image, ImageError):
+                    yield path, image
+                else:
+                    yield path, replace(next(verdicts), squares=next(patches))
+
+    def vote(self, image: Pixels) -> dict[str, int] | None:
+        """How many squares of a uint8 image ``[H, W, 3]`` are said to be of each source; None if it has only one."""
+        found = self.square_map(image)
+        if found.size < 2:
+            return None
         names = [*self.class_names, UNKNOWN]
-        counts = np.bincount(votes.ravel(), minlength=len(names))
-        return replace(whole, patches=dict(zip(names, counts.tolist(), strict=True)))
+        return dict(zip(names, np.bincount(found.ravel(), minlength=len(names)).tolist(), strict=True))
 
-    def patch_map(self, image: Pixels) -> np.ndarray:
-        """What each square of the network's size is said to be: int ``[n, m]``, K for unknown.
-
-        Args:
-            image: uint8 ``[H, W, 3]``; what does not fill a square at its borders is left out.
-        """
-        squares = in_squares(image, self.resolution)
-        rows, columns = squares.shape[:2]
-        if not squares.size:
-            return np.empty((rows, columns), int)
-        scores = self.scores(squares.reshape(-1, *squares.shape[2:]))
+    def square_map(self, image: Pixels) -> np.ndarray:
+        """What squares of a uint8 image ``[H, W, 3]`` are said to be: int ``[n, m]``, K for unknown; see `squares`."""
+        some = squares(image, self.resolution)
+        if not some.size:
+            return np.empty(some.shape[:2], int)
+        scores = self.scores(some.reshape(-1, *some.shape[2:]))
         found = np.where(energy(scores) < self._least, len(self.class_names), scores.argmax(1))
-        return found.reshape(rows, columns)
+        return found.reshape(some.shape[:2])
+
+    @property
+    def view(self) -> str:
+        """How images of other sizes are brought to the network's: see `seen`."""
+        return self.attributor.provenance.get("view", "shrunk")
 
     @property
     def _least(self) -> float:
@@ -266,21 +290,44 @@ def handled(images: Pixels) -> list[Pixels]:
     return [some.numpy() for some in changes]
 
 
-def seen_whole(image: Pixels, side: int) -> Pixels:
-    """The middle square of a uint8 image ``[H, W, 3]`` in the network's size, ``[side, side, 3]``.
+def seen(image: Pixels, side: int, view: str = "shrunk") -> Pixels:
+    """What a network sees of a uint8 image ``[H, W, 3]``: ``[side, side, 3]``.
 
-    It is shrunk by area, as photographs are when they come into a corpus; a smaller one is enlarged (bicubic).
+    Args:
+        image: of any size; one that is smaller is enlarged (bicubic).
+        side: of what the network sees.
+        view: ``"shrunk"``, the middle square shrunk by area, as photographs are when they come into a corpus; or
+            ``"middle"``, the pixels in the middle as they are.
     """
     square = centre_square(image)
-    return shrink(square, side, side) if len(square) >= side else resize(square, side)
+    if len(square) < side:
+        return resize(square, side)
+    if view == "shrunk":
+        return shrink(square, side, side)
+    start = (len(square) - side) // 2
+    return square[start : start + side, start : start + side]
 
 
-def in_squares(image: Pixels, side: int) -> Pixels:
-    """The squares of a uint8 image ``[H, W, 3]``, side by side from the middle: ``[n, m, side, side, 3]``, a view."""
-    rows, columns = image.shape[0] // side, image.shape[1] // side
-    top, left = (image.shape[0] - rows * side) // 2, (image.shape[1] - columns * side) // 2
-    middle = image[top : top + rows * side, left : left + columns * side]
-    return middle.reshape(rows, side, columns, side, 3).swapaxes(1, 2)
+def squares(image: Pixels, side: int, most: int = 8) -> Pixels:
+    """Squares of a uint8 image ``[H, W, 3]``, evenly over it and none over another: ``[n, m, side, side, 3]``.
+
+    At most `most` in each direction; fewer than all leave gaps.
+    """
+    down, across = (_places(length, side, most) for length in image.shape[:2])
+    found = [[image[y : y + side, x : x + side] for x in across] for y in down]
+    return np.array(found, np.uint8).reshape(len(down), len(across), side, side, 3)
+
+
+def _places(length: int, side: int, most: int) -> list[int]:
+    count = min(length // side, most)
+    free = length - count * side
+    return [round(k * side + free * (k + 0.5) / count) for k in range(count)]
+
+
+def _batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    several = iter(items)
+    while some := list(islice(several, size)):
+        yield some
 
 
 def _evidence(scores: np.ndarray, real: int) -> np.ndarray:
