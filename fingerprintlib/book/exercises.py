@@ -316,3 +316,15 @@ def as_large_as_noise(answer: Any, levels: int, resolution: int) -> None:
     """Immunization: the variance of noise as large, in mean square, as a change of so many levels everywhere."""
     change = np.full((resolution, resolution, 3), levels)
     _judge("As large as noise", answer, np.mean(change**2), "The mean of the squares; no root.")
+
+
+def posterior(answer: Any, prior: float, ratio: float) -> None:
+    """The open world: the probability after the evidence, in [0, 1], from that before it and the likelihood ratio."""
+    fake, honest = prior * ratio, 1 - prior
+    _judge("Odds", answer, fake / (fake + honest), "Odds before, times the ratio, are odds after; p / (1 - p) are odds.")
+
+
+def energies(answer: Any, scores: Any) -> None:
+    """The open world: the logarithm of the sum of the exponentials of each row of scores."""
+    expected = [math.log(sum(math.exp(score) for score in row)) for row in scores]
+    _judge("Energy", answer, expected, "The exponentials are added up before the logarithm is taken.")

@@ -9,6 +9,7 @@ from .features import embedding, frechet_ratios
 from .fingerprints import evidence, model_fingerprints, residuals
 from .images import architecture, bands, growth, picture_table, sheet, tile_map
 from .matrices import confusions, mean_responses, responses, transfer
+from .open_world import reliability, tippett
 from .patches import patch_maps, patch_sizes, supports
 from .results import (
     accuracies,
@@ -71,6 +72,7 @@ __all__ = [
     "persistence",
     "picture_table",
     "radial_spectra",
+    "reliability",
     "residuals",
     "responses",
     "roc_curves",
@@ -81,6 +83,7 @@ __all__ = [
     "spectrum_maps",
     "supports",
     "tile_map",
+    "tippett",
     "training_curves",
     "transfer",
 ]

@@ -76,7 +76,7 @@ def test_the_first_cell_says_what_to_do_where_the_library_is_missing(tmp_path):
     assert "The library is not installed here: give PROJECT" in result.stderr
 
 
-@pytest.mark.parametrize("name", ["01-real-images", "05-fingerprints", "14-claims"])
+@pytest.mark.parametrize("name", ["01-real-images", "05-fingerprints", "16-claims"])
 def test_it_runs_in_an_empty_folder(smoke_book, tmp_path, name, monkeypatch):
     """By nbconvert, with the values of `smoke`, on what the book has built."""
     book = Book(smoke_book.root)

@@ -22,7 +22,7 @@ It costs {{ cost }}.
 
 See {numref}`fig-votes`, {cite}`yu2019attributing,chen2008determining`, {cite:t}`wilson1927probable`, {cite}`nobody`.
 
-In {doc}`page` and {doc}`the ledger <14-claims>`, {term}`splits <split>` of a {term}`zoo`.
+In {doc}`page` and {doc}`the ledger <16-claims>`, {term}`splits <split>` of a {term}`zoo`.
 
 ```{code-cell}
 :tags: [hide-input]
@@ -78,7 +78,7 @@ def test_a_chapter_is_opened_as_the_page_it_is(folder):
     assert "{cite}`nobody`" in text
     assert "{{" not in text
     assert "In [A page](page.md " in text
-    assert "and [the ledger](14-claims.md " in text
+    assert "and [the ledger](16-claims.md " in text
     assert "[splits](glossary.md " in text
     assert "[zoo](glossary.md " in text
     folded = {cell.source: dict(cell.metadata.get("jupyter", {})) for cell in cells if cell.cell_type == "code"}

@@ -16,7 +16,7 @@ from fingerprintlib.book.lab_setup import set_up
 
 pytestmark = pytest.mark.browser
 
-CHAPTERS = ["01-real-images", "05-fingerprints", "10-artifacts", "14-claims"]
+CHAPTERS = ["01-real-images", "05-fingerprints", "10-artifacts", "16-claims"]
 CELLS = "window.jupyterapp.shell.currentWidget.content.model.toJSON().cells"
 RUN_ALL = "window.jupyterapp.commands.execute('notebook:run-all-cells').then(() => 'done')"
 SAVE = "window.jupyterapp.commands.execute('docmanager:save').then(() => 'saved')"

@@ -1,0 +1,56 @@
+"""The open world: are probabilities to be believed, and how strongly does the evidence speak?"""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from ..statistics.calibration import ReliabilityCurve
+from .axes import Floats, legend_below, listed, new_axes, new_row
+from .style import REFERENCE, Plot, accent_of, colour_of, dash_of, marker_of, styled
+
+
+@styled
+def reliability(curves: Mapping[str, ReliabilityCurve]) -> Plot:
+    """How often images are named rightly against how confident the network was, with 95 % intervals.
+
+    Args:
+        curves: title to its bins; see `calibration.reliability_curve`.
+    """
+    figure, axes = new_row(2.9, len(curves), sharey=True)
+    for k, (ax, (title, curve)) in enumerate(zip(np.atleast_1d(axes), curves.items(), strict=True)):
+        ax.plot([0, 100], [0, 100], **REFERENCE)
+        errors = np.maximum(0, [curve.accuracy - curve.low, curve.high - curve.accuracy])
+        style = {"fmt": marker_of(k), "color": accent_of(k), "capsize": 2, "elinewidth": 1}
+        ax.errorbar(100 * curve.confidence, 100 * curve.accuracy, 100 * errors, **style)
+        ax.set(title=title, xlabel="confidence, %", xlim=(0, 103), ylim=(0, 103))
+    np.atleast_1d(axes)[0].set_ylabel("named rightly, %")
+    told = listed(
+        {
+            title: [f"{100 * c:.0f} % sure, {100 * a:.0f} % right" for c, a in zip(x.confidence, x.accuracy, strict=True)]
+            for title, x in curves.items()
+        }
+    )
+    return Plot(figure, f"How often images are named rightly against how confident the network is. {told}.")
+
+
+@styled
+def tippett(curves: Mapping[str, tuple[Floats, Floats, Floats]], kinds: tuple[str, str]) -> Plot:
+    """Tippett plots: of either kind the share of comparisons whose likelihood ratio is larger than a value.
+
+    Args:
+        curves: title to values (decimal logarithms), and the shares of the first and of the second kind above them;
+            see `likelihood_ratios.tippett`.
+        kinds: names of the two kinds.
+    """
+    figure, axes = new_axes(2.9, 1, len(curves), sharey=True)
+    words = []
+    for ax, (title, (values, *shares)) in zip(axes[0], curves.items(), strict=True):
+        for k, (kind, share) in enumerate(zip(kinds, shares, strict=True)):
+            ax.plot(values, 100 * share, color=colour_of(k + 1), ls=dash_of(k), drawstyle="steps-post", label=kind)
+        ax.axvline(0, **REFERENCE)
+        ax.set(title=title, xlabel="log10 of the likelihood ratio", ylim=(-2, 102))
+        above = [100 * np.interp(0, values, share) for share in shares]
+        words.append(f"{title}: above 0 are {above[0]:.1f} % of {kinds[0]} and {above[1]:.1f} % of {kinds[1]}")
+    axes[0, 0].set_ylabel("images above, %")
+    legend_below(figure)
+    return Plot(figure, f"Tippett plot. {'; '.join(words)}.")
