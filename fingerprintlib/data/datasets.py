@@ -4,15 +4,18 @@ Every image is a function of (dataset, split, index): no state, no order, no shu
 """
 
 import os
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from ..errors import UsageError, unknown
-from ..provenance import file_hash, files_in, recipe_hash
+from ..provenance import file_hash, recipe_hash
 from .clothing import open_clothing
-from .images import Pixels, centre_square, decode, resize, size_of
+from .files import image_files, in_words, read_all
+from .images import EXTENSIONS, ImageError, Pixels, centre_square, decode, name_of, resize
 from .photographs import PHOTOS, Photo
 from .scenes import Tile, Window, open_scenes, overlap, scenes_tiles
 from .splits import SHARES, SPLITS, DatasetError, Joined, Split, split_of
@@ -36,7 +39,7 @@ __all__ = [
 DATASETS = ("clothing", "scenes", "folder:PATH")
 RESOLUTIONS = range(32, 129)
 ENOUGH = 40  # files with which a split is empty once in about seventy folders
-EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
+NAMED = 20  # files that an error names, at most
 
 
 @dataclass(frozen=True)
@@ -105,15 +108,15 @@ def open_dataset(spec: str, resolution: int, expect: str | None = None) -> Datas
     """Real images by name.
 
     Args:
-        spec: ``clothing``, ``scenes``, or ``folder:PATH`` (PNG, JPEG, WebP and BMP files at any depth; links are
-            followed).
+        spec: ``clothing``, ``scenes``, or ``folder:PATH`` (the files at any depth that `files.image_files` finds; each
+            is read once here, and what is passed over is told on standard error).
         resolution: side of the images, 32 to 128; of ``clothing``, 32, 64 or 128.
         expect: the `Dataset.hash` that it must have.
 
     Raises:
         UsageError: an unknown name, a resolution out of range, a folder that is missing, empty or too small, other
             images than expected.
-        ImageError: a file that cannot be read.
+        ImageError: files of a folder that cannot be read or are smaller than the resolution; all are told at once.
         DatasetError: a photograph is missing or altered.
     """
     if isinstance(resolution, bool) or not isinstance(resolution, int) or resolution not in RESOLUTIONS:
@@ -138,13 +141,27 @@ def open_dataset(spec: str, resolution: int, expect: str | None = None) -> Datas
 
 def _open_folder(folder: Path, resolution: int) -> tuple[dict[str, Any], dict[str, Split]]:
     """Each file goes to a split by the hash of its content, so adding files moves none of the others."""
+    name = name_of(folder)
     if not folder.is_dir():
-        raise UsageError(f"There is no folder {folder}. Name one that holds images.")
-    found = {file_hash(path): path for path in _progress(_image_files(folder), "Reading the folder")}
-    if not found:
-        raise UsageError(f"The folder {folder} holds no image ({', '.join(EXTENSIONS)}). Name one that does.")
-    for path in found.values():
-        _check_size(path, size_of(path), resolution)
+        raise UsageError(f"There is no folder {name}. Name one that holds images.")
+    paths, passed_over = image_files(folder)
+    told = f" ({in_words(passed_over)})" if passed_over else ""
+    if not paths:
+        raise UsageError(f"The folder {name} holds no image{told}. Name one that does: {', '.join(EXTENSIONS)}.")
+    if told:
+        _say_once(f"{name}: {len(paths)} images{told}.")
+    found, bad = {}, []
+    for path, pixels in _progress(read_all(paths), len(paths), "Reading the folder"):
+        if isinstance(pixels, ImageError):
+            bad.append(str(pixels))
+        elif min(pixels.shape[:2]) < resolution:
+            size = f"{pixels.shape[0]} x {pixels.shape[1]} pixels"
+            bad.append(f"{name_of(path)} is {size}; remove it or ask for a lower resolution than {resolution}.")
+        else:
+            found[file_hash(path)] = path
+    if bad:
+        more = f" And {len(bad) - NAMED} more." if len(bad) > NAMED else ""
+        raise ImageError(f"{len(bad)} of {len(paths)} images cannot be used. {' '.join(bad[:NAMED])}{more}")
     hashes = sorted(found)
     splits: dict[str, Split] = {
         name: _FolderSplit(name, resolution, folder, [found[h] for h in hashes if split_of(h) == name])
@@ -152,7 +169,7 @@ def _open_folder(folder: Path, resolution: int) -> tuple[dict[str, Any], dict[st
     }
     if without := [name for name, split in splits.items() if not split.distinct]:
         raise UsageError(
-            f"The folder {folder} holds {len(found)} different images, and none fell to: {', '.join(without)}. "
+            f"The folder {name} holds {len(found)} different images, and none fell to: {', '.join(without)}. "
             f"Add files; about {ENOUGH} at least are needed."
         )
     provenance = {"dataset": "folder", "resolution": resolution, "shares": SHARES, "files": hashes}
@@ -199,21 +216,13 @@ class _FolderSplit(Split):
             )
 
 
-def _image_files(folder: Path) -> list[Path]:
-    """The folder's images at any depth, sorted; what is hidden (thumbnails, resource forks) is no image."""
-    return [path for path in files_in(folder) if path.suffix.lower() in EXTENSIONS]
+@cache
+def _say_once(text: str) -> None:
+    print(text, file=sys.stderr)
 
 
-def _check_size(path: Path, size: tuple[int, int], resolution: int) -> None:
-    if min(size) < resolution:
-        raise UsageError(
-            f"{path} is {size[0]} x {size[1]} pixels, smaller than the resolution {resolution}. "
-            "Remove it or ask for a lower resolution."
-        )
-
-
-def _progress(paths: list[Path], description: str) -> Any:
+def _progress(items: Iterable[Any], total: int, description: str) -> Any:
     from tqdm import tqdm
 
     quiet = bool(os.environ.get("FINGERPRINTS_QUIET"))
-    return tqdm(paths, desc=description, unit=" files", delay=2, leave=False, disable=quiet)
+    return tqdm(items, desc=description, total=total, unit=" files", delay=2, leave=False, disable=quiet)

@@ -163,11 +163,13 @@ under the licence of its original, not under that of the project's code.
 def pixels(photo: Photo) -> Pixels:
     """The photograph, uint8 ``[H, W, 3]``, read-only: it is shared by all who ask.
 
+    The numbers are those that are stored, as they were when networks learned from them: one is in Adobe RGB.
+
     Raises:
         DatasetError: it is missing, or has been altered.
         ImageError: it cannot be read.
     """
-    found = decode(path_of(photo))
+    found = decode(path_of(photo), convert=False)
     if photo.hash not in (None, _hash(found)):
         raise DatasetError(f"{path_of(photo)} has been altered. Restore it: `git checkout data/scenes`.")
     found.flags.writeable = False
@@ -222,7 +224,7 @@ def make_scenes(folder: Path, out: Path) -> None:
         )
     files = {"CREDITS.md": _credits(ours).encode()}
     for photo in ours:
-        original = decode(originals[Path(photo.file).stem])
+        original = decode(originals[Path(photo.file).stem], convert=False)  # as its hash was made
         height, width = (round(SIDE * length / min(original.shape[:2])) for length in original.shape[:2])
         small = shrink(original, height, width)
         if _hash(small) != photo.hash:

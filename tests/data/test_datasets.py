@@ -1,3 +1,4 @@
+import os
 from collections import Counter
 
 import numpy as np
@@ -111,27 +112,61 @@ def test_crops_share_their_photograph_and_never_end_files_stand_alone_and_do(fol
 
 def test_a_small_image_is_named(folder):
     save_png(folder / "tiny.png", noise(0, 31, 400))
-    with pytest.raises(UsageError, match=r"tiny\.png is 31 x 400"):
+    with pytest.raises(ImageError, match=r"1 of 41 images .*tiny\.png is 31 x 400 pixels; .*lower resolution than 32"):
         open_dataset(f"folder:{folder}", 32)
 
 
-def test_a_foreign_file_is_named_at_once_and_a_damaged_one_when_it_is_read(folder):
+def test_all_files_that_cannot_be_used_are_named_at_once(folder):
     (folder / "broken.jpg").write_bytes(b"not a JPEG")
-    with pytest.raises(ImageError, match=r"broken\.jpg is not an image"):
-        open_dataset(f"folder:{folder}", 32)
-    (folder / "broken.jpg").unlink()
     cut = folder / "00.png"
     cut.write_bytes(cut.read_bytes()[:3000])
+    save_png(folder / "below" / "tiny.png", noise(0, 31, 400))
+    with pytest.raises(
+        ImageError, match=r"^3 of 42 images cannot be used\. .*00\.png is damaged.*tiny.*broken\.jpg is not"
+    ):
+        open_dataset(f"folder:{folder}", 32)
+    for number in range(100, 130):
+        (folder / f"{number}.png").touch()
+    with pytest.raises(ImageError, match=r"^33 of 72 images .*And 13 more\.$") as caught:
+        open_dataset(f"folder:{folder}", 32)
+    assert str(caught.value).count(".png is not an image") == 19
+
+
+def test_files_of_every_format_count(folder):
+    for number, kind in enumerate(("gif", "TIF", "tiff", "avif", "jfif", "jpe", "webp", "bmp")):
+        Image.fromarray(noise(100 + number)).save(folder / f"more.{kind}")
     dataset = open_dataset(f"folder:{folder}", 32)
-    (split,) = [dataset.split(name) for name in SPLITS if "00.png" in dataset.split(name).sources]
-    with pytest.raises(ImageError, match=r"00\.png is damaged"):
-        split.image(split.sources.index("00.png"))
+    assert sum(row["distinct"] for row in dataset.describe()) == 48
+    for name in SPLITS:
+        assert dataset.images(name, 0, dataset.available(name)).shape[1:] == (32, 32, 3)
+
+
+def test_what_is_passed_over_is_said_once(folder, capsys):
+    open_dataset(f"folder:{folder}", 32)
+    assert capsys.readouterr().err == ""
+    (folder / "notes.txt").write_text("no image")
+    (folder / "gone.png").symlink_to(folder / "nowhere")
+    save_png(folder / ".thumbnails" / "00.png", noise(200))
+    words = "3 passed over: hidden (1), of another suffix (1: .txt), a link to nothing (1)"
+    for expected in (f"{folder}: 40 images ({words}).\n", ""):
+        open_dataset(f"folder:{folder}", 32)
+        assert capsys.readouterr().err == expected
+
+
+def test_names_that_are_no_text_do_no_harm(folder):
+    (folder / "00.png").rename(folder / os.fsdecode(b"caf\xe9\n.png"))
+    dataset = open_dataset(f"folder:{folder}", 32)
+    assert dataset.hash
+    assert sum(len(dataset.images(name, 0, dataset.available(name))) for name in SPLITS) == 40
 
 
 def test_a_missing_or_empty_folder_is_refused(tmp_path):
     with pytest.raises(UsageError, match=r"no folder .*nowhere"):
         open_dataset(f"folder:{tmp_path / 'nowhere'}", 32)
-    with pytest.raises(UsageError, match="holds no image"):
+    with pytest.raises(UsageError, match=r"holds no image\. Name one that does: \.png, .*\.gif\."):
+        open_dataset(f"folder:{tmp_path}", 32)
+    (tmp_path / "photo.heic").touch()
+    with pytest.raises(UsageError, match=r"holds no image \(1 passed over: of another suffix \(1: \.heic\)\)\."):
         open_dataset(f"folder:{tmp_path}", 32)
 
 

@@ -1,15 +1,21 @@
+import errno
 import io
 import math
+import os
+import struct
 import zlib
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
+import skimage
+import tifffile
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
-from PIL import Image
+from PIL import Image, ImageCms
 
 from fingerprintlib.data.images import (
     COLOURS,
@@ -23,11 +29,11 @@ from fingerprintlib.data.images import (
     grid,
     luma,
     luma_of_planes,
+    name_of,
     quantize,
     resize,
     save_png,
     shrink,
-    size_of,
     to_network,
     to_tensor,
 )
@@ -54,7 +60,6 @@ def test_a_path_reads_like_its_bytes(tmp_path):
     save_png(tmp_path / "a.png", PHOTO)
     assert np.array_equal(decode(tmp_path / "a.png"), PHOTO)
     assert np.array_equal(decode(str(tmp_path / "a.png")), PHOTO)
-    assert size_of(tmp_path / "a.png") == (20, 30)
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
 
 
@@ -81,26 +86,47 @@ def test_a_transparent_palette_colour_or_key_colour_is_refused():
         decode(encoded(rgb, transparency=rgb.getpixel((0, 0))))
 
 
-@pytest.mark.parametrize(("mode", "kind"), [("CMYK", "JPEG"), ("1", "PNG"), ("I;16", "PNG")])
+@pytest.mark.parametrize(("mode", "kind"), [("CMYK", "JPEG"), ("1", "PNG"), ("I;16", "TIFF"), ("F", "TIFF")])
 def test_other_modes_are_refused_by_name(mode, kind):
     image = Image.new(mode, (8, 8)) if mode == "I;16" else Image.fromarray(PHOTO).convert(mode)
     with pytest.raises(ImageError, match=f"colour mode {mode}"):
         decode(encoded(image, kind))
 
 
-def test_exif_orientation_is_applied():
-    exif = Image.Exif()
-    exif[0x0112] = 6  # the camera was turned: show it rotated by 90 degrees clockwise
-    data = encoded(Image.fromarray(PHOTO), exif=exif)
-    assert np.array_equal(decode(data), np.rot90(PHOTO, -1))
-    assert size_of(data) == (20, 30)
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
+def test_exif_orientation_is_applied(kind):
+    # What the tag says of the first row and column as stored (EXIF 2.32, 4.6.4 A): where they are to be shown.
+    shown = {
+        1: lambda a: a,  # top, left
+        2: lambda a: a[:, ::-1],  # top, right
+        3: lambda a: a[::-1, ::-1],  # bottom, right
+        4: lambda a: a[::-1],  # bottom, left
+        5: lambda a: a.swapaxes(0, 1),  # left, top
+        6: lambda a: a.swapaxes(0, 1)[:, ::-1],  # right, top
+        7: lambda a: a.swapaxes(0, 1)[::-1, ::-1],  # right, bottom
+        8: lambda a: a.swapaxes(0, 1)[::-1],  # left, bottom
+    }
+    options = {"lossless": True} if kind == "WEBP" else {}
+    stored = decode(encoded(Image.fromarray(PHOTO), kind, **options))
+    for orientation, turned in shown.items():
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        data = encoded(Image.fromarray(PHOTO), kind, exif=exif, **options)
+        assert np.array_equal(decode(data), turned(stored)), orientation
 
 
-def test_several_frames_are_refused():
+@pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG", "TIFF", "AVIF"])
+def test_several_frames_are_refused(kind):
     frames = [Image.fromarray(PHOTO), Image.fromarray(PHOTO[::-1].copy())]
-    data = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    data = encoded(frames[0], kind, save_all=True, append_images=frames[1:])
     with pytest.raises(ImageError, match="several frames"):
         decode(data)
+
+
+def test_a_progressive_jpeg_reads_like_a_plain_one():
+    plain, progressive = (encoded(Image.fromarray(PHOTO), "JPEG", progressive=flag) for flag in (False, True))
+    assert b"\xff\xc2" in progressive  # the marker of a progressive frame
+    assert np.array_equal(decode(progressive), decode(plain))
 
 
 def test_a_photograph_with_a_preview_behind_it_is_read():
@@ -117,6 +143,41 @@ def test_a_missing_file_and_a_text_are_refused_by_name(tmp_path):
         decode(tmp_path / "text.png")
     with pytest.raises(ImageError, match="no image file"):
         decode(tmp_path)
+    (tmp_path / "empty.png").touch()
+    with pytest.raises(ImageError, match=r"empty\.png is not an image"):
+        decode(tmp_path / "empty.png")
+
+
+def test_a_file_that_may_not_be_read_is_not_called_damaged(tmp_path, monkeypatch):
+    save_png(tmp_path / "closed.png", PHOTO)
+
+    def refuse(*arguments, **options):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    for refusing in ("builtins.open", "pathlib.Path.is_file"):  # the file, or a folder above it
+        with monkeypatch.context() as patch:
+            patch.setattr(refusing, refuse)
+            with pytest.raises(ImageError) as caught:
+                decode(tmp_path / "closed.png")
+        assert str(caught.value).endswith("closed.png cannot be read (Permission denied). Check its permissions.")
+    with pytest.raises(ImageError, match=r"cannot be read .*too long"):
+        decode(tmp_path / ("a" * 300))
+
+
+def test_names_that_cannot_be_printed_are_escaped_in_messages(tmp_path):
+    for name, told in {
+        "naïve 写真.png": "naïve 写真.png",
+        "new\nline.png": "new\\nline.png",
+        "\udce9.png": "\\udce9.png",
+    }.items():
+        assert name_of(Path(name)) in (told, f"'{told}'")
+        (tmp_path / name).write_text("no image")
+        with pytest.raises(ImageError) as caught:
+            decode(tmp_path / name)
+        assert told in str(caught.value)
+        str(caught.value).encode()  # a lone surrogate would end this
+        save_png(tmp_path / name, PHOTO)
+        assert np.array_equal(decode(tmp_path / name), PHOTO)
 
 
 def test_a_vector_format_is_not_run():
@@ -124,11 +185,11 @@ def test_a_vector_format_is_not_run():
         decode(encoded(Image.fromarray(PHOTO), "EPS"))
 
 
-@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "BMP"])
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "AVIF", "BMP"])
 def test_a_truncated_file_is_refused_by_name(tmp_path, kind):
     data = encoded(Image.fromarray(RNG.integers(0, 256, (64, 64, 3), dtype=np.uint8)), kind)
     path = tmp_path / f"cut.{kind.lower()}"
-    path.write_bytes(data[: len(data) * 2 // 3])
+    path.write_bytes(data[: len(data) * 6 // 10])
     with pytest.raises(ImageError, match=r"cut\.\w+ is (damaged|not an image)"):
         decode(path)
 
@@ -138,13 +199,276 @@ def test_a_large_image_is_refused_before_it_is_decoded():
         decode(encode_png(PHOTO), max_pixels=599)
     assert decode(encode_png(PHOTO), max_pixels=600).shape == (20, 30, 3)
     # A header that promises 40 000 x 40 000 pixels, and nothing behind it: reading on would say "damaged".
-    header = b"IHDR" + (40_000).to_bytes(4, "big") * 2 + bytes([8, 2, 0, 0, 0])
-    chunk = b"\0\0\0\x0d" + header + zlib.crc32(header).to_bytes(4, "big")
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 40_000, 40_000, 8, 2, 0, 0, 0))
     with pytest.raises(ImageError, match="too large"):
-        decode(b"\x89PNG\r\n\x1a\n" + chunk + b"\0\0\0\0IDAT" + zlib.crc32(b"IDAT").to_bytes(4, "big"))
+        decode(SIGNATURE + header + chunk(b"IDAT", b""))
 
 
-@given(st.sampled_from(["PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP"]), st.data())
+# --- PNGs written here, chunk by chunk: 16 bits, gamma, profiles, checksums
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+# Where the seven passes of an interlaced PNG start, and their steps: row, column, row step, column step.
+ADAM7 = [(0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1)]
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    return len(data).to_bytes(4, "big") + kind + data + zlib.crc32(kind + data).to_bytes(4, "big")
+
+
+def png(levels: np.ndarray, *chunks: bytes, interlaced: bool = False) -> bytes:
+    """``[H, W, 1..4]`` of uint8 or uint16 as a PNG; its rows take turns in three of the filters."""
+    height, width, channels = levels.shape
+    rows = []
+    for top, left, down, right in ADAM7 if interlaced else [(0, 0, 1, 1)]:
+        above = 0
+        for number, row in enumerate(levels[top::down, left::right]):
+            values = np.frombuffer(row.astype(row.dtype.newbyteorder(">")).tobytes(), np.uint8)
+            before = np.concatenate([np.zeros(channels * levels.itemsize, np.uint8), values])[: len(values)]
+            filtered = values - (0, before, above)[number % 3]  # none, sub, up
+            rows.append(bytes([number % 3]) + filtered.tobytes())
+            above = values
+    kind = {1: 0, 2: 4, 3: 2, 4: 6}[channels]
+    header = struct.pack(">IIBBBBB", width, height, 8 * levels.itemsize, kind, 0, 0, interlaced)
+    data = zlib.compress(b"".join(rows))
+    return SIGNATURE + chunk(b"IHDR", header) + b"".join(chunks) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+
+
+def deep(channels: int) -> np.ndarray:
+    """Every one of 65,536 levels in each channel, in another order: uint16 ``[256, 256, channels]``."""
+    return np.stack([RNG.permutation(1 << 16).astype(np.uint16).reshape(256, 256) for _ in range(channels)], axis=-1)
+
+
+def nearest(levels: np.ndarray) -> np.ndarray:
+    return np.rint(levels / 65535 * 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("interlaced", [False, True])
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_a_png_of_16_bits_is_rounded_to_8(channels, interlaced):
+    levels = deep(channels)
+    if channels == 4:
+        levels[:, :, 3] = 65535
+    found = decode(png(levels, interlaced=interlaced))
+    assert found.shape == (256, 256, 3)
+    assert found.dtype == np.uint8
+    assert found.flags.writeable
+    assert np.array_equal(found, np.broadcast_to(nearest(levels[:, :, :3]), found.shape))
+
+
+def test_a_png_of_16_bits_is_turned_and_read_from_a_path(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for channels in (1, 3):
+        levels = deep(channels)[:20]
+        (tmp_path / "deep.png").write_bytes(png(levels, chunk(b"eXIf", exif.tobytes()[6:])))
+        expected = np.broadcast_to(np.rot90(nearest(levels), -1), (256, 20, 3))
+        assert np.array_equal(decode(tmp_path / "deep.png"), expected)
+
+
+def test_16_bits_are_transparent_by_the_low_byte_too():
+    levels = deep(4)
+    levels[:, :, 3] = 65535
+    levels[3, 4, 3] = 65500
+    with pytest.raises(ImageError, match="transparent"):
+        decode(png(levels))
+    for channels in (1, 3):
+        levels = deep(channels)[:8] & 0xFFFE
+        key = levels[5, 6].copy()
+        with pytest.raises(ImageError, match="transparent"):
+            decode(png(levels, chunk(b"tRNS", key.astype(">u2").tobytes())))
+        key[-1] += 1  # a colour that the image lacks, the same in 8 bits
+        assert decode(png(levels, chunk(b"tRNS", key.astype(">u2").tobytes()))).shape == (8, 256, 3)
+
+
+def test_16_bits_that_pillow_cuts_off_are_refused():
+    with pytest.raises(ImageError, match="16 bits a channel"):
+        decode(png(deep(2)))
+    for compression in (None, "zlib"):
+        buffer = io.BytesIO()
+        tifffile.imwrite(buffer, deep(3), photometric="rgb", compression=compression)
+        with pytest.raises(ImageError, match="16 bits a channel"):
+            decode(buffer.getvalue())
+
+
+def test_a_png_with_a_broken_checksum():
+    data = png(PHOTO)
+    assert np.array_equal(decode(data), PHOTO)
+    place = data.index(b"IHDR") + 17  # the checksum after four bytes of name and 13 of data
+    with pytest.raises(ImageError, match="header is damaged"):
+        decode(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
+    place = data.index(b"IEND") - 12  # the last byte of the pixels' own checksum, in the compressed stream
+    with pytest.raises(ImageError, match="is damaged"):
+        decode(data[: place + 3] + bytes([data[place + 3] ^ 1]) + data[place + 4 :])
+
+
+def light_of(levels: np.ndarray) -> np.ndarray:
+    """The light of sRGB's levels, 0..1 both (IEC 61966-2-1)."""
+    return np.where(levels <= 0.04045, levels / 12.92, ((levels + 0.055) / 1.055) ** 2.4)
+
+
+def levels_of(light: np.ndarray) -> np.ndarray:
+    """The sRGB level of each light, 0..255, by looking it up."""
+    fine = np.linspace(0, 1, 1 << 18)
+    return 255 * np.interp(light, light_of(fine), fine)
+
+
+def gamma_chunk(gamma: float) -> bytes:
+    return chunk(b"gAMA", round(100_000 * gamma).to_bytes(4, "big"))
+
+
+@pytest.mark.parametrize("gamma", [1.0, 1 / 1.8])
+def test_a_png_that_tells_its_gamma_becomes_srgb(gamma):
+    levels = np.arange(256, dtype=np.uint8).repeat(3).reshape(16, 16, 3)
+    stored = round(100_000 * gamma) / 100_000
+    expected = np.rint(levels_of((levels / 255) ** (1 / stored)))
+    assert np.array_equal(decode(png(levels, gamma_chunk(gamma))), expected)
+    assert np.array_equal(decode(png(levels, gamma_chunk(gamma)), convert=False), levels)
+    # In 16 bits the shadows keep what 8 would lose: light below 1 / 255 has 13 levels of sRGB.
+    levels = deep(3)
+    found = decode(png(levels, gamma_chunk(gamma)))
+    off = np.abs(found - levels_of((levels / 65535) ** (1 / stored)))
+    assert off.max() <= 0.5 + 1e-3  # of the table that is looked up
+    assert len(np.unique(found)) == 256
+
+
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        (gamma_chunk(0.45455),),
+        (gamma_chunk(0),),
+        (gamma_chunk(1), chunk(b"sRGB", b"\0")),
+        (
+            gamma_chunk(0.45455),
+            chunk(b"cHRM", struct.pack(">8I", *[31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000])),
+        ),
+    ],
+)
+def test_a_png_that_is_srgb_stays_as_it_is(chunks):
+    assert np.array_equal(decode(png(PHOTO, *chunks)), PHOTO)
+    assert np.array_equal(decode(png(deep(3), *chunks)).shape, (256, 256, 3))
+
+
+# --- colour profiles
+
+# Columns: XYZ of the primaries, adapted to the white D50 (Lindbloom, RGB/XYZ matrices).
+SRGB = np.array(
+    [[0.4360747, 0.3850649, 0.1430804], [0.2225045, 0.7168786, 0.0606169], [0.0139322, 0.0971045, 0.7141733]]
+)
+ADOBE = np.array(
+    [[0.6097559, 0.2052401, 0.1492240], [0.3111242, 0.6256560, 0.0632197], [0.0194811, 0.0608902, 0.7448387]]
+)
+D50 = (0.9642, 1.0, 0.8249)
+
+
+def icc(gamma: float = 2.2, primaries: np.ndarray = ADOBE, space: bytes = b"RGB ") -> bytes:
+    """A colour profile of version 2 (ICC.1:2001-04): primaries and a curve that is a power."""
+
+    def xyz(values: tuple[float, ...]) -> bytes:
+        return struct.pack(">3i", *[round(65536 * value) for value in values])
+
+    curve = b"curv\0\0\0\0" + struct.pack(">IH", 1, round(256 * gamma)) + b"\0\0"
+    tags = {b"wtpt": b"XYZ \0\0\0\0" + xyz(D50), b"kTRC": curve}
+    for name, primary in zip(b"rgb", primaries.T, strict=True):
+        tags |= {bytes([name]) + b"XYZ": b"XYZ \0\0\0\0" + xyz(tuple(primary)), bytes([name]) + b"TRC": curve}
+    table, data, start = b"", b"", 128 + 4 + 12 * len(tags)
+    for name, content in tags.items():
+        table += name + struct.pack(">II", start + len(data), len(content))
+        data += content
+    header = struct.pack(">4xI4s4s4s12x4s28x", 0x02400000, b"mntr", space, b"XYZ ", b"acsp") + xyz(D50) + bytes(48)
+    return (start + len(data)).to_bytes(4, "big") + header + len(tags).to_bytes(4, "big") + table + data
+
+
+def in_srgb(levels: np.ndarray, gamma: float, primaries: np.ndarray) -> np.ndarray:
+    """What such a profile says the levels 0..255 are as levels of sRGB; what sRGB cannot show is cut off."""
+    light = (levels / 255) ** gamma @ (np.linalg.inv(SRGB) @ primaries).T
+    return levels_of(light.clip(0, 1))
+
+
+HP = Image.open(Path(skimage.__file__).parent / "data" / "astronaut.png").info["icc_profile"]  # Hewlett-Packard's sRGB
+COLOURS_OF_ALL_KINDS = RNG.integers(0, 256, (64, 64, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("gamma", [1.0, 2.2])
+def test_a_colour_profile_is_followed(kind, gamma):
+    options = {"lossless": True} if kind == "WEBP" else {}
+    data = encoded(Image.fromarray(COLOURS_OF_ALL_KINDS), kind, icc_profile=icc(gamma), **options)
+    expected = in_srgb(COLOURS_OF_ALL_KINDS, round(256 * gamma) / 256, ADOBE)
+    # Half a level is rounding, the rest Little CMS's arithmetic of 14 bits.
+    assert np.abs(decode(data) - expected).max() <= 1
+    assert np.abs(COLOURS_OF_ALL_KINDS - expected).max() > 60
+    assert np.array_equal(decode(data, convert=False), COLOURS_OF_ALL_KINDS)
+
+
+def test_a_profile_of_a_camera_is_followed_in_a_jpeg_and_an_avif():
+    rocket = Path(skimage.__file__).parent / "data" / "rocket.jpg"  # Adobe RGB (1998), gamma 563 / 256
+    stored = decode(rocket, convert=False)
+    assert np.abs(decode(rocket) - in_srgb(stored, 563 / 256, ADOBE)).max() <= 1
+    assert not np.array_equal(decode(rocket), stored)
+    data = encoded(Image.fromarray(COLOURS_OF_ALL_KINDS), "AVIF", icc_profile=icc())
+    stored = decode(data, convert=False)
+    assert np.abs(decode(data) - in_srgb(stored, 563 / 256, ADOBE)).max() <= 1
+
+
+@pytest.mark.parametrize("profile", [HP, ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()])
+@pytest.mark.parametrize("mode", ["RGB", "L", "P", "RGBA"])
+def test_a_profile_of_srgb_leaves_every_bit(profile, mode):
+    image = Image.fromarray(COLOURS_OF_ALL_KINDS).convert(mode)
+    assert np.array_equal(decode(encoded(image, icc_profile=profile)), np.asarray(image.convert("RGB")))
+
+
+def test_profiles_of_grey_images_may_be_grey_or_coloured():
+    grey = Image.fromarray(np.arange(256, dtype=np.uint8).reshape(16, 16))
+    expected = np.repeat(levels_of(np.arange(256) / 255), 3).reshape(16, 16, 3)
+    for profile in (icc(1.0, space=b"GRAY"), icc(1.0)):
+        assert np.abs(decode(encoded(grey, icc_profile=profile)) - expected).max() <= 1
+    # Also in 16 bits, rounded first.
+    levels = np.arange(0, 65536, 257, dtype=np.uint16).reshape(16, 16, 1)
+    profile = chunk(b"iCCP", b"grey\0\0" + zlib.compress(icc(1.0, space=b"GRAY")))
+    assert np.abs(decode(png(levels, profile)) - expected).max() <= 1
+
+
+def test_a_profile_goes_before_a_gamma():
+    profile = chunk(b"iCCP", b"sRGB\0\0" + zlib.compress(HP))
+    assert np.array_equal(decode(png(PHOTO, profile, gamma_chunk(1))), PHOTO)
+
+
+@pytest.mark.parametrize(
+    "profile",
+    [
+        b"no profile at all",
+        icc()[:200],
+        icc()[:36] + b"xxxx" + icc()[40:],  # not the signature
+        icc(space=b"GRAY"),
+        icc(space=b"CMYK"),
+        icc(space=b"Lab "),
+    ],
+)
+def test_a_profile_that_cannot_be_followed_counts_as_none(profile):
+    assert np.array_equal(decode(encoded(Image.fromarray(PHOTO), icc_profile=profile)), PHOTO)
+
+
+def test_cmyk_is_refused_with_its_profile_too():
+    data = encoded(Image.fromarray(PHOTO).convert("CMYK"), "JPEG", icc_profile=icc(space=b"CMYK"))
+    assert b"ICC_PROFILE" in data
+    with pytest.raises(ImageError, match="colour mode CMYK"):
+        decode(data)
+
+
+@given(st.data())
+@settings(max_examples=100, deadline=None)
+def test_hostile_profiles_give_an_image_or_one_kind_of_error(data):
+    profile = bytearray(icc())
+    for _ in range(data.draw(st.integers(1, 8))):
+        profile[data.draw(st.integers(0, len(profile) - 1))] = data.draw(st.integers(0, 255))
+    try:
+        found = decode(encoded(Image.fromarray(PHOTO), icc_profile=bytes(profile)))
+    except ImageError:
+        return
+    assert found.shape == PHOTO.shape
+
+
+@given(st.sampled_from(["PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "AVIF"]), st.data())
 @settings(max_examples=150, deadline=None)
 def test_hostile_bytes_give_an_image_or_one_kind_of_error(kind, data):
     clean = bytearray(encoded(Image.fromarray(PHOTO), kind))
