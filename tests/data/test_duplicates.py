@@ -77,7 +77,8 @@ def test_changes_that_do_not_alter_a_photograph_do_not_part_it(clothing):
 
 def test_images_without_structure_are_alike_and_no_images_are_no_groups():
     flat = [np.full((side, 50, 3), level, np.uint8) for side, level in ((40, 0), (40, 255), (3, 77))]
-    assert near_duplicates([*flat, RNG.integers(0, 256, (40, 40, 3), np.uint8)]).tolist() == [0, 0, 0, 1]
+    ramp = np.arange(240, dtype=np.uint8).repeat(3).reshape(1, 240, 3).repeat(50, axis=0)
+    assert near_duplicates([*flat, ramp, RNG.integers(0, 256, (40, 40, 3), np.uint8)]).tolist() == [0, 0, 0, 0, 1]
     assert near_duplicates([]).shape == (0,)
 
 
