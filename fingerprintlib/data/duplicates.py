@@ -20,8 +20,8 @@ from .images import Pixels, check_images, decode
 
 SIDE = 32  # pixels that an image is reduced to
 FREQUENCIES = 14  # along each axis, from the lowest that is not constant
-# Measured on the 5,040 photographs of clothing at 64 pixels: no two are within 24 of 196 bits; of their JPEGs of quality
-# 75 all are, of their halves all but 5. Of the 5,096 originals (400 pixels) two are, one picture that was sent twice.
+# Measured on the 5,040 photographs of clothing at 64 pixels: no two are within 24 of 196 bits; each is with its JPEG of
+# quality 75, all but 5 are with their halves. Of the 5,096 originals (400 pixels) two are: one picture, sent twice.
 WITHIN = 24
 BLOCK = 1024  # images that are compared with all others at a time
 

@@ -11,7 +11,7 @@ from scipy.spatial.distance import pdist, squareform
 from fingerprintlib.data import duplicates
 from fingerprintlib.data.datasets import open_dataset
 from fingerprintlib.data.duplicates import near_duplicates
-from fingerprintlib.data.images import ImageError, luma, save_png, shrink
+from fingerprintlib.data.images import ImageError, luma, shrink
 from fingerprintlib.errors import UsageError
 
 RNG = np.random.default_rng(0)
@@ -26,9 +26,9 @@ def clothing():
 def test_a_photograph_as_png_jpeg_and_at_half_size_is_one_and_others_are_others(clothing, tmp_path):
     paths = []
     for number, image in enumerate(clothing):
-        save_png(tmp_path / f"{number}.png", image)
+        Image.fromarray(image).save(tmp_path / f"{number}.png")
         Image.fromarray(image).save(tmp_path / f"{number}.jpg", quality=75)
-        save_png(tmp_path / f"{number} half.png", shrink(image, 32, 32))
+        Image.fromarray(shrink(image, 32, 32)).save(tmp_path / f"{number} half.png")
         paths.append([tmp_path / f"{number}{end}" for end in (".png", ".jpg", " half.png")])
     groups = near_duplicates(path for kind in zip(*paths, strict=True) for path in kind)
     assert groups.dtype == np.int64
