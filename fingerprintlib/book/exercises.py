@@ -321,7 +321,9 @@ def as_large_as_noise(answer: Any, levels: int, resolution: int) -> None:
 def posterior(answer: Any, prior: float, ratio: float) -> None:
     """The open world: the probability after the evidence, in [0, 1], from that before it and the likelihood ratio."""
     fake, honest = prior * ratio, 1 - prior
-    _judge("Odds", answer, fake / (fake + honest), "Odds before, times the ratio, are odds after; p / (1 - p) are odds.")
+    _judge(
+        "Odds", answer, fake / (fake + honest), "Odds before, times the ratio, are odds after; p / (1 - p) are odds."
+    )
 
 
 def energies(answer: Any, scores: Any) -> None:

@@ -26,7 +26,9 @@ def reliability(curves: Mapping[str, ReliabilityCurve]) -> Plot:
     np.atleast_1d(axes)[0].set_ylabel("named rightly, %")
     told = listed(
         {
-            title: [f"{100 * c:.0f} % sure, {100 * a:.0f} % right" for c, a in zip(x.confidence, x.accuracy, strict=True)]
+            title: [
+                f"{100 * c:.0f} % sure, {100 * a:.0f} % right" for c, a in zip(x.confidence, x.accuracy, strict=True)
+            ]
             for title, x in curves.items()
         }
     )
