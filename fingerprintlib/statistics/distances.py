@@ -7,22 +7,30 @@ from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..errors import UsageError
+from .checks import finite, float64, real
 from .metrics import Interval
 
 if TYPE_CHECKING:
     from threadpoolctl import ThreadpoolController
 
 
-def cosines(some: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Cosines between rows: ``[N, F]`` and ``[M, F]`` to float64 ``[N, M]``; a row of zeros has cosine 0 with all."""
+def cosines(some: ArrayLike, others: ArrayLike) -> np.ndarray:
+    """Cosines between rows: ``[N, F]`` and ``[M, F]`` to float64 ``[N, M]``; a row of zeros has cosine 0 with all.
+
+    Raises:
+        UsageError: no rows, widths that differ, or a value that is NaN or infinite.
+    """
     from sklearn.metrics.pairwise import cosine_similarity
 
-    return cosine_similarity(np.asarray(some, np.float64), np.asarray(others, np.float64))
+    some, others = float64("some", some), float64("others", others)
+    _check(1, some, others)
+    return cosine_similarity(some, others)
 
 
-def nearest(images: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def nearest(images: ArrayLike, others: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     """For each image ``[N, H, W, 3]`` the most similar of the others ``[M, H, W, 3]``; features ``[N, D]`` likewise.
 
     Returns:
@@ -30,56 +38,75 @@ def nearest(images: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndar
         of the nearest, int64 ``[N]``.
 
     Raises:
-        UsageError: there are no others.
+        UsageError: there are no images or no others, their shapes differ, or a value is NaN or infinite.
     """
     from sklearn.metrics import pairwise_distances_argmin_min
 
-    if not len(others):
+    images, others = real("images", images), real("others", others)
+    if not others.size:
         raise UsageError("others is empty: there is nothing to be nearest. Give one image or more.")
-    flat = np.asarray(images, np.float32).reshape(len(images), -1)
+    if images.shape[1:] != others.shape[1:]:
+        raise UsageError(f"images and others must be of one shape each, not {images.shape[1:]} and {others.shape[1:]}.")
+    flat = _flat("images", images)
     best, which = np.full(len(flat), np.inf), np.zeros(len(flat), np.int64)
     for start in range(0, len(others), 4000):  # in float32 all of them may be gigabytes
-        some = np.asarray(others[start : start + 4000], np.float32).reshape(-1, flat.shape[1])
+        some = _flat("others", others[start : start + 4000])
         index, distance = pairwise_distances_argmin_min(flat, some)
         closer = distance < best
         best[closer], which[closer] = distance[closer], index[closer] + start
     return best / np.sqrt(flat.shape[1]), which
 
 
-def neighbours_alike(points: np.ndarray, labels: np.ndarray) -> float:
-    """The share of points ``[N, D]``, N at least 2, whose nearest other point has the same label ``[N]``."""
+def _flat(name: str, images: np.ndarray) -> np.ndarray:
+    """A row of finite numbers for each image: float32, or float64 where that does not hold integers exactly."""
+    if images.ndim < 2 or not images.size:
+        raise UsageError(f"{name} must be [N, H, W, 3] or [N, D], N at least 1, not of shape {images.shape}.")
+    dtype = np.float32 if images.dtype.kind == "f" else np.result_type(images.dtype, np.float32)
+    return finite(name, images.astype(dtype, copy=False)).reshape(len(images), -1)
+
+
+def neighbours_alike(points: ArrayLike, labels: ArrayLike) -> float:
+    """The share of points ``[N, D]``, N at least 2, whose nearest other point has the same label ``[N]``.
+
+    Raises:
+        UsageError: shapes differ, there is one point only, or a value is NaN or infinite.
+    """
     from sklearn.neighbors import NearestNeighbors
 
+    points, labels = finite("points", points), np.asarray(labels)
+    if points.ndim != 2 or len(points) < 2 or labels.shape != points.shape[:1]:
+        raise UsageError(f"points must be [N, D], N at least 2, and labels [N], not {points.shape} and {labels.shape}.")
     _, which = NearestNeighbors(n_neighbors=1).fit(points).kneighbors()  # of the others: itself does not count
     return float(np.mean(labels[which[:, 0]] == labels))
 
 
-def mean_distance(images: np.ndarray) -> float:
+def mean_distance(images: ArrayLike) -> float:
     """Mean root-mean-square difference over all pairs of images ``[N, H, W, 3]`` or features ``[N, D]``, in their unit.
 
     Near 0 when a generator has collapsed to one image.
 
     Raises:
-        UsageError: fewer than two images.
+        UsageError: fewer than two images, or a value is NaN or infinite.
     """
     from scipy.spatial.distance import pdist
 
-    if len(images) < 2:
-        raise UsageError(f"images must be at least two for a distance, not {len(images)}.")
-    flat = np.asarray(images, np.float32).reshape(len(images), -1)
+    flat = _flat("images", real("images", images))
+    if len(flat) < 2:
+        raise UsageError(f"images must be at least two for a distance, not {len(flat)}.")
     return float(pdist(flat).mean() / np.sqrt(flat.shape[1]))
 
 
-def frechet_distance(some: np.ndarray, others: np.ndarray) -> float:
+def frechet_distance(some: ArrayLike, others: ArrayLike) -> float:
     """The squared Frechet distance between the normal distributions fitted to features ``[N, D]`` and ``[M, D]``.
 
     ``|m1 - m2|**2 + tr(C1 + C2 - 2 (C1 C2)**(1/2))`` (Heusel et al., arXiv 1706.08500). It is biased upwards by some
     ``D / N``: compare such distances at equal N only.
 
     Raises:
-        UsageError: fewer than two rows, or widths that differ.
+        UsageError: fewer than two rows, widths that differ, or a value that is NaN or infinite.
     """
-    _check(some, others)
+    some, others = finite("some", some), finite("others", others)
+    _check(2, some, others)
     return _frechet(_Normal(some), _Normal(others))
 
 
@@ -136,10 +163,11 @@ def _root_trace(first: _Normal, second: _Normal) -> float:
     return float(svdvals(first.factor @ second.factor.T).sum())
 
 
-def _check(*sets: np.ndarray) -> None:
+def _check(least: int, *sets: np.ndarray) -> None:
     for features in sets:
-        if features.ndim != 2 or len(features) < 2 or features.shape[1] != sets[0].shape[1]:
-            raise UsageError(f"Features must be [N, D], N at least 2, D equal; they are {[s.shape for s in sets]}.")
+        if features.ndim != 2 or len(features) < least or features.shape[1] != sets[0].shape[1]:
+            shapes = [s.shape for s in sets]
+            raise UsageError(f"Features must be [N, D], N at least {least}, D equal; they are {shapes}.")
 
 
 @dataclass(frozen=True)
@@ -173,7 +201,7 @@ class FrechetRatio:
 
 
 def frechet_ratio(
-    features: np.ndarray, labels: np.ndarray, count: int | None = None, splits: int = 10, seed: int = 0
+    features: ArrayLike, labels: ArrayLike, count: int | None = None, splits: int = 10, seed: int = 0
 ) -> FrechetRatio:
     """Inter-class over intra-class Frechet distance (section 4.1 of the paper).
 
@@ -189,13 +217,12 @@ def frechet_ratio(
         seed: of the splits.
 
     Raises:
-        UsageError: fewer than two classes, or a class of fewer than ``2 * count`` images.
+        UsageError: fewer than two classes, a class of fewer than ``2 * count`` images, a value that is NaN or infinite,
+            or no distance within any class.
     """
-    features, labels = np.asarray(features), np.asarray(labels)
+    features, labels = finite("features", features), np.asarray(labels)
     if features.ndim != 2 or labels.shape != features.shape[:1]:
         raise UsageError(f"features must be [N, D] and labels [N], not {features.shape} and {labels.shape}.")
-    if not np.isfinite(features).all():
-        raise UsageError("features hold NaN or infinite values. Look into what computed them.")
     classes, sizes = np.unique(labels, return_counts=True)
     most = int(sizes.min()) // 2 if len(sizes) else 0
     count = most if count is None else count
@@ -204,6 +231,7 @@ def frechet_ratio(
             f"A Frechet ratio needs two classes, one split, and 2 to {most} images a half of the smallest class; "
             f"given {len(classes)} classes, splits={splits}, count={count}."
         )
+    _check_spread("features", features, labels)
     rng = np.random.default_rng(seed)
     between, within = [], []
     for _ in range(splits):
@@ -221,11 +249,19 @@ def _between_and_within(first: Sequence[_Normal], second: Sequence[_Normal]) -> 
     found = {(j, k): _frechet(first[j], second[k]) for j, k in product(range(len(first)), repeat=2)}
     between = np.mean([distance for (j, k), distance in found.items() if j != k])
     within = np.mean([distance for (j, k), distance in found.items() if j == k])
+    if min(between, within) <= 0:
+        raise UsageError("Halves of classes are alike to the last digit, so their distances have no ratio.")
     return float(between), float(within)
 
 
+def _check_spread(name: str, features: np.ndarray, labels: np.ndarray) -> None:
+    """Refuses features of which only rounding would tell how far apart two halves of a class are."""
+    if not any(np.ptp(features[labels == k], axis=0).any() for k in np.unique(labels)):
+        raise UsageError(f"{name} are the same for all images of each class: there is no distance within a class.")
+
+
 def ratio_of_frechet_ratios(
-    some: np.ndarray, others: np.ndarray, labels: np.ndarray, groups: np.ndarray, folds: int = 10, seed: int = 0
+    some: ArrayLike, others: ArrayLike, labels: ArrayLike, groups: ArrayLike, folds: int = 10, seed: int = 0
 ) -> tuple[float, Interval]:
     """How many times the Frechet ratio by some features is that by others, with its 95 % interval over images.
 
@@ -236,18 +272,27 @@ def ratio_of_frechet_ratios(
         some, others: two kinds of features of the same images, float ``[N, D]`` and ``[N, E]``.
         labels: int ``[N]``.
         groups: int ``[N]``, see `corpus.Corpus.groups`.
-        folds: of groups.
+        folds: of groups, at least 2.
         seed: of folds and halves.
 
     Raises:
-        UsageError: fewer groups than folds, or, with a fold left out, a half of a class has less than two images.
+        UsageError: fewer groups than folds, or, with a fold left out, a half of a class has less than two images; one
+            class, shapes that differ, a value that is NaN or infinite, or no distance within any class.
     """
     from scipy.stats import t
 
+    some, others, labels = finite("some", some), finite("others", others), np.asarray(labels)
     rng = np.random.default_rng(seed)
     known, of_image = np.unique(groups, return_inverse=True)
+    shapes = [each.shape for each in (some, others, labels, of_image)]
+    if some.ndim != 2 or others.ndim != 2 or [shapes[0][:1], shapes[1][:1], *shapes[2:]] != 4 * [(len(some),)]:
+        raise UsageError(f"some and others must be [N, D] and [N, E], labels and groups [N]; they are {shapes}.")
+    if len(np.unique(labels)) < 2 or folds < 2:
+        raise UsageError(f"It takes two classes and two folds at least, not {len(np.unique(labels))} and {folds}.")
     if len(known) < folds:
         raise UsageError(f"{folds} folds need as many groups, not {len(known)}.")
+    for name, features in (("some", some), ("others", others)):
+        _check_spread(name, features, labels)
     fold = rng.permutation(np.arange(len(known)) % folds)[of_image]
     second = rng.permutation(len(labels)) % 2 == 1
     halves = [(labels == k) & (second == half) for k in np.unique(labels) for half in (False, True)]
@@ -270,15 +315,16 @@ def ratio_of_frechet_ratios(
     return float(np.exp(found)), (float(np.exp(low)), float(np.exp(high)))
 
 
-def kernel_distance(some: np.ndarray, others: np.ndarray) -> float:
+def kernel_distance(some: ArrayLike, others: ArrayLike) -> float:
     """The squared maximum mean discrepancy between features ``[N, D]`` and ``[M, D]``; unbiased, so it can be negative.
 
     With the kernel ``(x . y / D + 1)**3`` (Binkowski et al., arXiv 1801.01401).
 
     Raises:
-        UsageError: fewer than two rows, or widths that differ.
+        UsageError: fewer than two rows, widths that differ, or a value that is NaN or infinite.
     """
-    _check(some, others)
+    x, y = float64("some", some), float64("others", others)
+    _check(2, x, y)
 
     def between(x: np.ndarray, y: np.ndarray) -> np.ndarray:
         return (x @ y.T / x.shape[1] + 1) ** 3
@@ -287,5 +333,4 @@ def kernel_distance(some: np.ndarray, others: np.ndarray) -> float:
         pairs = between(x, x)
         return (pairs.sum() - np.trace(pairs)) / (len(x) * (len(x) - 1))
 
-    x, y = np.asarray(some, np.float64), np.asarray(others, np.float64)
     return float(within(x) + within(y) - 2 * between(x, y).mean())

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UsageError
+from .checks import float64, truths
 
 Interval = tuple[float, float]
 #: What is known of one source: of each of its groups how many things are right, and how many there are.
@@ -109,11 +110,14 @@ def mean_interval(
         bounds: the least and the largest value that there may be.
 
     Raises:
-        UsageError: fewer than two values, lengths differ, or a value out of bounds.
+        UsageError: fewer than two values, lengths differ, a value out of bounds, NaN or infinite, or bounds that are
+            one.
     """
-    values, (least, most) = np.asarray(values, np.float64), bounds
+    values, (least, most) = float64("values", values), bounds
     if values.ndim != 1 or len(values) < 2:
         raise UsageError(f"values must be [N], N at least 2, not {list(values.shape)}.")
+    if not least < most:
+        raise UsageError(f"bounds must be two numbers, the less first, not {least:g} and {most:g}.")
     if values.min() < least or values.max() > most:
         raise UsageError(f"values run from {values.min():g} to {values.max():g}; {least:g} to {most:g} are allowed.")
     shares = (values - least) / (most - least)
@@ -190,11 +194,12 @@ def paired_difference(
         The difference in [-1, 1], positive where the first is better, and its interval.
 
     Raises:
-        UsageError: lengths differ, nothing is given, or `confidence` is outside (0, 1).
+        UsageError: lengths differ, nothing is given, a value is neither true nor false, or `confidence` is outside
+            (0, 1).
     """
     from scipy.special import ndtr
 
-    one, other = np.asarray(correct, bool), np.asarray(others_correct, bool)
+    one, other = truths("correct", correct), truths("others_correct", others_correct)
     if one.ndim != 1 or one.shape != other.shape or not len(one):
         raise UsageError(f"correct and others_correct must be [N] alike, N at least 1, not {one.shape}, {other.shape}.")
     _check_confidence(confidence)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import UsageError
+from .checks import number
 from .intervals import (
     Counts,
     Interval,
@@ -207,8 +208,12 @@ def beyond_chance(accuracy: float, sources: int) -> float:
     Args:
         accuracy: a, in [0, 1], on equally many images of each source.
         sources: k, at least 2.
+
+    Raises:
+        UsageError: out of range: of one source, nobody can guess wrong.
     """
-    return (accuracy - 1 / sources) / (1 - 1 / sources)
+    guessing = 1 / number("sources", sources, least=2)
+    return (number("accuracy", accuracy, 0, 1) - guessing) / (1 - guessing)
 
 
 def over_runs(reports: Sequence[Report]) -> tuple[float, Interval]:

@@ -14,6 +14,7 @@ from fingerprintlib.statistics.distances import (
     kernel_distance,
     mean_distance,
     nearest,
+    neighbours_alike,
     ratio_of_frechet_ratios,
 )
 
@@ -251,8 +252,108 @@ def test_frechet_ratio_refuses(shape, labels, options, message):
 def test_frechet_ratio_refuses_what_is_not_a_number():
     features = np.zeros((8, 2))
     features[3, 1] = np.nan
-    with pytest.raises(UsageError, match="NaN"):
+    with pytest.raises(UsageError, match="features must be finite, but there are NaN"):
         frechet_ratio(features, np.arange(8) % 2)
+
+
+# --- integers, lists, and what is no number -----------------------------------------------------
+
+LABELS = np.arange(20) % 2
+#: Each function of two sets of features, or of one and the labels; and the names of its arguments.
+OF_FEATURES = {
+    "cosines": (cosines, ("some", "others")),
+    "nearest": (nearest, ("images", "others")),
+    "frechet_distance": (frechet_distance, ("some", "others")),
+    "kernel_distance": (kernel_distance, ("some", "others")),
+    "mean_distance": (lambda some, _: mean_distance(some), ("images",)),
+    "neighbours_alike": (lambda some, _: neighbours_alike(some, LABELS), ("points",)),
+    "frechet_ratio": (lambda some, _: frechet_ratio(some, LABELS, splits=2).ratio, ("features",)),
+    "ratio_of_frechet_ratios": (
+        lambda some, others: ratio_of_frechet_ratios(some, others, LABELS, np.arange(20), folds=5)[0],
+        ("some", "others"),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OF_FEATURES)
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.uint16, np.int64, bool, list])
+def test_integers_give_what_the_same_floats_give(rng, name, dtype):
+    function, _ = OF_FEATURES[name]
+    levels = {np.uint8: 256, np.int8: 128, np.uint16: 2**16}.get(dtype, 2)  # the whole range, so that it could overflow
+    some, others = rng.integers(0, levels, (2, 20, 6))
+    expected = function(some.astype(np.float64), others.astype(np.float64))
+    found = function(*((each.tolist() if dtype is list else each.astype(dtype)) for each in (some, others)))
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+def test_frechet_distance_of_bytes_by_hand():
+    """Of means 205 and 25, and standard deviations of the roots of 50 and 450: their difference has the square 200."""
+    some, others = np.array([[200], [210]], np.uint8), np.array([[10], [40]], np.uint8)
+    assert frechet_distance(some, others) == pytest.approx(180**2 + 200)
+    assert frechet_distance(some.tolist(), others.tolist()) == pytest.approx(180**2 + 200)
+
+
+def test_integers_that_float32_does_not_hold_are_told_apart():
+    some, others = np.array([[2**24 + 1, 0]]), np.array([[2**24, 0]])
+    assert nearest(some, others)[0][0] == pytest.approx(np.sqrt(1 / 2))
+    assert mean_distance(np.concatenate([some, others])) == pytest.approx(np.sqrt(1 / 2))
+
+
+@pytest.mark.parametrize("name", OF_FEATURES)
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda features: np.where(np.eye(20, 6) > 0, np.nan, features), "{} must be finite"),
+        (lambda features: np.where(np.eye(20, 6) > 0, -np.inf, features).astype(np.float32), "{} must be finite"),
+        (lambda features: [*features.tolist()[:-1], [1.0]], "{} must be real numbers"),
+        (lambda features: features.astype(str), "{} must be real numbers"),
+        (lambda features: features * 1j, "{} must be real numbers"),
+        (lambda features: None, "{} must be real numbers"),
+    ],
+)
+def test_what_is_no_number_is_refused_by_its_name(rng, name, spoil, message):
+    function, arguments = OF_FEATURES[name]
+    sets = rng.normal(size=(2, 20, 6))
+    for place, argument in enumerate(arguments):
+        spoilt = [spoil(each) if number == place else each for number, each in enumerate(sets)]
+        with pytest.raises(UsageError, match=message.format(argument)):
+            function(*spoilt)
+
+
+def test_ratios_of_what_does_not_vary_are_refused(rng):
+    """Its halves are apart by rounding alone, if at all."""
+    varied, groups = rng.normal(size=(20, 3)), np.arange(20)
+    for constant in (np.full((20, 3), 0.1), LABELS[:, None] + np.zeros(3)):
+        with pytest.raises(UsageError, match="features are the same for all images of each class"):
+            frechet_ratio(constant, LABELS)
+        with pytest.raises(UsageError, match="others are the same for all images of each class"):
+            ratio_of_frechet_ratios(varied, constant, LABELS, groups)
+    with pytest.raises(UsageError, match="Halves of classes are alike"):
+        frechet_ratio(np.repeat([[0.0], [1], [0], [1]], 2, 0), np.repeat([0, 1], 4), splits=20)
+
+
+@pytest.mark.parametrize(
+    ("ask", "message"),
+    [
+        (lambda: nearest(np.zeros((2, 3)), np.zeros((2, 4))), r"of one shape each, not \(3,\) and \(4,\)"),
+        (lambda: nearest(np.zeros((0, 3)), np.zeros((2, 3))), r"images must be \[N, H, W, 3\]"),
+        (lambda: nearest(np.zeros(3), np.zeros(3)), r"images must be \[N, H, W, 3\]"),
+        (lambda: mean_distance([]), r"images must be \[N, H, W, 3\]"),
+        (lambda: cosines(np.zeros((0, 3)), np.zeros((2, 3))), "N at least 1, D equal"),
+        (lambda: cosines(np.zeros((2, 3)), np.zeros((2, 4))), "N at least 1, D equal"),
+        (lambda: neighbours_alike(np.zeros((1, 3)), [0]), "N at least 2"),
+        (lambda: neighbours_alike(np.zeros((3, 3)), [0, 1]), r"labels \[N\], not \(3, 3\) and \(2,\)"),
+        (lambda: ratio_of_frechet_ratios(np.eye(9), np.eye(9), [0] * 8, np.arange(9)), r"labels and groups \[N\]"),
+        (lambda: ratio_of_frechet_ratios(np.eye(9), np.eye(9), [0] * 9, np.arange(9)), "two classes .* not 1 and 10"),
+        (
+            lambda: ratio_of_frechet_ratios(np.eye(9), np.eye(9), range(9), range(9), folds=1),
+            "two folds .* not 9 and 1",
+        ),
+    ],
+)
+def test_distances_refuse_other_shapes(ask, message):
+    with pytest.raises(UsageError, match=message):
+        ask()
 
 
 def test_small_frechet_distances_take_one_thread_and_large_ones_what_there_is(rng, monkeypatch):

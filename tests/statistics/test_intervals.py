@@ -90,6 +90,8 @@ def test_paired_difference_of_two_that_agree_has_a_width():
         ([], [], {}, "N at least 1"),
         ([True], [True, False], {}, r"not \(1,\), \(2,\)"),
         ([True], [True], {"confidence": 1}, "confidence must be between 0 and 1"),
+        ([True], [np.nan], {}, "others_correct must be finite"),  # NaN is true to Python
+        ([2], [True], {}, "correct must be true or false; they run from 2 to 2"),
     ],
 )
 def test_paired_difference_refuses(one, other, options, message):
@@ -243,11 +245,19 @@ def test_the_interval_of_a_mean_counts_groups(rng):
 
 
 @pytest.mark.parametrize(
-    ("values", "message"), [([1.0], "at least 2"), ([0.5, 1.2], "run from 0.5 to 1.2; 0 to 1 are allowed")]
+    ("values", "options", "message"),
+    [
+        ([1.0], {}, "at least 2"),
+        ([0.5, 1.2], {}, "run from 0.5 to 1.2; 0 to 1 are allowed"),
+        ([0.5, np.nan], {}, "values must be finite"),
+        ([0.5, np.inf], {}, "values must be finite"),
+        (["a", "b"], {}, "values must be real numbers"),
+        ([1, 1], {"bounds": (1, 1)}, "bounds must be two numbers, the less first, not 1 and 1"),
+    ],
 )
-def test_mean_interval_refuses(values, message):
+def test_mean_interval_refuses(values, options, message):
     with pytest.raises(UsageError, match=message):
-        mean_interval(np.array(values))
+        mean_interval(values, **options)
 
 
 def test_the_weakest_effect_is_the_one_that_reaches_lowest():

@@ -84,6 +84,20 @@ def test_accuracies_among_few_and_many_sources_on_one_scale():
     np.testing.assert_allclose([beyond_chance(0.6, 5), beyond_chance(0.1, 5)], [0.5, -0.125])
 
 
+@pytest.mark.parametrize(
+    ("accuracy", "sources", "message"),
+    [
+        (0.5, 1, "sources must be one number from 2 to inf, not 1"),
+        (0.5, 0, "sources must be"),
+        (np.nan, 3, "accuracy must be finite"),
+        (50, 3, "accuracy must be one number from 0 to 1, not 50"),
+    ],
+)
+def test_beyond_chance_refuses(accuracy, sources, message):
+    with pytest.raises(UsageError, match=message):
+        beyond_chance(accuracy, sources)
+
+
 def test_the_difference_of_independent_accuracies_is_newcombes():
     """His example: 56 of 70 against 48 of 80 (Newcombe 1998, table II, a, method 10)."""
     reports = [Report(("a", "b"), ((right, total - right), (0, 0))) for right, total in ((56, 70), (48, 80))]
