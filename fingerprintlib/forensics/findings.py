@@ -26,7 +26,7 @@ ENOUGH = 200  # images of a source, for intervals of a few points
 UNEVEN = 3  # times as many images of one source as of another
 CHANCE = 1e-3  # a difference that would come about so rarely by chance is told,
 SHARE, APART = 0.1, 0.3  # if it is as large: of shares, and of distributions (Kolmogorov-Smirnov)
-BEYOND = 0.25  # of the way from guessing to being always right: what colours may tell
+BEYOND = 0.1  # of the way from guessing to being always right: what colours may tell
 ALIKE = 0.1  # the share of a source's images that show what another one shows
 PROBED = 300  # images of each source that a probe learns from, or is asked about
 NAMED = 3  # examples
@@ -176,11 +176,13 @@ def _of_each_source(rows: np.ndarray, read: ReadImages) -> list[int]:
 def _colours(corpus: LabelledImages) -> Iterator[str]:
     report = probe(HistogramProbe(joint=True), corpus, "validation")
     count = len(corpus.class_names)
+    easiest = max(report.recall, key=lambda name: report.recall[name])
     if beyond_chance(report.interval[0], count) > BEYOND:
         yield (
             f"Colours alone tell the sources apart: by how often each colour occurs, {report.accuracy:.0%} of the "
-            f"validation images are named rightly, where guessing gives {1 / count:.0%}. A network may have learned "
-            "colours, or what the pictures show, and not how they were made. Give sources that show the same things."
+            f"validation images are named rightly, where guessing gives {1 / count:.0%}; most of all those of "
+            f"{easiest}. A network may have learned colours, or what the pictures show, and not how they were made. "
+            "Give sources that show the same things."
         )
 
 

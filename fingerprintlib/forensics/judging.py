@@ -42,7 +42,9 @@ class Calibration:
     """What an attributor's scores are worth.
 
     Attributes:
-        temperature: by which its logits are divided to become those of calibrated probabilities.
+        temperature: by which its logits are divided to become those of calibrated probabilities. To the images one is
+            added that misleads, as clearly as the usual one leads: where all are named rightly, nothing else would
+            hold confidence back.
         prior: the share of each source among the images; they sum to 1. A network that sees one source more often than
             another names it more often; that is taken out (logit adjustment: Menon et al. 2021, arXiv 2007.07314).
         least: of the energy; an image below it is of no known source.
@@ -90,7 +92,7 @@ class Calibration:
                 f"Images of each source are needed to calibrate by; there is none of {', '.join(lacking)}."
             )
         logits, prior = _logits(attributor, images), counts / len(labels)
-        temperature = fit_temperature(logits, labels)
+        temperature = fit_temperature(*_with_one_misleading(logits, labels))
         scores = _scores(logits, temperature, prior)
         line = bounds = None
         photographs = labels == names.index(REAL) if REAL in names else np.zeros(len(labels), bool)
@@ -128,7 +130,7 @@ class Verdict:
         squares: of an image that has room for several of the network's squares: how many of those are said to be of
             each source, or unknown; see `squares`. They are seen as they are. To a network that learned from larger
             images, shrunk, they may be strangers.
-        size: height and width of the image, if it came from a file.
+        enlarged_from: height and width of an image that was smaller than what the network sees; its answer is not sure.
     """
 
     answer: str
@@ -139,7 +141,7 @@ class Verdict:
     agreeing: float
     spread: tuple[float, float]
     squares: Mapping[str, int] | None = None
-    size: tuple[int, int] | None = None
+    enlarged_from: tuple[int, int] | None = None
 
     @property
     def likeliest(self) -> str:
@@ -226,6 +228,7 @@ class Judge:
         Raises:
             UsageError: images of another kind or size.
         """
+        check_images(images)
         scores = np.stack([self.scores(some) for some in (images, *handled(images))])  # [V, N, K]
         shares, known = softmax(scores, axis=2), energy(scores[0]) - self.calibration.least
         best = scores.argmax(2)  # [V, N]
@@ -269,9 +272,10 @@ class Judge:
                     yield path, found
                     continue
                 verdict, vote = next(verdicts), next(votes)
-                if min(found.size) < self.resolution and verdict.answer != UNKNOWN:
-                    verdict = replace(verdict, answer=UNSURE)
-                yield path, replace(verdict, squares=vote, size=found.size)
+                if min(found.size) < self.resolution:
+                    answer = UNKNOWN if verdict.answer == UNKNOWN else UNSURE
+                    verdict = replace(verdict, answer=answer, enlarged_from=found.size)
+                yield path, replace(verdict, squares=vote)
 
     def _brought(self, read: tuple[Path, Pixels | ImageError]) -> "tuple[Path, _Brought | ImageError]":
         path, image = read
@@ -372,7 +376,7 @@ def squares(image: Pixels, side: int, most: int = 8) -> Pixels:
 def _places(length: int, side: int, most: int) -> list[int]:
     count = min(length // side, most)
     free = length - count * side
-    return [round(k * side + free * (k + 0.5) / count) for k in range(count)]
+    return [k * side + free * (2 * k + 1) // (2 * count) for k in range(count)]
 
 
 def _batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
@@ -387,6 +391,14 @@ def _logits(attributor: Attributor, images: Pixels) -> np.ndarray:
     padded = np.concatenate([images, np.repeat(images[-1:], -len(images) % BATCH, axis=0)])
     parts = [attributor.logits(padded[start : start + BATCH]) for start in range(0, len(padded), BATCH)]
     return np.concatenate(parts)[: len(images)].astype(np.float64)
+
+
+def _with_one_misleading(logits: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """One more: the logits that are clearer than those of half of the images, as if of the source that comes second."""
+    order = np.argsort(logits, axis=1)
+    first, second = (np.take_along_axis(logits, order[:, [k]], axis=1)[:, 0] for k in (-1, -2))
+    usual = np.argsort(first - second)[len(labels) // 2]
+    return np.concatenate([logits, logits[[usual]]]), np.append(labels, order[usual, -2])
 
 
 def _scores(logits: np.ndarray, temperature: float, prior: Sequence[float] | np.ndarray) -> np.ndarray:

@@ -199,6 +199,7 @@ class SourceEstimator(ClassifierMixin, BaseEstimator):
 
     def predict(self, images: Pixels) -> np.ndarray:
         """The label of the likeliest source of each of the uint8 images ``[N, R, R, 3]``."""
+        check_is_fitted(self, "judge_")
         return self.classes_[self.predict_proba(images).argmax(1)]
 
     def predict_proba(self, images: Pixels) -> np.ndarray:

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
+from ..attribution.attributor import Attributor
 from ..data.building import load_or_build
 from ..data.corpus import Corpus
 from ..data.headers import Header
 from ..data.labelled import Labelled, LabelledImages
+from ..errors import UsageError
 from ..project import data_folder
 from ..zoo.generators import GeneratorSource
 from ..zoo.shipped import Zoo
@@ -20,6 +22,10 @@ from .reading import read_sources, source_folders
 
 OF_THE_ZOO = {"train": 1000, "validation": 200, "test": 300}  # images of each source
 SAMPLING = 1  # the seed of the zoo's images
+OTHERS = (
+    "The images of the old sources are not those that the attributor learned from, or not those alone: it may have "
+    "learned from some of those that it is tested on, so that its accuracy before is too high."
+)
 
 
 def open_sources(folder: Path | str, side: int = 64, view: str = "shrunk", seed: int = 0) -> tuple[Pictures, Findings]:
@@ -85,6 +91,42 @@ def open_beside(
     headers = [*[Header("pixels, no file", None, False, old.resolution)] * len(before), *read.headers]
     labels = np.concatenate([before, len(old.class_names) + read.labels])
     return pictures, findings(read, pictures, headers, labels)
+
+
+def open_again(
+    attributor: Attributor, folders: Mapping[str, Path | str], keep: Path | str, old: Path | None = None
+) -> tuple[Pictures, Findings]:
+    """Images of all sources that an attributor knows, in the splits where they were, and of new ones behind them.
+
+    Args:
+        attributor: says in which folders its sources lie. What it does not say of is taken to be of the zoo.
+        folders: by name of the new source.
+        keep: folder for images of the zoo.
+        old: a folder that has a sub-folder for each old source, in the place of those that it learned from.
+
+    Raises:
+        UsageError: as `open_sources`, or images of an old source are not to be found.
+    """
+    known, told = attributor.class_names, attributor.provenance
+    check_names([*known, *folders])
+    view, seed = told.get("view", "shrunk"), told.get("dealt", 0)
+    mine = {name: old / name for name in known} if old else {n: Path(p) for n, p in told.get("folders", {}).items()}
+    strangers = [name for name in known if name not in mine]
+    zoo = [REAL, *Zoo.of(data_folder() / "zoo").names]
+    gone = [name for name, path in mine.items() if not path.is_dir()]
+    if lost := [*gone, *(name for name in strangers if name not in zoo)]:
+        raise UsageError(
+            f"There is no folder of images of {', '.join(lost)}: old sources are learned again, so as not to be "
+            "forgotten. Name one that has a sub-folder for each of them: --old FOLDER."
+        )
+    if strangers:
+        return open_beside(zoo_images(strangers, keep), {**mine, **folders}, view, seed)
+    pictures, found = open_folders(
+        {**{name: mine[name] for name in known}, **folders}, attributor.resolution, view, seed
+    )
+    if pictures.only(len(known)).hash != told["recipe"]["corpus"]:
+        found = replace(found, warnings=(*found.warnings, OTHERS))
+    return pictures, found
 
 
 def zoo_images(names: Sequence[str], folder: Path | str) -> Corpus:
