@@ -1,10 +1,11 @@
-"""The commands about a reader's own images: ``fingerprints attribute``."""
+"""The commands about a reader's own images: ``fingerprints attribute``, ``learn`` and ``add-source``."""
 
 import csv
 import json
 import os
+import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,11 +15,19 @@ import click
 from .errors import FingerprintsError, UsageError
 
 if TYPE_CHECKING:
+    from .attribution.attributor import Attributor
+    from .data.images import ImageError
+    from .forensics.examining import Examination
+    from .forensics.findings import Findings
     from .forensics.judging import Judge, Verdict
+    from .forensics.pictures import Pictures
     from .plots.cases import Case
 
 SHIPPED = "open-world-attributor"  # in data/networks: it has learned to withstand handling, and is calibrated
 MOST_SHOWN = 12  # images in a figure
+LARGEST_SHOWN = 512  # pixels of such an image's longer side
+UNFINISHED = ".unfinished"  # behind the name of what is being made
+FORMULAS = ("=", "+", "-", "@", "\t", "\r")  # how text begins that a spreadsheet takes for a formula
 
 
 @click.command()
@@ -46,44 +55,121 @@ def attribute(
     """
     from .data.files import image_files, in_words
     from .data.images import ImageError, name_of
+    from .forensics.judging import Judge
+    from .project import data_folder
     from .provenance import write_atomically
 
     for out in (table, figure):
-        if out and not out.absolute().parent.is_dir():
-            raise UsageError(f"There is no folder {out.parent} to write {out.name} into. Make it, or name another.")
-    judge = _judge(file)
+        _require_folder(out)
+    if figure and figure.suffix.lower() != ".png":
+        raise UsageError(f"The figure is a PNG file: call it {figure.with_suffix('.png').name}, not {figure.name}.")
+    judge = Judge.load(file or data_folder() / "networks" / f"{SHIPPED}.safetensors")
     files, passed_over = image_files(*paths)
     if not files:
-        raise UsageError("There is no image file there. " + in_words(passed_over) if passed_over else "Name a file.")
+        told = f" ({in_words(passed_over)})" if passed_over else ""
+        raise UsageError(f"There is no image file there{told}. Name a file, or a folder that has some.")
     answers: Counter[str] = Counter()
     cases: list[Case] = []
     unread = 0
     width = min(60, max(len(name_of(path)) for path in files))
-    with _table(table) as write_row:
+    with _table(table, judge.class_names) as write_row:
         for path, found in judge.judge_files(files):
+            if as_json:
+                click.echo(_as_json(path, found))
+            write_row(_row(path, found))
             if isinstance(found, ImageError):
                 unread += 1
                 click.echo(f"not read: {found}", err=True)
                 continue
             answers[found.answer] += 1
-            click.echo(_as_json(path, found) if as_json else f"{name_of(path):{width}}  {in_a_line(found)}")
-            write_row(_row(path, found))
+            if not as_json:
+                click.echo(f"{name_of(path):{width}}  {in_a_line(found)}")
             if figure and len(cases) < MOST_SHOWN:
                 cases.append(_case(judge, path, found))
     if figure and cases:
         from .plots.cases import cases as drawn
 
         write_atomically(figure, drawn(cases).png())
-    told = ", ".join(f"{count} {answer}" for answer, count in answers.most_common())
-    click.echo(f"{sum(answers.values())} of {len(files)} images judged: {told or 'none'}", err=True)
+    counts = ", ".join(f"{count} {answer}" for answer, count in answers.most_common())
+    click.echo(f"{sum(answers.values())} of {len(files)} images judged: {counts or 'none'}", err=True)
     if passed_over:
         click.echo(in_words(passed_over), err=True)
     if unread:
         raise FingerprintsError(f"{unread} of {len(files)} image files could not be read; they are named above.")
 
 
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="File to write.")
+@click.option(
+    "--side",
+    type=click.Choice(["32", "64", "128", "256"]),
+    default="64",
+    show_default=True,
+    help="Of what the network sees, in pixels; smaller images are not used.",
+)
+@click.option(
+    "--view",
+    type=click.Choice(["shrunk", "middle"]),
+    default="shrunk",
+    show_default=True,
+    help="Of larger images: the middle square shrunk to that, or the pixels in the middle as they are.",
+)
+@click.option("--steps", type=click.IntRange(1), default=2000, show_default=True, help="Of each of two trainings.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of all that is random.")
+def learn(folder: Path, out: Path, side: str, view: str, steps: int, seed: int) -> None:
+    """Learn to tell the sources of images apart, from a folder that has a sub-folder for each.
+
+    A sub-folder called `real` holds photographs. First it says what was found there, and what to be wary of. The
+    attributor is written to a file for `fingerprints attribute --attributor FILE`; beside it, with the suffix .html, a
+    page that says what it is worth. What is unfinished lies in FILE.unfinished, and the same command goes on from
+    there.
+    """
+    from .forensics.learning import learn as learn_from
+    from .forensics.sources import open_sources
+
+    _require_place(out)
+    pictures, findings = open_sources(folder, int(side), view, seed)
+    _tell(findings)
+    made = learn_from(pictures, _unfinished(out), steps=steps, seed=seed)
+    _finish(out, made, pictures, findings, seed)
+
+
+@click.command("add-source")
+@click.argument("attributor", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option("--name", required=True, help="Of the new source.")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="File to write.")
+@click.option(
+    "--old",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Folder with a sub-folder for each source that it knows.  [default: where it learned from]",
+)
+@click.option("--steps", type=click.IntRange(1), default=500, show_default=True, help="Of learning.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of order, flips and handling.")
+def add_source(attributor: Path, folder: Path, name: str, out: Path, old: Path | None, steps: int, seed: int) -> None:
+    """Teach an attributor one more source, from a folder of its images; the old ones it learns again beside it.
+
+    It tells the accuracy on the old sources before and after. What is unfinished lies in FILE.unfinished, and the same
+    command goes on from there.
+    """
+    from .forensics.examining import compare
+    from .forensics.judging import Judge
+    from .forensics.learning import add_source as add
+    from .forensics.sources import open_again
+
+    _require_place(out)
+    before = Judge.load(attributor)
+    pictures, findings = open_again(before.attributor, {name: folder}, _unfinished(out), old)
+    _tell(findings)
+    made = add(before.attributor, pictures, _unfinished(out), steps=steps, seed=seed)
+    for title, report in compare(before, Judge.of(made), pictures).items():
+        click.echo(f"{title}: {_in_words(report)}")
+    _finish(out, made, pictures, findings, seed)
+
+
 def in_a_line(verdict: "Verdict") -> str:
-    """A verdict for people: ``progan    99.8 %  generated (10^5.1)``, and what makes it doubtful."""
+    """A verdict for people: ``progan    99.8 %  generated (10^2.1)``, and what makes it doubtful."""
     likeliest = verdict.likeliest
     words = [f"{verdict.answer:12}"]
     if verdict.answer != likeliest:
@@ -94,6 +180,9 @@ def in_a_line(verdict: "Verdict") -> str:
     if verdict.agreeing < 1:
         low, high = verdict.spread
         words.append(f"{low:.0%} to {high:.0%} when handled")
+    if verdict.enlarged_from:
+        height, width = verdict.enlarged_from
+        words.append(f"enlarged from {width} x {height} pixels")
     if verdict.squares:
         total = sum(verdict.squares.values())
         most = max(verdict.squares, key=lambda name: (verdict.squares or {})[name])
@@ -101,57 +190,55 @@ def in_a_line(verdict: "Verdict") -> str:
     return "  ".join(words)
 
 
-def _judge(file: Path | None) -> "Judge":
-    from .forensics.judging import Judge
-    from .project import data_folder
-
-    return Judge.load(file or data_folder() / "networks" / f"{SHIPPED}.safetensors")
+# --- what `attribute` writes ----------------------------------------------------------------------
 
 
-def _as_json(path: Path, verdict: "Verdict") -> str:
-    return json.dumps({"file": os.fspath(path), **verdict.as_dict()})
+def _as_json(path: Path, found: "Verdict | ImageError") -> str:
+    told = {"error": str(found)} if isinstance(found, Exception) else found.as_dict()
+    return json.dumps({"file": os.fspath(path), **told})
 
 
-def _row(path: Path, verdict: "Verdict") -> dict[str, Any]:
+def _row(path: Path, found: "Verdict | ImageError") -> dict[str, Any]:
     name = os.fspath(path)
-    shares = {f"p({source})": f"{share:.4f}" for source, share in verdict.probabilities.items()}
+    row = {"file": f"./{name}" if name.startswith(FORMULAS) else name}
+    if isinstance(found, Exception):
+        return row | {"not read": str(found)}
+    shares = {f"p({source})": f"{share:.4f}" for source, share in found.probabilities.items()}
     return {
-        "file": f"./{name}" if name[0] in "=+-@" else name,  # which a spreadsheet would take for a formula
-        "answer": verdict.answer,
-        "origin": verdict.origin,
-        "log10 of generated to real": "" if verdict.evidence is None else f"{verdict.evidence:.2f}",
-        "known by": f"{verdict.known:.2f}",
-        "agreeing": f"{verdict.agreeing:.2f}",
+        **row,
+        "answer": f"'{found.answer}" if found.answer.startswith(FORMULAS) else found.answer,
+        "origin": found.origin,
+        "log10 of generated to real": "" if found.evidence is None else f"{found.evidence:.2f}",
+        "known by": f"{found.known:.2f}",
+        "agreeing": f"{found.agreeing:.2f}",
         **shares,
-        "squares": json.dumps(verdict.squares) if verdict.squares else "",
+        "squares": json.dumps(found.squares) if found.squares else "",
     }
 
 
 @contextmanager
-def _table(path: Path | None) -> Iterator[Callable[[dict[str, Any]], object]]:
+def _table(path: Path | None, sources: Sequence[str]) -> Iterator[Callable[[dict[str, Any]], object]]:
     """What writes a row of the table; it takes its name once it is whole, so that an earlier one is never lost."""
     if path is None:
         yield lambda row: None
         return
-    partial = path.with_name(f".{path.name}.partial")
+    columns = ["file", "answer", "origin", "log10 of generated to real", "known by", "agreeing"]
+    columns += [*(f"p({source})" for source in sources), "squares", "not read"]
+    partial = path.with_name(f".{os.getpid()}.partial")
     try:
         with open(partial, "w", newline="", encoding="utf-8", errors="surrogateescape") as file:
-            writer: csv.DictWriter[str] | None = None
-
-            def write(row: dict[str, Any]) -> None:
-                nonlocal writer
-                if writer is None:
-                    writer = csv.DictWriter(file, row)
-                    writer.writeheader()
-                writer.writerow(row)
-
-            yield write
+            writer = csv.DictWriter(file, columns)
+            writer.writeheader()
+            yield writer.writerow
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
 
 
 def _case(judge: "Judge", path: Path, verdict: "Verdict") -> "Case":
+    import numpy as np
+    from PIL import Image
+
     from .attribution.prnu import residuals
     from .data.images import decode
     from .forensics.judging import seen
@@ -160,4 +247,72 @@ def _case(judge: "Judge", path: Path, verdict: "Verdict") -> "Case":
     image = decode(path)
     small = seen(image, judge.resolution, judge.view)
     mapped = judge.square_map(image) if verdict.squares else None
-    return Case(path.name, verdict.answer, image, residuals(small[None])[0], verdict.probabilities, mapped)
+    shown = Image.fromarray(image)
+    shown.thumbnail((LARGEST_SHOWN, LARGEST_SHOWN))
+    return Case(path.name, verdict.answer, np.asarray(shown), residuals(small[None])[0], verdict.probabilities, mapped)
+
+
+# --- what `learn` and `add-source` have in common -------------------------------------------------
+
+
+def _require_folder(out: Path | None) -> None:
+    if out and not out.absolute().parent.is_dir():
+        raise UsageError(f"There is no folder {out.parent} to write {out.name} into. Make it, or name another.")
+
+
+def _require_place(out: Path) -> None:
+    _require_folder(out)
+    if out.suffix == ".html":
+        raise UsageError(f"{out.name} is what its page would be called. Give the file another suffix: .safetensors.")
+
+
+def _unfinished(out: Path) -> Path:
+    return out.with_name(out.name + UNFINISHED)
+
+
+def _tell(findings: "Findings") -> None:
+    """What was found before anything is learned."""
+    from .data.files import in_words
+
+    columns = ["SOURCE", *(split.upper() for split in next(iter(findings.counts.values())))]
+    rows = [columns, *([name, *map(str, some.values())] for name, some in findings.counts.items())]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    for sentence in findings.unread:
+        click.echo(f"not used: {sentence}", err=True)
+    if findings.passed_over:
+        click.echo(in_words(findings.passed_over), err=True)
+    for sentence in findings.warnings:
+        click.echo(f"Beware: {sentence}", err=True)
+
+
+def _in_words(report: Any) -> str:
+    return f"accuracy {report.told()} % on {report.count:,} test images"
+
+
+def _finish(out: Path, made: "Attributor", pictures: "Pictures", findings: "Findings", seed: int) -> None:
+    """Say what an attributor is worth, write it and its page, and remove what was unfinished."""
+    from .book.learned import page
+    from .forensics.examining import examine
+    from .forensics.judging import Judge
+    from .provenance import write_atomically
+
+    judge = Judge.of(made)
+    examined = examine(judge, pictures, seed)
+    _tell_worth(examined)
+    write_atomically(out.with_suffix(".html"), page(judge, findings, examined, f"What {out.name} is worth"))
+    made.save(out)  # last: where it is, all is
+    shutil.rmtree(_unfinished(out))
+    click.echo(str(out))
+    click.echo(str(out.with_suffix(".html")))
+
+
+def _tell_worth(examined: "Examination") -> None:
+    for condition, report in examined.reports.items():
+        told = ", ".join(f"{count} {answer}" for answer, count in examined.answers[condition].items())
+        click.echo(f"{condition}: {_in_words(report)}; answered {told}")
+    for condition, silent in examined.accused.items():
+        click.echo(f"photographs called generated, {condition}: {silent.count - silent.correct} of {silent.count}")
+    for name, report in examined.probes.items():
+        click.echo(f"without a fingerprint, by {name}: {_in_words(report)}")

@@ -25,6 +25,8 @@ from fingerprintlib.data.images import decode, encode_webp
 from fingerprintlib.data.splits import SPLITS
 from fingerprintlib.provenance import content_hash
 
+from .wild import make_wild
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -128,6 +130,13 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     with open(folder / "photographs.csv", "w", newline="") as file:
         csv.writer(file).writerows(rows)
     return folder
+
+
+@pytest.fixture
+def wild(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder as readers bring it: see `wild`."""
+    make_wild(tmp_path / "wild", monkeypatch)
+    return tmp_path / "wild"
 
 
 @pytest.fixture(scope="session")

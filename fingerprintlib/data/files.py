@@ -34,6 +34,7 @@ class Reason(StrEnum):
     AGAIN = "a folder read already"
     SPECIAL = "not a regular file"
     CLOSED = "not readable"
+    BESIDE = "in no source's folder"
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,12 @@ was measured on validation images. So it can answer ``unknown``, where an image 
 so clearly that an honest photographer may be accused.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, NamedTuple, Self, TypeVar
 
 import numpy as np
 import torch
@@ -20,16 +20,18 @@ from scipy.special import logsumexp, softmax
 from ..attacks.distortions import crop, jpeg, resample
 from ..attribution.attributor import Attributor
 from ..data.files import read_all
-from ..data.images import ImageError, Pixels, centre_square, check_images, resize, shrink
+from ..data.images import ImageError, Pixels, centre_square, check_images, check_labels, resize, shrink
 from ..errors import UsageError
 from ..statistics.calibration import energy, expected_calibration_error, fit_temperature
+from ..statistics.intervals import Interval
+from ..statistics.likelihood_ratios import empirical_bounds
 from ..statistics.verification import threshold
 
 REAL, UNKNOWN, UNSURE = "real", "unknown", "unsure"  #: answers besides the generators' names
 GENERATED, UNDECIDED = "generated", "undecided"  #: besides ``real``, where an image comes from
 
 REJECTED, ALARMS = 0.02, 0.003  # shares of validation images of known sources, and of photographs: see `Calibration.of`
-BATCH = 64  # files judged together
+BATCH = 16  # images whose scores are computed together, always as many: rounding may differ with the shape of a batch
 CALIBRATION = "calibration"  # where it stands in an attributor's provenance
 
 Item = TypeVar("Item")
@@ -40,17 +42,24 @@ class Calibration:
     """What an attributor's scores are worth.
 
     Attributes:
-        temperature: by which its logits are divided to become those of calibrated probabilities.
+        temperature: by which its logits are divided to become those of calibrated probabilities. To the images one is
+            added that misleads, as clearly as the usual one leads: where all are named rightly, nothing else would
+            hold confidence back.
+        prior: the share of each source among the images; they sum to 1. A network that sees one source more often than
+            another names it more often; that is taken out (logit adjustment: Menon et al. 2021, arXiv 2007.07314).
         least: of the energy; an image below it is of no known source.
-        line: of the evidence that an image is generated, see `Verdict`; what is above it is called generated. None
-            where there are no photographs among the sources.
-        told: how it was measured: ``images``, ``rejected`` and ``alarms`` (shares wanted), ``error`` before and after
-            (expected calibration errors).
+        line: of the evidence that an image is generated, see `Judge.evidence`; what is above it is called generated.
+            None where there are no photographs among the sources.
+        bounds: of that evidence, beyond which so few images do not carry (`likelihood_ratios.empirical_bounds`).
+        told: how it was measured: numbers of ``images`` and ``photographs``, ``rejected`` and ``alarms`` (shares
+            wanted), ``error`` before and after (expected calibration errors).
     """
 
     temperature: float
+    prior: Sequence[float]
     least: float
     line: float | None
+    bounds: Interval | None
     told: Mapping[str, Any]
 
     @classmethod
@@ -62,29 +71,45 @@ class Calibration:
         rejected: float = REJECTED,
         alarms: float = ALARMS,
     ) -> Self:
-        """Measured on validation images: of the attributor's sources, and none that it learned from.
+        """Measured on validation images: none that it learned from, and of each source as large a share as of those.
 
         Args:
             attributor: whose scores are calibrated.
             images: uint8 ``[N, R, R, 3]``.
-            labels: int ``[N]``, indices of its class names.
+            labels: int ``[N]``, indices of its class names; all of them occur.
             rejected: the share of the images of known sources that may be called unknown.
             alarms: the share of photographs that may be called generated.
 
         Raises:
-            UsageError: images of another kind or size.
+            UsageError: images of another kind or size, or a source has none.
         """
-        logits = attributor.logits(images).astype(np.float64)
-        temperature = fit_temperature(logits, labels)
-        line = None
-        if REAL in attributor.class_names:
-            evidence = _evidence(logits / temperature, attributor.class_names.index(REAL))
-            photographs = labels == attributor.class_names.index(REAL)
+        names = attributor.class_names
+        check_images(images)
+        check_labels(labels, len(images), class_count=len(names))
+        counts = np.bincount(labels, minlength=len(names))
+        if lacking := [name for name, count in zip(names, counts, strict=True) if not count]:
+            raise UsageError(
+                f"Images of each source are needed to calibrate by; there is none of {', '.join(lacking)}."
+            )
+        logits, prior = _logits(attributor, images), counts / len(labels)
+        temperature = fit_temperature(*_with_one_misleading(logits, labels))
+        scores = _scores(logits, temperature, prior)
+        line = bounds = None
+        photographs = labels == names.index(REAL) if REAL in names else np.zeros(len(labels), bool)
+        if photographs.any():
+            evidence = _evidence(scores, names.index(REAL))
             # Never below 0, where generated would be called what is likelier real.
             line = max(0.0, threshold(evidence[photographs], alarms))
+            bounds = empirical_bounds(evidence, ~photographs)
         errors = [expected_calibration_error(softmax(logits / t, axis=1), labels) for t in (1.0, temperature)]
-        told = {"images": len(labels), "rejected": rejected, "alarms": alarms, "error": errors}
-        return cls(temperature, -threshold(-energy(logits / temperature), rejected), line, told)
+        told = {
+            "images": len(labels),
+            "photographs": int(photographs.sum()),
+            "rejected": rejected,
+            "alarms": alarms,
+            "error": errors,
+        }
+        return cls(temperature, tuple(prior.tolist()), -threshold(-energy(scores), rejected), line, bounds, told)
 
 
 @dataclass(frozen=True)
@@ -95,14 +120,17 @@ class Verdict:
         answer: a source, ``unknown`` or ``unsure``.
         probabilities: of each known source, calibrated, if it is one of them; in [0, 1], they sum to 1.
         evidence: how many times likelier such scores are of a generated image than of a photograph, as a decimal
-            logarithm; None where there are no photographs among the sources. Generators count alike.
-        origin: ``generated``, where the evidence is above the calibration's line; ``real`` below 0; in between, and
+            logarithm, no larger or smaller than the calibration's images bear out; None where there are no photographs
+            among the sources. Generators count alike. Of an image that is of none of the sources it says nothing.
+        origin: ``generated``, where `Judge.evidence` is above the calibration's line; ``real`` below 0; in between, and
             without photographs, ``undecided``.
         known: how far the energy is above the least that a known source has; below 0 the image is unknown.
         agreeing: the share of its harmless changes under which the likeliest source stays the same, in [0, 1].
         spread: the least and the largest probability of that source, over the image and its changes.
         squares: of an image that has room for several of the network's squares: how many of those are said to be of
-            each source, or unknown; see `squares`.
+            each source, or unknown; see `squares`. They are seen as they are. To a network that learned from larger
+            images, shrunk, they may be strangers.
+        enlarged_from: height and width of an image that was smaller than what the network sees; its answer is not sure.
     """
 
     answer: str
@@ -113,6 +141,7 @@ class Verdict:
     agreeing: float
     spread: tuple[float, float]
     squares: Mapping[str, int] | None = None
+    enlarged_from: tuple[int, int] | None = None
 
     @property
     def likeliest(self) -> str:
@@ -172,16 +201,26 @@ class Judge:
         return self.attributor.resolution
 
     def scores(self, images: Pixels) -> np.ndarray:
-        """Calibrated logits of uint8 images ``[N, R, R, 3]``: float64 ``[N, K]``.
+        """Calibrated logits of uint8 images ``[N, R, R, 3]``, all sources alike likely before: float64 ``[N, K]``.
 
         Raises:
             UsageError: images of another kind or size.
         """
-        return self.attributor.logits(images).astype(np.float64) / self.calibration.temperature
+        return _scores(_logits(self.attributor, images), self.calibration.temperature, self.calibration.prior)
 
     def probabilities(self, images: Pixels) -> np.ndarray:
         """Calibrated probabilities of uint8 images ``[N, R, R, 3]``: float64 ``[N, K]``, rows sum to 1."""
         return softmax(self.scores(images), axis=1)
+
+    def evidence(self, images: Pixels) -> np.ndarray:
+        """As that of a `Verdict`, but not cut off, of uint8 images ``[N, R, R, 3]``: float64 ``[N]``.
+
+        Raises:
+            UsageError: images of another kind or size, or there are no photographs among the sources.
+        """
+        if REAL not in self.class_names:
+            raise UsageError(f"No source is called {REAL!r}: whether an image is generated was never learned.")
+        return _evidence(self.scores(images), self.class_names.index(REAL))
 
     def judge(self, images: Pixels) -> list[Verdict]:
         """A verdict on each of the uint8 images ``[N, R, R, 3]``; it does not depend on the others.
@@ -191,23 +230,25 @@ class Judge:
         """
         check_images(images)
         scores = np.stack([self.scores(some) for some in (images, *handled(images))])  # [V, N, K]
-        shares, known = softmax(scores, axis=2), energy(scores[0]) - self._least
+        shares, known = softmax(scores, axis=2), energy(scores[0]) - self.calibration.least
         best = scores.argmax(2)  # [V, N]
         agreeing = (best[1:] == best[0]).mean(0)
         its_own = np.take_along_axis(shares, best[:1, :, None], axis=2)[..., 0]  # [V, N]: of the likeliest source
-        evidence = self._evidence(scores[0])
+        evidence: np.ndarray | list[None] = [None] * len(images)
+        if REAL in self.class_names:
+            evidence = _evidence(scores[0], self.class_names.index(REAL))
         verdicts = []
         for i, k in enumerate(best[0]):
-            answer, origin = self.class_names[k], self._origin(evidence[i])
+            answer, (strength, origin) = self.class_names[k], self._origin(evidence[i])
             if known[i] < 0:
                 answer = UNKNOWN
-            elif agreeing[i] < 1 or (REAL in self.class_names and answer != REAL and origin != GENERATED):
+            elif agreeing[i] < 1 or (strength is not None and answer != REAL and origin != GENERATED):
                 answer = UNSURE
             verdicts.append(
                 Verdict(
                     answer,
                     dict(zip(self.class_names, shares[0, i].tolist(), strict=True)),
-                    evidence[i],
+                    strength,
                     origin,
                     float(known[i]),
                     float(agreeing[i]),
@@ -219,60 +260,74 @@ class Judge:
     def judge_files(self, paths: Iterable[Path]) -> Iterator[tuple[Path, Verdict | ImageError]]:
         """A verdict on each image file, in order, or what is wrong with it; memory holds a few images at a time.
 
-        Images of any size are brought to the network's as its attributor says. Where one has room for several of the
-        network's squares, some are judged by themselves, too: see `Verdict`.
+        Images of any size are brought to the network's as its attributor says; of one that is smaller, and so enlarged,
+        no answer is sure. Where one has room for several of the network's squares, some are judged by themselves, too.
         """
-        for some in _batched(read_all(paths), BATCH):
-            votes: list[Mapping[str, int] | None] = []
-            whole: list[Pixels] = []
-            for _, image in some:
-                if not isinstance(image, ImageError):
-                    whole.append(seen(image, self.resolution, self.view))
-                    votes.append(self.vote(image))
-            verdicts = iter(self.judge(np.stack(whole)) if whole else [])
-            patches = iter(votes)
-            for path, image in some:
-                if isinstance(image, ImageError):
-                    yield path, image
-                else:
-                    yield path, replace(next(verdicts), squares=next(patches))
+        for some in _batched(map(self._brought, read_all(paths)), BATCH):
+            brought = [found for _, found in some if isinstance(found, _Brought)]
+            verdicts = iter(self.judge(np.stack([each.seen for each in brought])) if brought else [])
+            votes = iter(self._votes([each.squares for each in brought]) if brought else [])
+            for path, found in some:
+                if isinstance(found, ImageError):
+                    yield path, found
+                    continue
+                verdict, vote = next(verdicts), next(votes)
+                if min(found.size) < self.resolution:
+                    answer = UNKNOWN if verdict.answer == UNKNOWN else UNSURE
+                    verdict = replace(verdict, answer=answer, enlarged_from=found.size)
+                yield path, replace(verdict, squares=vote)
 
-    def vote(self, image: Pixels) -> dict[str, int] | None:
-        """How many squares of a uint8 image ``[H, W, 3]`` are said to be of each source; None if it has only one."""
-        found = self.square_map(image)
-        if found.size < 2:
-            return None
+    def _brought(self, read: tuple[Path, Pixels | ImageError]) -> "tuple[Path, _Brought | ImageError]":
+        path, image = read
+        if isinstance(image, ImageError):
+            return path, image
+        height, width = image.shape[:2]
+        some = squares(image, self.resolution)
+        some = some.reshape(-1, *some.shape[2:])
+        return path, _Brought(
+            seen(image, self.resolution, self.view), some if len(some) > 1 else some[:0], (height, width)
+        )
+
+    def _votes(self, several: Sequence[Pixels]) -> list[dict[str, int] | None]:
+        """Of the squares ``[n, R, R, 3]`` of each image, how many are said to be of each source; None of no squares."""
+        together, ends = np.concatenate(several), np.cumsum([len(some) for some in several])
+        named = self._named(together) if len(together) else np.empty(0, int)
         names = [*self.class_names, UNKNOWN]
-        return dict(zip(names, np.bincount(found.ravel(), minlength=len(names)).tolist(), strict=True))
+        counts = [np.bincount(part, minlength=len(names)).tolist() for part in np.split(named, ends[:-1])]
+        return [dict(zip(names, some, strict=True)) if any(some) else None for some in counts]
 
     def square_map(self, image: Pixels) -> np.ndarray:
         """What squares of a uint8 image ``[H, W, 3]`` are said to be: int ``[n, m]``, K for unknown; see `squares`."""
         some = squares(image, self.resolution)
         if not some.size:
             return np.empty(some.shape[:2], int)
-        scores = self.scores(some.reshape(-1, *some.shape[2:]))
-        found = np.where(energy(scores) < self._least, len(self.class_names), scores.argmax(1))
-        return found.reshape(some.shape[:2])
+        return self._named(some.reshape(-1, *some.shape[2:])).reshape(some.shape[:2])
+
+    def _named(self, images: Pixels) -> np.ndarray:
+        """The likeliest source of each of the images ``[N, R, R, 3]``, or K, the number of sources: int ``[N]``."""
+        scores = self.scores(images)
+        return np.where(energy(scores) < self.calibration.least, len(self.class_names), scores.argmax(1))
 
     @property
     def view(self) -> str:
         """How images of other sizes are brought to the network's: see `seen`."""
         return self.attributor.provenance.get("view", "shrunk")
 
-    @property
-    def _least(self) -> float:
-        return self.calibration.least
+    def _origin(self, evidence: float | None) -> tuple[float | None, str]:
+        """The evidence, cut off where nothing bears it out, and what it says."""
+        line, bounds = self.calibration.line, self.calibration.bounds
+        if evidence is None or line is None or bounds is None:
+            return None, UNDECIDED
+        origin = GENERATED if evidence > line else REAL if evidence < 0 else UNDECIDED
+        return float(np.clip(evidence, *bounds)), origin
 
-    def _evidence(self, scores: np.ndarray) -> list[float | None]:
-        if REAL not in self.class_names:
-            return [None] * len(scores)
-        return [float(some) for some in _evidence(scores, self.class_names.index(REAL))]
 
-    def _origin(self, evidence: float | None) -> str:
-        line = self.calibration.line
-        if evidence is None or line is None or 0 <= evidence <= line:
-            return UNDECIDED
-        return GENERATED if evidence > line else REAL
+class _Brought(NamedTuple):
+    """What is left of an image once it was read: what the network sees, squares ``[n, R, R, 3]``, and its size."""
+
+    seen: Pixels
+    squares: Pixels
+    size: tuple[int, int]
 
 
 def handled(images: Pixels) -> list[Pixels]:
@@ -305,7 +360,7 @@ def seen(image: Pixels, side: int, view: str = "shrunk") -> Pixels:
     if view == "shrunk":
         return shrink(square, side, side)
     start = (len(square) - side) // 2
-    return square[start : start + side, start : start + side]
+    return square[start : start + side, start : start + side].copy()
 
 
 def squares(image: Pixels, side: int, most: int = 8) -> Pixels:
@@ -321,7 +376,7 @@ def squares(image: Pixels, side: int, most: int = 8) -> Pixels:
 def _places(length: int, side: int, most: int) -> list[int]:
     count = min(length // side, most)
     free = length - count * side
-    return [round(k * side + free * (k + 0.5) / count) for k in range(count)]
+    return [k * side + free * (2 * k + 1) // (2 * count) for k in range(count)]
 
 
 def _batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
@@ -330,10 +385,28 @@ def _batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
         yield some
 
 
-def _evidence(scores: np.ndarray, real: int) -> np.ndarray:
-    """The decimal logarithm of the likelihood ratio of generated to real, float64 ``[N]``.
+def _logits(attributor: Attributor, images: Pixels) -> np.ndarray:
+    """Float64 ``[N, K]``; those of an image do not depend on the others, to the last digit."""
+    check_images(images)
+    padded = np.concatenate([images, np.repeat(images[-1:], -len(images) % BATCH, axis=0)])
+    parts = [attributor.logits(padded[start : start + BATCH]) for start in range(0, len(padded), BATCH)]
+    return np.concatenate(parts)[: len(images)].astype(np.float64)
 
-    Scores of a network that learned as many images of each source hold its prior, K - 1 to 1; it is taken out.
-    """
+
+def _with_one_misleading(logits: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """One more: the logits that are clearer than those of half of the images, as if of the source that comes second."""
+    order = np.argsort(logits, axis=1)
+    first, second = (np.take_along_axis(logits, order[:, [k]], axis=1)[:, 0] for k in (-1, -2))
+    usual = np.argsort(first - second)[len(labels) // 2]
+    return np.concatenate([logits, logits[[usual]]]), np.append(labels, order[usual, -2])
+
+
+def _scores(logits: np.ndarray, temperature: float, prior: Sequence[float] | np.ndarray) -> np.ndarray:
+    """Logits ``[N, K]`` as those of calibrated probabilities, where all sources are alike likely before."""
+    return logits / temperature - np.log(len(prior) * np.asarray(prior))
+
+
+def _evidence(scores: np.ndarray, real: int) -> np.ndarray:
+    """The decimal logarithm of the likelihood ratio of generated to real, float64 ``[N]``; generators count alike."""
     others = np.delete(scores, real, axis=1)
     return (logsumexp(others, axis=1) - np.log(others.shape[1]) - scores[:, real]) / np.log(10)

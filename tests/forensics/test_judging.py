@@ -1,0 +1,305 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from scipy.ndimage import zoom
+
+from fingerprintlib.attacks.perturbations import ATTACKS, HANDLING
+from fingerprintlib.data.images import ImageError, decode
+from fingerprintlib.errors import UsageError
+from fingerprintlib.forensics import judging
+from fingerprintlib.forensics.judging import (
+    Calibration,
+    Judge,
+    handled,
+    seen,
+    squares,
+)
+
+from .planted import NAMES, SIDE, labelled, planted
+
+RNG = np.random.default_rng(0)
+IMAGES, LABELS = labelled(20, seed=1)
+
+
+class Told:
+    """An attributor whose logits are what it was told: image i has i in its first pixel."""
+
+    def __init__(self, logits, names=NAMES):
+        self.told, self.class_names = np.asarray(logits, np.float32), names
+
+    def logits(self, images):
+        return self.told[images[:, 0, 0].astype(int) @ [256, 1, 0]]
+
+
+def numbered(count):
+    images = np.zeros((count, 32, 32, 3), np.uint8)
+    images[:, 0, 0, 0], images[:, 0, 0, 1] = np.divmod(np.arange(count), 256)
+    return images
+
+
+def verdicts_on(logits, calibration, names=NAMES, becomes=None):
+    """Of images with these logits; after harmless changes they have those of the images `becomes`."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(judging, "handled", lambda images: 3 * [images if becomes is None else images[becomes]])
+        return Judge(Told(logits, names), calibration).judge(numbered(len(logits)))
+
+
+PLAIN = Calibration(1.0, (1 / 3, 1 / 3, 1 / 3), least=-50.0, line=0.5, bounds=(-9.0, 9.0), told={})
+
+
+# --- calibration --------------------------------------------------------------------------------
+
+
+def errors_by_hand(logits, labels, temperature):
+    logits = logits / temperature
+    return -np.mean(logits[np.arange(len(labels)), labels] - np.log(np.exp(logits).sum(1)))
+
+
+@pytest.fixture(scope="module")
+def uncertain():
+    """1,000 images whose logits are twice as large as they should be."""
+    labels = RNG.integers(3, size=1000)
+    logits = RNG.normal(size=(1000, 3))
+    logits[np.arange(1000), labels] += 1.5
+    return 2 * logits, labels
+
+
+def test_the_temperature_is_that_of_the_least_log_loss(uncertain):
+    logits, labels = uncertain
+    found = Calibration.of(Told(logits), numbered(1000), labels)
+    tried = np.linspace(0.5, 4, 701)
+    best = tried[np.argmin([errors_by_hand(logits, labels, t) for t in tried])]
+    assert found.temperature == pytest.approx(best, rel=0.02)  # one image in a thousand is added
+    before, after = found.told["error"]
+    assert after < before
+    assert found.told["images"] == 1000
+    assert found.told["photographs"] == np.sum(labels == 0)
+
+
+def test_where_all_are_named_rightly_confidence_does_not_grow_without_bounds():
+    labels = np.arange(300) % 3
+    logits = 8.0 * np.eye(3)[labels] + RNG.normal(0, 0.1, (300, 3))
+    judge = Judge(Told(logits), Calibration.of(Told(logits), numbered(300), labels))
+    surest = judge.probabilities(numbered(300)).max()
+    assert 0.97 < surest < 0.9999  # none of 300 was wrong: that is all that is known
+    assert judge.calibration.bounds[1] < np.log10(300)
+
+
+@pytest.mark.parametrize("rejected", [0.02, 0.1])
+def test_as_many_are_unknown_and_accused_as_was_asked_for(uncertain, rejected):
+    logits, labels = uncertain
+    calibration = Calibration.of(Told(logits), numbered(1000), labels, rejected=rejected, alarms=0.02)
+    verdicts = verdicts_on(logits, calibration)
+    assert np.mean([one.known < 0 for one in verdicts]) == rejected
+    assert np.mean([one.answer == "unknown" for one in verdicts]) == rejected
+    photographs = [one for one, label in zip(verdicts, labels, strict=True) if label == 0]
+    accused = sum(one.origin == "generated" for one in photographs)
+    assert accused == int(0.02 * len(photographs))
+
+
+def test_the_unknown_among_validation_images_are_the_share_asked_for(judge, pictures):
+    images, labels = pictures.split("validation")
+    calibration = Calibration.of(judge.attributor, images, labels, rejected=0.1)
+    verdicts = Judge(judge.attributor, calibration).judge(images)
+    assert sum(one.answer == "unknown" for one in verdicts) == int(0.1 * len(images))
+
+
+def test_a_source_that_is_seen_more_often_is_not_named_more_often():
+    """Two sources, one with nine times as many images: where nothing but their number speaks, neither is likelier."""
+    labels = np.repeat([0, 1], [900, 100])
+    logits = np.log([0.9, 0.1]) + RNG.normal(0, 0.05, (1000, 2))
+    calibration = Calibration.of(Told(logits, ("real", "gan")), numbered(1000), labels)
+    judge = Judge(Told([np.log([0.9, 0.1])], ("real", "gan")), replace(calibration, temperature=1.0))
+    np.testing.assert_allclose(judge.probabilities(numbered(1)), [[0.5, 0.5]])
+    np.testing.assert_allclose(judge.evidence(numbered(1)), [0], atol=1e-7)
+
+
+def test_without_photographs_nothing_is_said_of_where_images_come_from(uncertain):
+    logits, labels = uncertain
+    calibration = Calibration.of(Told(logits, ("a", "b", "c")), numbered(1000), labels)
+    assert calibration.line is None
+    assert calibration.bounds is None
+    verdicts = verdicts_on(logits, calibration, ("a", "b", "c"))
+    assert {one.evidence for one in verdicts} == {None}
+    assert {one.origin for one in verdicts} == {"undecided"}
+    assert {one.answer for one in verdicts} == {"a", "b", "c", "unknown"}
+    with pytest.raises(UsageError, match="No source is called 'real'"):
+        Judge(Told(logits, ("a", "b", "c")), calibration).evidence(numbered(3))
+
+
+def test_a_source_without_images_cannot_be_calibrated(uncertain):
+    logits, labels = uncertain
+    some = np.flatnonzero(labels < 2)
+    with pytest.raises(UsageError, match="none of rows"):
+        Calibration.of(Told(logits), numbered(1000)[some], labels[some])
+
+
+def test_the_calibration_travels_in_the_file(judge, tmp_path):
+    judge.calibrated.save(tmp_path / "a.safetensors")
+    again = Judge.load(tmp_path / "a.safetensors")
+    assert again.judge(IMAGES) == judge.judge(IMAGES)
+    provenance = {key: value for key, value in judge.attributor.provenance.items() if key != "calibration"}
+    replace(judge.attributor, provenance=provenance).save(tmp_path / "b.safetensors")
+    with pytest.raises(UsageError, match=r"b.safetensors is not calibrated.*fingerprints learn"):
+        Judge.load(tmp_path / "b.safetensors")
+
+
+# --- verdicts -----------------------------------------------------------------------------------
+
+
+def test_evidence_is_the_mean_likelihood_of_the_generators_over_that_of_photographs():
+    logits = RNG.normal(0, 2, (50, 3))
+    likelihoods = np.exp(logits)
+    by_hand = np.log10(likelihoods[:, 1:].mean(1) / likelihoods[:, 0])
+    judge = Judge(Told(logits), PLAIN)
+    np.testing.assert_allclose(judge.evidence(numbered(50)), by_hand, atol=1e-5)  # logits are float32
+    narrow = replace(PLAIN, bounds=(-0.5, 1.0))
+    told = [one.evidence for one in verdicts_on(logits, narrow)]
+    np.testing.assert_allclose(told, np.clip(by_hand, -0.5, 1.0), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("logits", "answer", "origin"),
+    [
+        ((9, 0, 0), "real", "real"),
+        ((0, 9, 0), "columns", "generated"),
+        ((0, 0.8, 0.7), "unsure", "undecided"),  # 10^0.35 is below the line
+        ((0, 0.5, -9), "unsure", "real"),  # columns is the likeliest, and yet a photograph likelier than a generator
+        ((-60, -61, -62), "unknown", "real"),
+    ],
+)
+def test_the_answer_follows_from_the_scores(logits, answer, origin):
+    (verdict,) = verdicts_on([logits], PLAIN)
+    assert (verdict.answer, verdict.origin) == (answer, origin)
+    assert verdict.likeliest == NAMES[int(np.argmax(logits))]
+    shares = np.exp(logits) / np.exp(logits).sum()
+    np.testing.assert_allclose([*verdict.probabilities.values()], shares, rtol=1e-5)
+    assert sum(verdict.probabilities.values()) == pytest.approx(1)
+    assert json.loads(json.dumps(verdict.as_dict()))["answer"] == answer
+
+
+def test_an_answer_that_flips_with_harmless_changes_is_unsure():
+    verdict, other = verdicts_on([(0, 9, 0), (0, 0, 9)], PLAIN, becomes=[1, 1])
+    assert (verdict.answer, verdict.agreeing) == ("unsure", 0)
+    assert verdict.spread == pytest.approx((1 / (np.exp(9) + 2), np.exp(9) / (np.exp(9) + 2)))
+    assert (other.answer, other.agreeing) == ("rows", 1)
+
+
+def test_it_names_what_is_planted_and_photographs_are_not_accused(judge):
+    verdicts = judge.judge(IMAGES)
+    right = np.mean([one.answer == NAMES[k] for one, k in zip(verdicts, LABELS, strict=True)])
+    assert right > 0.9
+    assert not any(one.origin == "generated" for one in verdicts[:20])
+
+
+@pytest.mark.parametrize("count", [1, 3, 16, 17])
+def test_a_verdict_does_not_depend_on_the_others(judge, count):
+    assert judge.judge(IMAGES[:count]) == judge.judge(IMAGES)[:count]
+    assert judge.judge(IMAGES[::-1][:count].copy()) == judge.judge(IMAGES)[::-1][:count]
+
+
+def test_images_of_another_size_are_refused(judge):
+    with pytest.raises(UsageError, match="images are 16x16; this attributor judges 32x32"):
+        judge.judge(IMAGES[:, :16, :16].copy())
+    with pytest.raises(UsageError, match="images is empty"):
+        judge.judge(IMAGES[:0])
+
+
+def test_harmless_changes_change_little():
+    smooth = np.stack([zoom(RNG.uniform(40, 215, (8, 8, 3)), (8, 8, 1), order=3) for _ in range(5)])
+    images = smooth.clip(0, 255).astype(np.uint8)
+    changes = handled(images)
+    assert len(changes) == 3
+    everyday = np.abs(HANDLING(images, 0, strength=1.0).astype(int) - images).mean()
+    for changed in changes:
+        assert changed.dtype == np.uint8
+        assert changed.shape == images.shape
+        difference = np.abs(changed.astype(int) - images).mean()
+        assert 0 < difference < everyday / 2
+    assert np.array_equal(changes[0], ATTACKS["jpeg"](images, 0, strength=90))
+    assert np.array_equal(changes[2], ATTACKS["resample"](images, 0, strength=0.98))
+
+
+# --- files --------------------------------------------------------------------------------------
+
+
+def test_files_are_judged_in_order_and_as_they_would_be_alone(judge, tmp_path):
+    paths = [tmp_path / f"{number}.png" for number in range(40)]
+    for path, image in zip(paths, IMAGES[:40], strict=True):
+        Image.fromarray(image).save(path)
+    paths[7].write_text("This is no image.")
+    found = dict(judge.judge_files(paths))
+    assert [*found] == paths
+    assert isinstance(found.pop(paths[7]), ImageError)
+    kept = [k for k in range(40) if k != 7]
+    assert [*found.values()] == judge.judge(IMAGES[kept])
+    assert [*judge.judge_files([])] == []
+    assert isinstance(dict(judge.judge_files(paths[7:8]))[paths[7]], ImageError)
+
+
+def test_of_a_large_image_the_squares_are_judged_too(judge, tmp_path):
+    tiles = [planted(name, 1, seed=9)[0] for name in ("columns", "columns", "rows", "columns", "rows", "rows")]
+    sheet = np.concatenate([np.concatenate(tiles[row : row + 3], axis=1) for row in (0, 3)])
+    Image.fromarray(sheet).save(tmp_path / "sheet.png")
+    Image.fromarray(tiles[0]).save(tmp_path / "tile.png")
+    ((_, large), (_, small)) = judge.judge_files([tmp_path / "sheet.png", tmp_path / "tile.png"])
+    assert large.squares == {"real": 0, "columns": 3, "rows": 3, "unknown": 0}
+    assert small.squares is None
+    np.testing.assert_array_equal(judge.square_map(sheet), [[1, 1, 2], [1, 2, 2]])
+    assert judge.square_map(tiles[0][:20]).size == 0
+
+
+def test_of_an_image_that_has_to_be_enlarged_no_answer_is_sure(judge, tmp_path):
+    Image.fromarray(planted("columns", 1)[0][:24, :28]).save(tmp_path / "small.png")
+    ((_, verdict),) = judge.judge_files([tmp_path / "small.png"])
+    assert verdict.answer in ("unsure", "unknown")
+    assert verdict.enlarged_from == (24, 28)
+
+
+def test_a_photograph_turned_by_exif_is_judged_as_it_is_seen(judge, tmp_path):
+    image = planted("columns", 1)[0]
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by a quarter
+    Image.fromarray(image).save(tmp_path / "turned.jpg", quality=95, exif=exif)
+    upright = decode(tmp_path / "turned.jpg")
+    assert np.abs(np.rot90(image, -1).astype(int) - upright).mean() < 5
+    ((_, verdict),) = judge.judge_files([tmp_path / "turned.jpg"])
+    assert verdict == judge.judge(upright[None])[0]
+    assert verdict.likeliest == "rows"
+
+
+@pytest.mark.parametrize("view", ["shrunk", "middle"])
+def test_an_image_of_the_networks_size_is_seen_as_it_is(view):
+    assert np.array_equal(seen(IMAGES[0], SIDE, view), IMAGES[0])
+
+
+def test_a_larger_image_is_shrunk_or_cut():
+    image = RNG.integers(0, 256, (64, 96, 3), np.uint8)
+    by_area = image[:, 16:80].reshape(32, 2, 32, 2, 3).mean((1, 3))
+    assert np.abs(seen(image, 32) - by_area).max() <= 0.5
+    assert np.array_equal(seen(image, 32, "middle"), image[16:48, 32:64])
+    assert seen(image[:20], 32).shape == (32, 32, 3)
+
+
+@given(st.integers(1, 250), st.integers(1, 250), st.integers(1, 64), st.integers(1, 9))
+def test_squares_lie_evenly_and_none_over_another(height, width, side, most):
+    rows, columns = np.mgrid[:height, :width]
+    image = np.stack([rows, columns, 0 * rows], axis=-1).astype(np.uint8)  # each pixel tells where it is
+    found = squares(image, side, most)
+    down, across = (min(length // side, most) for length in (height, width))
+    assert found.shape == (down, across, side, side, 3)
+    if not found.size:
+        return
+    corners = found[:, :, 0, 0, :2].astype(int)
+    assert np.array_equal(found[..., 0], corners[:, :, 0, None, None] + np.arange(side)[:, None] + np.zeros(side, int))
+    assert np.array_equal(found[..., 1], corners[:, :, 1, None, None] + np.arange(side) + np.zeros((side, 1), int))
+    for starts, length in ((corners[:, 0, 0], height), (corners[0, :, 1], width)):
+        room = [starts[0], *(np.diff(starts) - side), length - starts[-1] - side]
+        assert min(room) >= 0
+        assert np.ptp(room[1:-1] or [0]) <= 1
+        assert abs(room[0] - room[-1]) <= 1

@@ -1,0 +1,298 @@
+"""The commands about a reader's own images, from the files that they are given to those that they write."""
+
+import csv
+import json
+import os
+import re
+from functools import partial
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from fingerprintlib.attribution.attributor import Attributor
+from fingerprintlib.cli import main
+from fingerprintlib.errors import FingerprintsError
+from fingerprintlib.forensics import learning
+from fingerprintlib.forensics.judging import Judge
+from fingerprintlib.forensics.pictures import Pictures
+
+from .forensics.planted import NAMES, labelled, planted, write
+from .wild import PASSED_OVER, READ, REFUSED
+
+WIDTH = 0.0625
+
+
+@pytest.fixture(autouse=True)
+def _quiet(monkeypatch):
+    monkeypatch.setenv("FINGERPRINTS_QUIET", "1")
+
+
+def run(*arguments):
+    return CliRunner().invoke(main, [*map(str, arguments)])
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory):
+    """An attributor of what is planted."""
+    folder = tmp_path_factory.mktemp("attributor")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FINGERPRINTS_QUIET", "1")
+        made = learning.learn(Pictures.dealt(*labelled(60), NAMES), folder, steps=40, width=WIDTH)
+    made.save(folder / "a.safetensors")
+    return folder / "a.safetensors"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    write(tmp_path / "images", [planted(name, 1)[0] for name in NAMES])
+    return tmp_path / "images"
+
+
+def rows_of(path):
+    with open(path, newline="", encoding="utf-8", errors="surrogateescape") as lines:
+        return list(csv.DictReader(lines))
+
+
+@pytest.mark.parametrize("command", ["attribute", "learn", "add-source"])
+def test_every_command_explains_itself(command):
+    result = run(command, "--help")
+    assert result.exit_code == 0
+    assert f"main {command} [OPTIONS]" in result.output
+    if command != "attribute":
+        assert "FILE.unfinished" in result.output
+    assert f"\n  {command} " in run("--help").output
+
+
+# --- attribute ----------------------------------------------------------------------------------
+
+
+def test_of_a_wild_folder_every_file_is_judged_named_or_counted(wild, file, tmp_path):
+    result = run("attribute", wild, "--attributor", file, "--json", "--csv", tmp_path / "table.csv")
+    assert result.exit_code == 1
+    found = {json.loads(line)["file"]: json.loads(line) for line in result.stdout.splitlines()}
+    judged = {str(wild / name) for name in READ}
+    refused = {str(wild / name) for name in REFUSED}
+    assert {name for name, told in found.items() if "answer" in told} == judged
+    assert {name for name, told in found.items() if "error" in told} == refused
+    for name, why in REFUSED.items():
+        (line,) = [line for line in result.stderr.splitlines() if line.startswith(f"not read: {wild / name}")]
+        assert re.search(why, line)
+        assert line.endswith(found[str(wild / name)]["error"])
+    assert f"{len(judged)} of {len(judged | refused)} images judged: " in result.stderr
+    assert f"{len(PASSED_OVER)} passed over: hidden (4)" in result.stderr
+    assert f"Error: {len(refused)} of {len(judged | refused)} image files could not be read" in result.stderr
+    table = rows_of(tmp_path / "table.csv")
+    assert [row["file"] for row in table] == [*found]
+    for row in table:
+        told = found[row["file"]]
+        assert row["not read"] == told.get("error", "")
+        assert row["answer"] == told.get("answer", "")
+        if "answer" in told:
+            assert [float(row[f"p({name})"]) for name in NAMES] == [round(told["probabilities"][n], 4) for n in NAMES]
+    assert [path.name for path in tmp_path.iterdir() if path.name != "wild"] == ["table.csv"]
+
+
+def test_a_line_an_image_for_people(wild, file):
+    names = ["photo.png", "new\nline.png", "caf\udce9.png"]
+    result = run("attribute", *(wild / name for name in names), "--attributor", file)
+    assert result.exit_code == 0
+    lines = result.stdout.splitlines()
+    assert len(lines) == 3
+    assert [repr(str(wild / name))[1:-1] in line for name, line in zip(names, lines, strict=True)] == [True] * 3
+
+
+def test_what_is_said_is_what_the_judge_says(folder, file):
+    judge = Judge.load(file)
+    result = run("attribute", folder, "--attributor", file, "--json")
+    for (_, verdict), line in zip(judge.judge_files(sorted(folder.iterdir())), result.stdout.splitlines(), strict=True):
+        told = {key: value for key, value in json.loads(line).items() if key != "file"}
+        assert told == json.loads(json.dumps(verdict.as_dict()))
+
+
+def test_what_a_spreadsheet_would_run_is_text(file, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = ["=1+1.png", "@a.png", "\tb.png", "-c.png", '"d", "e".png', "写真.png"]
+    for name in names:
+        Image.fromarray(planted("rows", 1)[0]).save(name)
+    assert run("attribute", "--attributor", file, "--csv", "t.csv", "--", *names).exit_code == 0
+    found = [row["file"] for row in rows_of("t.csv")]
+    assert found == ["./=1+1.png", "./@a.png", "./\tb.png", "./-c.png", *names[4:]]
+    assert [Path(name).is_file() for name in found] == [True] * 6
+
+
+def test_a_source_that_a_spreadsheet_would_run_is_text(file, folder, tmp_path):
+    names = ("=real", "+columns", "rows")
+    before = Attributor.load(file)
+    calibration = {**before.provenance["calibration"], "least": -1e9}
+    Attributor(before.network, names, "as_is", {**before.provenance, "calibration": calibration}).save(tmp_path / "b")
+    assert run("attribute", folder, "--attributor", tmp_path / "b", "--csv", tmp_path / "t.csv").exit_code == 0
+    assert {row["answer"] for row in rows_of(tmp_path / "t.csv")} <= {"'=real", "'+columns", "rows", "unsure"}
+
+
+def test_a_table_that_could_not_be_finished_leaves_the_earlier_one(file, folder, tmp_path, monkeypatch):
+    (tmp_path / "t.csv").write_text("earlier")
+
+    def judge_files(self, paths):
+        yield from ((path, verdict) for path, verdict in original(self, paths[:1]))
+        raise FingerprintsError("The lamp went out.")
+
+    original = Judge.judge_files
+    monkeypatch.setattr(Judge, "judge_files", judge_files)
+    result = run("attribute", folder, "--attributor", file, "--csv", tmp_path / "t.csv")
+    assert (result.exit_code, (tmp_path / "t.csv").read_text()) == (1, "earlier")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["images", "t.csv"]
+
+
+def test_the_evidence_is_drawn(file, folder, tmp_path):
+    result = run("attribute", folder, "--attributor", file, "--figure", tmp_path / "evidence.png")
+    assert result.exit_code == 0
+    with Image.open(tmp_path / "evidence.png") as image:
+        assert image.format == "PNG"
+        assert image.height > image.width / 5 * len(NAMES)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere.png"], "There is no file or folder nowhere.png"),
+        (["."], "There is no image file there (1 passed over: of another suffix (1: .txt))"),
+        (["empty"], "There is no image file there. Name a file"),
+        (["notes.txt", "--csv", "no/t.csv"], "There is no folder no to write t.csv into"),
+        (["notes.txt", "--figure", "a.pdf"], "call it a.png, not a.pdf"),
+    ],
+)
+def test_what_cannot_be_attributed(file, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    Path("notes.txt").write_text("No image.")
+    Path("empty").mkdir()
+    result = run("attribute", *arguments, "--attributor", file)
+    assert result.exit_code == 2
+    assert message in result.stderr
+
+
+def test_a_file_that_is_no_attributor_is_refused(folder, tmp_path):
+    (tmp_path / "a").write_bytes(b"nothing")
+    result = run("attribute", folder, "--attributor", tmp_path / "a")
+    assert result.exit_code == 1
+    assert f"{tmp_path / 'a'} is no checkpoint" in result.stderr
+
+
+# --- learn and add-source -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def slim(monkeypatch):
+    """Networks that are trained here are slim."""
+    monkeypatch.setattr(learning, "learn", partial(learning.learn, width=WIDTH))
+
+
+@pytest.fixture
+def home(tmp_path):
+    for name in NAMES:
+        write(tmp_path / "home" / name, planted(name, 40))
+    (tmp_path / "home" / "rows" / "<b>broken.png").write_text("No image.")
+    return tmp_path / "home"
+
+
+def test_a_folder_is_learned_and_used(home, slim, tmp_path):
+    out = tmp_path / "made.safetensors"
+    result = run("learn", home, "--out", out, "--side", "32", "--steps", "30")
+    assert result.exit_code == 0, result.output
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["home", "made.html", "made.safetensors"]
+    assert "SOURCE   TRAIN  VALIDATION  TEST\nreal     28     6           6" in result.stdout
+    assert f"not used: {home / 'rows' / '<b>broken.png'} is not an image" in result.stderr
+    assert "Beware: There are fewer than 200 images of real (40)" in result.stderr
+    for condition in ("as they are", "handled"):
+        (line,) = [line for line in result.stdout.splitlines() if line.startswith(f"{condition}: accuracy")]
+        counts = [int(number) for number in re.findall(r"(\d+) (?:rightly|wrongly|unsure|unknown)", line)]
+        assert sum(counts) == 18
+    assert result.stdout.endswith(f"{out}\n{tmp_path / 'made.html'}\n")
+    judge = Judge.load(out)
+    assert judge.class_names == NAMES
+    assert judge.attributor.provenance["folders"] == {name: str(home / name) for name in NAMES}
+    assert run("attribute", home / "real" / "000.png", "--attributor", out).exit_code == 0
+    check_page((tmp_path / "made.html").read_text())
+
+
+def check_page(text):
+    """It stands alone, and tells what the command told."""
+    assert not re.search(r'(src|href)="(?!data:)', text)
+    assert "<script" not in text
+    assert '<meta name="viewport" content="width=device-width, initial-scale=1">' in text
+    pictures = re.findall(r'<img alt="([^"]+)" src="data:image/png;base64,', text)
+    assert [alt.split(".")[0] for alt in pictures] == [
+        "Confusion matrices",
+        "How often images are named rightly against how confident the network is",
+    ]
+    assert "There are fewer than 200 images of real (40), columns (40), rows (40)" in text
+    assert "&lt;b&gt;broken.png is not an image" in text
+    assert "<b>broken" not in text
+    assert "<td>real</td>\n      <td>28</td>\n      <td>6</td>\n      <td>6</td>" in text
+    for words in ("labels shuffled at random", "colours, flat areas and motifs", "Strangers", "temperature"):
+        assert words in text
+
+
+def test_an_earlier_file_survives_a_failure_and_nothing_is_trained_twice(home, slim, tmp_path, monkeypatch):
+    out = tmp_path / "made.safetensors"
+    out.write_text("earlier")
+    arguments = ("learn", home, "--out", out, "--side", "32", "--steps", "2")
+
+    def fail(*rest, **options):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("fingerprintlib.forensics.examining.examine", fail)
+        result = run(*arguments)
+    assert result.exit_code == 130
+    assert "the same command goes on from there" in result.stderr
+    assert out.read_text() == "earlier"
+    assert not out.with_suffix(".html").exists()
+    assert (tmp_path / "made.safetensors.unfinished").is_dir()
+    with monkeypatch.context() as patch:
+        patch.setattr("fingerprintlib.attribution.attributor.fit", fail)
+        patch.setattr("fingerprintlib.attacks.immunization.fit", fail)
+        assert run(*arguments).exit_code == 0
+    assert Judge.load(out).class_names == NAMES
+    assert not (tmp_path / "made.safetensors.unfinished").exists()
+
+
+def test_a_source_is_added(file, home, tmp_path):
+    write(tmp_path / "new", planted("both", 40))
+    out = tmp_path / "four.safetensors"
+    arguments = ("add-source", file, tmp_path / "new", "--name", "both", "--out", out, "--steps", "20")
+    asked = run(*arguments)
+    assert asked.exit_code == 2
+    assert "There is no folder of images of columns, rows" in asked.stderr
+    result = run(*arguments, "--old", home)
+    assert result.exit_code == 0, result.output
+    for title, count in (("the old sources before", 18), ("the old sources after", 18), ("the new source", 6)):
+        assert re.search(rf"^{title}: accuracy [\d.]+ \(.*\) % on {count} test images$", result.stdout, re.MULTILINE)
+    assert "Beware: The images of the old sources are not those that the attributor learned from" in result.stderr
+    assert Judge.load(out).class_names == (*NAMES, "both")
+    assert sorted(path.name for path in tmp_path.glob("four*")) == ["four.html", "four.safetensors"]
+    again = run("add-source", out, tmp_path / "new", "--name", "both", "--out", tmp_path / "b")
+    assert again.exit_code == 2
+    assert "Two sources are called 'both'" in again.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["learn", ".", "--out", "a.html"], "Give the file another suffix: .safetensors"),
+        (["learn", ".", "--out", "no/a.safetensors"], "There is no folder no to write a.safetensors into"),
+        (["learn", ".", "--out", "a.safetensors"], "has 0 sub-folders"),
+        (["learn", ".", "--out", "a.safetensors", "--side", "48"], "'48' is not one of '32', '64', '128', '256'"),
+        (["add-source", "a", ".", "--name", "b", "--out", "a.html"], "Give the file another suffix: .safetensors"),
+        (["add-source", "a", ".", "--name", "b", "--out", "b"], "a is no checkpoint"),
+    ],
+)
+def test_a_slip_is_refused_before_anything_is_learned(tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    Path("a").write_bytes(b"nothing")
+    result = run(*arguments)
+    assert result.exit_code in (1, 2)
+    assert message in result.stderr
+    assert os.listdir() == ["a"]
+    assert isinstance(result.exception, SystemExit)
