@@ -101,10 +101,14 @@ def publish(book: Book, profile: str = "full") -> list[str]:
             "profile": profile,
             "version": __version__,
             "date": datetime.date.today().isoformat(),
-            "data": {name: data_hash(book.root / "data" / name) for name in ("clothing", "zoo", "networks")},
+            "data": {name: data_hash(book.root / "data" / name) for name in ("clothing", "zoo")},
             "machine": machine(),
             "chapters": {
-                name: {key: record[key] for key in ("metrics", "claims", "device")} for name, record in records.items()
+                name: {
+                    **{key: record[key] for key in ("metrics", "claims", "device")},
+                    "networks": {network: shipped.card(network)["file"] for network in record["networks"]},
+                }
+                for name, record in records.items()
             },
         },
     )

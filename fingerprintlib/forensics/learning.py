@@ -102,7 +102,7 @@ def hardened(
         fabric=fabric,
     )
     # The calibration is kept in a file of its own. What the corpus tells of itself may change while its images do not.
-    told = {"view": "shrunk", **getattr(corpus, "told", {})}
+    told = {"view": "shrunk", **(corpus.told if isinstance(corpus, Pictures) else {})}
     recipe = {"of": made.hash, "corpus": corpus.hash, "told": told, "seed": seed}
     path = named(folder, "calibrated", {**recipe, **code_of(Calibration.of, type(HANDLING))}).with_suffix(
         ".safetensors"

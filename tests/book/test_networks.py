@@ -114,7 +114,9 @@ def test_what_a_build_trained_is_published_with_its_numbers(project):
     assert old.has("attribution-as-they-are-8", corpus)
     results = json.loads((project / "data" / "results" / "full.json").read_text())
     assert results["chapters"]["attribution"]["metrics"] == {"accuracy": 99.0}
-    assert set(results["data"]) == {"clothing", "zoo", "networks"}
+    assert set(results["data"]) == {"clothing", "zoo"}
+    card = old.card("attribution-as-they-are-8")
+    assert results["chapters"]["attribution"]["networks"] == {"attribution-as-they-are-8": card["file"]}
 
     # A build that used the shipped one, and trained nothing, leaves it as it is.
     before = (old.folder / "attribution-as-they-are-8.safetensors").read_bytes()
@@ -131,7 +133,7 @@ def test_a_build_that_lacks_chapters_is_not_published(project):
         publish(book)
 
 
-def test_what_is_published_is_about_the_zoo_and_the_photographs_that_are_shipped():
+def test_what_is_published_is_about_the_zoo_the_photographs_and_the_networks_that_are_shipped():
     """Networks and numbers of other generators or photographs would be stale."""
     from fingerprintlib.book.chapters import data_hash
 
@@ -139,5 +141,9 @@ def test_what_is_published_is_about_the_zoo_and_the_photographs_that_are_shipped
     results = root / "data" / "results" / "full.json"
     if not results.is_file():
         pytest.skip("no results are published yet")
-    published = json.loads(results.read_text())["data"]
-    assert published == {name: data_hash(root / "data" / name) for name in published}
+    published = json.loads(results.read_text())
+    assert published["data"] == {name: data_hash(root / "data" / name) for name in published["data"]}
+    networks = Networks(root / "data" / "networks")
+    for chapter in published["chapters"].values():
+        measured = chapter.get("networks", {})
+        assert measured == {name: networks.card(name)["file"] for name in measured}
