@@ -18,20 +18,28 @@ BATCH = 256
 
 
 def pgd(
-    attributor: Attributor, images: Pixels, labels: np.ndarray, levels: int = 2, steps: int = 10, seed: int = 0
+    attributor: Attributor,
+    images: Pixels,
+    labels: np.ndarray,
+    levels: int = 2,
+    steps: int = 10,
+    seed: int = 0,
+    towards: bool = False,
 ) -> Pixels:
     """Images in which no value is more than some levels off, and which the network takes for another source if it can.
 
     It starts from random values in reach, goes one level a step against the true label, stays in reach, and gives of
     each image the state that the network was most wrong about. All states are whole levels, so nothing is rounded away.
+    With `towards` it goes to a source and not away from one.
 
     Args:
         attributor: its gradients are used.
         images: uint8 ``[N, H, W, 3]`` of its resolution, as they are or under its colour control.
-        labels: the true sources, int ``[N]``, indices of its `class_names`.
+        labels: the true sources, int ``[N]``, indices of its `class_names`; with `towards` those to be taken for.
         levels: how far a value may go, of 255; 0 leaves the images as they are.
         steps: with 0 it is the random start.
         seed: of the start.
+        towards: down the loss of the labels, where it is up otherwise.
 
     Returns:
         uint8 ``[N, H, W, 3]``.
@@ -48,12 +56,19 @@ def pgd(
     result = np.empty(images.shape, np.uint8)
     for start in range(0, len(images), BATCH):
         some = slice(start, start + BATCH)
-        result[some] = _pgd(attributor, np.array(images[some]), labels[some], levels, steps, seed, start)
+        result[some] = _pgd(attributor, np.array(images[some]), labels[some], levels, steps, seed, start, towards)
     return result
 
 
 def _pgd(
-    attributor: Attributor, images: Pixels, labels: np.ndarray, levels: int, steps: int, seed: int, first: int
+    attributor: Attributor,
+    images: Pixels,
+    labels: np.ndarray,
+    levels: int,
+    steps: int,
+    seed: int,
+    first: int,
+    towards: bool,
 ) -> Pixels:
     low = np.maximum(images, levels) - levels  # uint8: nothing may wrap around
     high = np.minimum(images, 255 - levels) + levels
@@ -61,20 +76,29 @@ def _pgd(
     bits = np.ascontiguousarray(words).view(np.uint16)[:, : images[0].size].reshape(images.shape)
     moves = (bits.astype(np.int32) * (2 * levels + 1) >> 16) - levels
     now = np.clip(images + moves, low, high).astype(np.uint8)
-    return climb(attributor, now, labels, low, high, steps)
+    return climb(attributor, now, labels, low, high, steps, towards)
 
 
-def climb(attributor: Attributor, images: Pixels, labels: np.ndarray, low: Pixels, high: Pixels, steps: int) -> Pixels:
+def climb(
+    attributor: Attributor,
+    images: Pixels,
+    labels: np.ndarray,
+    low: Pixels,
+    high: Pixels,
+    steps: int,
+    towards: bool = False,
+) -> Pixels:
     """Up the gradient of the loss, a level a step, between `low` and `high`: of each image the state of most loss.
 
     Args:
-        attributor, labels: see `pgd`.
+        attributor, labels, towards: see `pgd`; `towards` goes down, to the state of least loss.
         images, low, high: uint8 ``[n, H, W, 3]``: where to begin, and the bounds.
         steps: how many.
     """
+    side = -1 if towards else 1
     worst, highest = images, np.full(len(images), -np.inf)
     for _ in range(steps + 1):
-        losses, uphill = losses_and_signs(attributor, images, labels)
+        losses, uphill = (side * some for some in losses_and_signs(attributor, images, labels))
         more = losses > highest
         worst = np.where(more[:, None, None, None], images, worst)
         highest = np.maximum(losses, highest)

@@ -7,6 +7,7 @@ printed there are right.
 import math
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -330,3 +331,18 @@ def energies(answer: Any, scores: Any) -> None:
     """The open world: the logarithm of the sum of the exponentials of each row of scores."""
     expected = [math.log(sum(math.exp(score) for score in row)) for row in scores]
     _judge("Energy", answer, expected, "The exponentials are added up before the logarithm is taken.")
+
+
+def judged(answer: Any) -> None:
+    """Your images: how many files of an example are taken for images; they are made and looked for."""
+    from tempfile import TemporaryDirectory
+
+    from ..data.files import image_files
+
+    with TemporaryDirectory() as folder:
+        for name in ("a.PNG", ".hidden.png", "b.jpeg", "c.txt", ".thumbnails/d.png"):
+            path = Path(folder, name)
+            path.parent.mkdir(exist_ok=True)
+            path.touch()
+        expected = len(image_files(folder)[0])
+    _judge("Files", answer, expected, "Hidden files and folders are passed over, and what has another suffix.")

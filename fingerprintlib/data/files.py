@@ -155,12 +155,9 @@ def in_order(function: Callable[[Item], Result], items: Iterable[Item], threads:
         raise UsageError(f"{threads} threads do nothing. Ask for 1 or more.")
     with ThreadPoolExecutor(threads) as pool:
         ahead: deque[Future[Result]] = deque()
-        try:
-            for item in items:
-                ahead.append(pool.submit(function, item))
-                if len(ahead) > threads:
-                    yield ahead.popleft().result()
-            while ahead:
+        for item in items:
+            ahead.append(pool.submit(function, item))
+            if len(ahead) > threads:
                 yield ahead.popleft().result()
-        finally:
-            pool.shutdown(cancel_futures=True)
+        while ahead:
+            yield ahead.popleft().result()

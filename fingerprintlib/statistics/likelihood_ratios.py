@@ -207,7 +207,7 @@ def _upper_bound(genuine: NDArray[np.float64], others: NDArray[np.float64]) -> f
     ends = np.append(starts[1:], np.inf)
     right, wrong = (len(some) - np.searchsorted(np.sort(some), starts, side="right") for some in (genuine, others))
     with np.errstate(divide="ignore"):  # above the highest LR there is no genuine one
-        exceeded = np.log10(right / (len(genuine) + 1)) - np.log10((wrong + 1) / (len(others) + 1))
+        exceeded = np.log10(right * (len(others) + 1) / ((len(genuine) + 1) * (wrong + 1)))
     found = np.maximum(np.maximum(starts, 0), exceeded)
     return float(found[found < ends].min())
 

@@ -59,6 +59,17 @@ def test_it_misleads_where_noise_of_the_same_size_does_not(trained, test_set):
     assert attacked < clean - 0.3
 
 
+def test_towards_a_source_it_is_taken_for_that_source(trained, test_set):
+    images, labels = test_set
+    targets = (labels + 1) % 3
+    start, found = (pgd(trained, images, targets, levels=3, steps=steps, towards=True) for steps in (0, 10))
+    assert np.abs(found.astype(int) - images).max() <= 3
+    assert trained.evaluate(images, targets).accuracy < 0.2
+    assert trained.evaluate(found, targets).accuracy > 0.6
+    losses = [losses_and_signs(trained, some, targets)[0] for some in (start, found)]
+    assert (losses[1] <= losses[0]).all()  # the best of all states, the first among them
+
+
 def test_the_result_does_not_depend_on_the_batch_but_on_the_seed(trained, test_set, monkeypatch):
     images, labels = test_set
     trained = replace(trained)

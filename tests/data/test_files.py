@@ -111,6 +111,12 @@ def test_what_is_without_loss_is_the_photograph(wild):
         assert np.array_equal(pixels, PHOTO), path
 
 
+def test_what_is_no_file_is_refused_without_waiting(wild):
+    for name in ("pipe.png", "dangling.png", "loop.png", "folder.png", "circle"):
+        with pytest.raises(ImageError, match=f"no image file .*{name}"):
+            decode(wild / name)
+
+
 def test_threads_do_not_mix_up_images_or_warnings(tmp_path):
     images = RNG.integers(0, 256, (60, 64, 64, 3), dtype=np.uint8)
     paths = [tmp_path / f"{number}.png" for number in range(len(images))]

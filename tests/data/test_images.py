@@ -468,6 +468,7 @@ def test_hostile_profiles_give_an_image_or_one_kind_of_error(data):
     assert found.shape == PHOTO.shape
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 @given(st.sampled_from(["PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "AVIF"]), st.data())
 @settings(max_examples=150, deadline=None)
 def test_hostile_bytes_give_an_image_or_one_kind_of_error(kind, data):

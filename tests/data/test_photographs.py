@@ -46,6 +46,15 @@ def test_every_file_that_is_shipped_is_credited_and_the_other_way_round():
     assert all(photo.author and photo.licence and photo.title for photo in PHOTOS)
 
 
+def test_the_numbers_are_those_that_are_stored_also_in_adobe_rgb():
+    profiles = 0
+    for photo in PHOTOS:
+        with Image.open(photographs.path_of(photo)) as image:
+            assert np.array_equal(photographs.pixels(photo), image.convert("RGB"))
+            profiles += b"Adobe RGB (1998)" in image.info.get("icc_profile", b"")
+    assert profiles == 1
+
+
 def test_the_shipped_photographs_are_small_and_without_loss():
     for photo in OURS:
         with Image.open(SCENES / photo.file) as image:
