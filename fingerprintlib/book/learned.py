@@ -26,7 +26,8 @@ PAGE = Template("""\
 <title>$title</title>
 <style>
 body { font-family: system-ui, sans-serif; max-width: 46rem; margin: 1rem auto; padding: 0 1rem; line-height: 1.5;
-  color: #1b1b1b; background: white; overflow-wrap: anywhere; }
+  color: #1b1b1b; background: white; }
+p, li, h1 { overflow-wrap: anywhere; }
 h1 { font-size: 1.5rem; line-height: 1.25; }
 h2 { font-size: 1.2rem; margin-top: 2rem; }
 .lead { font-size: 1.15rem; }
@@ -48,8 +49,9 @@ $body
 
 FOOLS = """\
 <ul>
-<li><b>Whatever else differs between the sources.</b> The network takes the easiest way to tell them apart. What is
-warned of above was looked for; other cameras, motifs, programs or years were not.</li>
+<li><b>Whatever else differs between the sources.</b> The network takes the easiest way to tell them apart. Formats,
+JPEG qualities, sizes, colour profiles, colours and doubles were looked at; cameras, motifs, programs and years were
+not.</li>
 <li><b>Strangers.</b> An image of a source that it has not learned should be called unknown. How often it is, these
 images cannot tell: hold a source back, learn without it, and see.</li>
 <li><b>Stronger handling.</b> It has learned to withstand a slight crop, resize and blur, faint noise, and JPEG of
@@ -102,7 +104,7 @@ def page(judge: Judge, findings: Findings, examined: Examination, title: str) ->
         _table(_counts(findings)),
         _files(findings),
         "<h2>How it was made</h2>",
-        f"<p><small>{html.escape(_made(judge))}</small></p>",
+        f"<p><small>{_made(judge)}</small></p>",
     ]
     return PAGE.substitute(title=html.escape(title), body="\n".join(part for part in parts if part))
 
@@ -157,31 +159,35 @@ def _counts(findings: Findings) -> DataFrame:
 
 
 def _files(findings: Findings) -> str:
-    text = "<p>No picture is in two splits, as several files neither.</p>"
+    text = "<p>Files that show the same picture are in one split.</p>"
     if findings.passed_over:
         text += f"<p>{html.escape(in_words(findings.passed_over))}.</p>"
     if unread := findings.unread:
         items = "\n".join(f"<li>{html.escape(one)}</li>" for one in unread[:LISTED])
         more = f"<p>And {len(unread) - LISTED:,} more.</p>" if len(unread) > LISTED else ""
-        text += f"<details><summary>{len(unread):,} files were not used</summary>\n<ul>\n{items}\n</ul>{more}</details>"
+        summary = f"<summary>Files that were not used: {len(unread):,}</summary>"
+        text += f"<details>{summary}\n<ul>\n{items}\n</ul>{more}</details>"
     return text
 
 
 def _made(judge: Judge) -> str:
     made, calibration = judge.attributor.provenance, judge.calibration
     view = {"shrunk": "the middle square, shrunk", "middle": "the pixels in the middle, as they are"}[judge.view]
-    line = f" Called generated from a ratio of 10^{calibration.line:.1f} on." if calibration.line is not None else ""
-    bounds = ""
-    if calibration.bounds:
+    line = bounds = ""
+    if calibration.line is not None and calibration.bounds is not None:
         low, high = calibration.bounds
-        bounds = f" The images bear out ratios from 10^{low:.1f} to 10^{high:.1f}; none beyond is told."
-    return (
+        line = f" Called generated is what is more than 10<sup>{calibration.line:.1f}</sup> times likelier generated."
+        bounds = (
+            f" The images bear out ratios of 10<sup>{low:.1f}</sup> to 10<sup>{high:.1f}</sup>, no others are told."
+        )
+    told = html.escape(
         f"A network of width {judge.attributor.network.width:g} that looks at {judge.resolution} x {judge.resolution} "
         f"pixels ({view}), finetuned on handled images for {judge.attributor.steps:,} steps, {made['trained'][:10]}, "
         f"fingerprintlib {made['versions']['fingerprintlib']}, torch {made['versions']['torch']}, {made['device']}; "
         f"weights {judge.attributor.hash[:12]}. Calibrated on {calibration.told['images']:,} validation images, clean "
-        f"and handled: temperature {calibration.temperature:.2f}.{line}{bounds}"
+        f"and handled: temperature {calibration.temperature:.2f}."
     )
+    return told + line + bounds
 
 
 def _figure(plot: Plot) -> str:

@@ -17,7 +17,7 @@ from .judging import GENERATED, REAL, UNKNOWN, UNSURE, Judge
 
 CONDITIONS = ("as they are", "handled")  # the images
 ANSWERS = ("rightly", "wrongly", UNSURE, UNKNOWN)
-BIN = 30  # images of a reliability curve, if there are as many
+BIN = 15  # images of a reliability curve, if there are as many
 
 
 @dataclass(frozen=True)

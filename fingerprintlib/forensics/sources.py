@@ -88,7 +88,8 @@ def open_beside(
         places.append(labels)
     pictures = Pictures(names, parts, view, _told(folders, view, seed))
     before = np.concatenate(places)
-    headers = [*[Header("pixels, no file", None, False, old.resolution)] * len(before), *read.headers]
+    of_old = Header("PNG", None, False, old.resolution)  # they were in no file; that is, nothing was lost in one
+    headers = [*[of_old] * len(before), *read.headers]
     labels = np.concatenate([before, len(old.class_names) + read.labels])
     return pictures, findings(read, pictures, headers, labels)
 

@@ -4,6 +4,7 @@ Arrays and reports come in, a `Plot` goes out for a page to show. A file holds a
 of them look, `axes` what they are put together from.
 """
 
+from .cases import cases
 from .curves import accuracy_by_number, against_number, against_strength, choices, persistence, training_curves
 from .features import embedding, frechet_ratios
 from .fingerprints import evidence, model_fingerprints, residuals
@@ -46,6 +47,7 @@ __all__ = [
     "against_strength",
     "architecture",
     "bands",
+    "cases",
     "choices",
     "confusions",
     "copies",

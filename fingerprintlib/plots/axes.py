@@ -84,6 +84,11 @@ def picture(ax: Axes, image: Pixels, title: str) -> None:
     ax.axis("off")
 
 
+def plain(name: str) -> str:
+    """A name that somebody gave, as text in one line: nothing in it is a formula."""
+    return " ".join(name.split()).replace("$", r"\$")
+
+
 def note(ax: Axes, text: str, at: tuple[float, float], offset: tuple[float, float], **options: Any) -> None:
     """A few small letters beside a point, `offset` in printer's points away from it."""
     ax.annotate(text, at, offset, textcoords="offset points", size=7.5, **options)

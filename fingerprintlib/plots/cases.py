@@ -5,11 +5,12 @@ from typing import NamedTuple
 
 import numpy as np
 from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from ..data.images import Pixels
-from .axes import Floats, bare, legend_below, new_axes, picture
+from .axes import Floats, bare, legend_below, plain
 from .style import PALETTE, WIDTH, Plot, colour_of, styled
 
 AMPLIFIED = 10  # times, residuals
@@ -43,39 +44,44 @@ def cases(found: Sequence[Case]) -> Plot:
     Args:
         found: at least one, all of the same known sources.
     """
-    names = [*found[0].probabilities]
+    names = [plain(name) for name in found[0].probabilities]
     mapped = any(case.squares is not None for case in found)
     widths = [1, 1, 1, *[1] * mapped, 1.3]
-    height = (WIDTH - 0.6) / sum(widths) + 0.28
-    figure, axes = new_axes(height * len(found) + 0.3 * mapped, len(found), len(widths), width_ratios=widths)
+    height = (WIDTH - 0.6) / sum(widths) + 0.5
+    figure = Figure(figsize=(WIDTH, height * len(found) + 0.3 * mapped), layout="constrained")
     colours = [*(colour_of(k) for k in range(len(names))), "0.85"]
-    for row, case in zip(axes, found, strict=True):
-        picture(row[0], case.image, f"{_short(case.name)}: {case.verdict}")
+    for part, case in zip(figure.subfigures(len(found), 1, squeeze=False)[:, 0], found, strict=True):
+        row = part.subplots(1, len(widths), width_ratios=widths)
+        part.suptitle(f"{_short(case.name)}: {plain(case.verdict)}", x=0.01, ha="left", fontsize=9)
         amplified = np.clip(128 + AMPLIFIED * case.residual, 0, 255).astype(np.uint8)
-        picture(row[1], amplified, "")
-        row[1].text(0, -0.06, f"residual, {AMPLIFIED} times", transform=row[1].transAxes, va="top", fontsize=7)
         plane = case.residual.mean(-1)
         power = np.abs(np.fft.fftshift(np.fft.fft2(plane - plane.mean()))) ** 2
-        row[2].imshow(np.log10(power + 1e-3 * power.max() + 1e-9), cmap="gray")
-        bare(row[2])
-        row[2].text(0, -0.06, "its spectrum", transform=row[2].transAxes, va="top", fontsize=7)
+        for ax, image, told in (
+            (row[0], case.image, ""),
+            (row[1], amplified, f"residual, {AMPLIFIED} times"),
+            (row[2], np.log10(power + 1e-3 * power.max() + 1e-9), "its spectrum"),
+        ):
+            ax.imshow(image, cmap="gray")
+            ax.set_xlabel(told, fontsize=7)
+            bare(ax)
         if mapped:
-            row[3].axis("off")
+            bare(row[3])
         if case.squares is not None:
             row[3].imshow(case.squares, cmap=ListedColormap(colours), vmin=0, vmax=len(names))
-            row[3].text(0, -0.06, "its squares", transform=row[3].transAxes, va="top", fontsize=7)
-        bars = row[-1]
-        best = max(case.probabilities, key=lambda name: case.probabilities[name])
-        bars.barh(names, [*case.probabilities.values()], color=[PALETTE[1 if name == best else 3] for name in names])
+            row[3].set_xlabel("its squares", fontsize=7)
+        bars, shares = row[-1], [*case.probabilities.values()]
+        colour = [PALETTE[1 if share == max(shares) else 3] for share in shares]
+        bars.barh(range(len(names)), shares, color=colour, tick_label=names)
         bars.invert_yaxis()
         bars.set(xlim=(0, 1), xticks=(0, 1))
         bars.tick_params(labelsize=7)
-    axes[-1, -1].set_xlabel("probability, if it is one of these", fontsize=7)
+        bars.set_xlabel("probability, if of one of these", fontsize=7)
     if mapped:
-        legend_below(figure, {n: Patch(color=c) for n, c in zip([*names, "unknown"], colours, strict=True)})
+        legend_below(figure, {n: Patch(color=c) for n, c in zip([*names, "unknown"], colours, strict=True)}, 6)
     told = "; ".join(f"{case.name}: {case.verdict}" for case in found)
     return Plot(figure, f"Images, their residuals and spectra, and the probabilities of the known sources. {told}.")
 
 
 def _short(name: str, longest: int = 40) -> str:
+    name = plain(name)
     return name if len(name) <= longest else f"{name[: longest // 2]}…{name[-longest // 2 :]}"

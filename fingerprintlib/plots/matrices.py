@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from ..statistics.metrics import Report
-from .axes import Floats, listed, new_ax, new_row
+from .axes import Floats, listed, new_ax, new_row, plain
 from .style import Plot, signed, styled
 
 PER_CENT: dict[str, Any] = {"cmap": "Purples", "vmin": 0, "vmax": 100}
@@ -93,8 +93,9 @@ def _heatmap(
     `options` need ``vmin`` and ``vmax``.
     """
     ax.imshow(values, **options)
-    ax.set_xticks(range(len(names)), names, rotation=45, ha="right")
-    ax.set_yticks(range(len(rows or names)), rows or names)
+    across, down = ([plain(name) for name in some] for some in (names, rows or names))
+    ax.set_xticks(range(len(across)), across, rotation=45, ha="right")
+    ax.set_yticks(range(len(down)), down)
     ax.spines[:].set_visible(False)
     ax.tick_params(length=0)
     strong = 0.6 * max(abs(options["vmin"]), abs(options["vmax"]))

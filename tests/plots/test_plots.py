@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from fingerprintlib import plots
 from fingerprintlib.data.splits import SPLITS
 from fingerprintlib.plots import Plot, style
+from fingerprintlib.plots.cases import Case
 from fingerprintlib.plots.fingerprints import stretch
 from fingerprintlib.statistics.distances import FrechetRatio
 from fingerprintlib.statistics.metrics import Report
@@ -50,6 +51,13 @@ CLAIMS = [
     ("unique-seed", "fails", -0.215, (-0.30, -0.12), 0.1, "points"),
     ("gain", "not reproduced at this scale", 0.012, (-0.03, 0.05), 0.05, "% of its errors"),
 ]
+
+
+def case(name, shares, squares=None, height=32, width=32):
+    names = [f"$\\no_{k}$" for k in range(len(shares))]
+    probabilities = dict(zip(names, shares, strict=True))
+    return Case(name, "unsure", pixels(height, width), RANDOM.normal(size=(32, 32, 3)), probabilities, squares)
+
 
 # name: (function, arguments, what the alternative text must tell)
 PLACES = np.stack([10.0 * (np.arange(60) % 6), np.arange(60) / 60], 1)  # a column a class
@@ -429,6 +437,18 @@ CASES = {
         ["network, grey: 90 %"],
     ),
     "ledger, nothing measured": (plots.ledger, ([],), ["No claim was measured"]),
+    "cases": (plots.cases, ([case("a.png", [0.1, 0.8, 0.1])],), ["spectra", "a.png: unsure"]),
+    "cases, some of them large": (
+        plots.cases,
+        ([case("a.png", [0.1, 0.8, 0.1]), case("b.png", [1, 0, 0], np.array([[0, 1, 2], [3, 3, 0]]), 40, 300)],),
+        ["a.png: unsure; b.png: unsure"],
+    ),
+    "cases, of many sources": (plots.cases, ([case("a.png", np.eye(12)[3], np.eye(3, dtype=int))],), ["a.png: unsure"]),
+    "cases, with odd names": (
+        plots.cases,
+        ([case(name, [0.5, 0.5]) for name in ("$\\frac{a}$.png", "a\nb.png", "a$b$.png", f"{'long' * 30}.png")],),
+        ["a$b$.png: unsure", "long.png"],
+    ),
 }
 
 
@@ -478,6 +498,24 @@ def test_pictures_show_the_pixels_that_they_were_given():
     shown = figure.axes[0].images[0].get_array()
     for index in range(3):
         np.testing.assert_array_equal(shown[:16, 18 * index : 18 * index + 16], images[index])
+
+
+def test_the_likeliest_source_of_a_case_stands_out():
+    figure = plots.cases([case("a.png", [0.2, 0.7, 0.1]), case("b.png", [0.6, 0.3, 0.1])]).figure
+    bars = [ax.patches for ax in figure.axes if ax.patches]
+    for patches, likeliest in zip(bars, (1, 0), strict=True):
+        widths = [bar.get_width() for bar in patches]
+        colours = [bar.get_facecolor() for bar in patches]
+        assert int(np.argmax(widths)) == likeliest
+        assert colours.count(colours[likeliest]) == 1
+
+
+def test_a_matrix_of_sources_with_odd_names_is_drawn():
+    odd = Report(("$\\frac{a}$", "b$c$"), ((3, 1), (0, 4)))
+    plot = plots.confusions({"odd": odd})
+    FigureCanvasAgg(plot.figure).draw()
+    texts = [label.get_text() for label in plot.figure.axes[0].get_xticklabels()]
+    assert [text.replace(r"\$", "$") for text in texts] == [*odd.class_names]
 
 
 def test_accuracies_stand_where_they_are():
