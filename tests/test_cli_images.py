@@ -259,9 +259,9 @@ def test_an_earlier_file_survives_a_failure_and_nothing_is_trained_twice(home, s
 
 
 def test_a_source_is_added(file, home, tmp_path):
-    write(tmp_path / "new", planted("both", 40))
+    write(tmp_path / "new", planted("diagonal", 40))
     out = tmp_path / "four.safetensors"
-    arguments = ("add-source", file, tmp_path / "new", "--name", "both", "--out", out, "--steps", "20")
+    arguments = ("add-source", file, tmp_path / "new", "--name", "diagonal", "--out", out, "--steps", "20")
     asked = run(*arguments)
     assert asked.exit_code == 2
     assert "There is no folder of images of columns, rows" in asked.stderr
@@ -270,11 +270,11 @@ def test_a_source_is_added(file, home, tmp_path):
     for title, count in (("the old sources before", 18), ("the old sources after", 18), ("the new source", 6)):
         assert re.search(rf"^{title}: accuracy [\d.]+ \(.*\) % on {count} test images$", result.stdout, re.MULTILINE)
     assert "Beware: The images of the old sources are not those that the attributor learned from" in result.stderr
-    assert Judge.load(out).class_names == (*NAMES, "both")
+    assert Judge.load(out).class_names == (*NAMES, "diagonal")
     assert sorted(path.name for path in tmp_path.glob("four*")) == ["four.html", "four.safetensors"]
-    again = run("add-source", out, tmp_path / "new", "--name", "both", "--out", tmp_path / "b")
+    again = run("add-source", out, tmp_path / "new", "--name", "diagonal", "--out", tmp_path / "b")
     assert again.exit_code == 2
-    assert "Two sources are called 'both'" in again.stderr
+    assert "Two sources are called 'diagonal'" in again.stderr
 
 
 @pytest.mark.parametrize(

@@ -166,7 +166,7 @@ class Judge:
 
         Raises:
             CheckpointError: the file is missing, damaged, or no attributor.
-            UsageError: it was never calibrated.
+            UsageError: it was never calibrated, or by another version.
         """
         return cls.of(Attributor.load(path), str(path))
 
@@ -175,14 +175,17 @@ class Judge:
         """That of a calibrated attributor.
 
         Raises:
-            UsageError: it was never calibrated.
+            UsageError: it was never calibrated, or by another version.
         """
         told = attributor.provenance.get(CALIBRATION)
         if told is None:
             raise UsageError(
                 f"{name} is not calibrated: nobody knows what its scores are worth. Learn it with `fingerprints learn`."
             )
-        return cls(attributor, Calibration(**told))
+        try:
+            return cls(attributor, Calibration(**told))
+        except TypeError as error:
+            raise UsageError(f"{name} was calibrated by another version ({error}). Learn it again.") from error
 
     @cached_property
     def calibrated(self) -> Attributor:

@@ -6,7 +6,7 @@ from fingerprintlib.forensics.pictures import Pictures
 
 from .planted import NAMES, labelled
 
-STEPS, WIDTH = 60, 0.0625  # enough for what is planted
+STEPS, WIDTH = 40, 0.0625  # enough for what is planted
 
 
 @pytest.fixture(autouse=True, scope="session")

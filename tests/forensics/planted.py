@@ -11,7 +11,7 @@ PATTERNS = {
     "real": np.zeros((SIDE, SIDE)),
     "columns": np.broadcast_to(WAVE, (SIDE, SIDE)),
     "rows": np.broadcast_to(WAVE[:, None], (SIDE, SIDE)),
-    "both": np.broadcast_to(WAVE, (SIDE, SIDE)) * np.sign(WAVE + 1)[:, None],
+    "diagonal": 16 * np.cos(np.pi / 2 * np.add.outer(np.arange(SIDE), np.arange(SIDE))),
 }
 
 

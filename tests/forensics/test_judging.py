@@ -147,6 +147,8 @@ def test_the_calibration_travels_in_the_file(judge, tmp_path):
     replace(judge.attributor, provenance=provenance).save(tmp_path / "b.safetensors")
     with pytest.raises(UsageError, match=r"b.safetensors is not calibrated.*fingerprints learn"):
         Judge.load(tmp_path / "b.safetensors")
+    with pytest.raises(UsageError, match="calibrated by another version"):
+        Judge.of(replace(judge.attributor, provenance={**provenance, "calibration": {"temperature": 1.0}}))
 
 
 # --- verdicts -----------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from fingerprintlib.forensics.judging import Judge
 from fingerprintlib.forensics.learning import SourceEstimator, _widened, add_source
 from fingerprintlib.forensics.pictures import SHARES, Pictures, deal
 
-from .conftest import STEPS, WIDTH
+from .conftest import WIDTH
 from .planted import NAMES, labelled, planted
 
 RNG = np.random.default_rng(0)
@@ -142,14 +142,14 @@ def test_what_is_learned_withstands_handling(learned, judge, pictures):
 @pytest.fixture(scope="module")
 def four(learned, tmp_path_factory):
     """One more source, and images of all."""
-    pictures = Pictures.dealt(*labelled(120, (*NAMES, "both")), (*NAMES, "both"))
-    return add_source(learned, pictures, tmp_path_factory.mktemp("four"), steps=STEPS), pictures
+    pictures = Pictures.dealt(*labelled(120, (*NAMES, "diagonal")), (*NAMES, "diagonal"))
+    return add_source(learned, pictures, tmp_path_factory.mktemp("four"), steps=60), pictures
 
 
 def test_a_source_is_added_and_the_old_ones_are_not_forgotten(judge, four):
     made, _ = four
-    assert made.class_names == (*NAMES, "both")
-    images, labels = labelled(60, (*NAMES, "both"), seed=2)
+    assert made.class_names == (*NAMES, "diagonal")
+    images, labels = labelled(60, (*NAMES, "diagonal"), seed=2)
     old = labels < 3
     after = Judge.of(made)
     assert right(after, images[old], labels[old]) > right(judge, images[old], labels[old]) - 0.05
@@ -168,7 +168,7 @@ def test_a_source_is_learned_under_the_attributors_colour_control(learned, pictu
 
     monkeypatch.setattr("fingerprintlib.attacks.immunization.fit", fit)
     grey = replace(learned, colour="grey")
-    pictures = Pictures.dealt(*labelled(20, (*NAMES, "both")), (*NAMES, "both"))
+    pictures = Pictures.dealt(*labelled(20, (*NAMES, "diagonal")), (*NAMES, "diagonal"))
     with pytest.raises(FileNotFoundError):  # nothing was trained
         add_source(grey, pictures, tmp_path, steps=1)
     assert np.array_equal(seen[0], coloured(seen[0], "grey"))
@@ -190,7 +190,7 @@ def test_a_wider_network_scores_the_old_sources_as_before():
     assert wider.emphasis == 2.0
 
 
-@pytest.mark.parametrize("names", [NAMES, ("real", "rows", "columns", "both"), ("real", "columns")])
+@pytest.mark.parametrize("names", [NAMES, ("real", "rows", "columns", "diagonal"), ("real", "columns")])
 def test_a_corpus_without_the_old_sources_first_and_a_new_one_is_refused(learned, names, tmp_path):
     pictures = Pictures.dealt(*labelled(20, names), names)
     with pytest.raises(UsageError, match="must have real, columns, rows and new sources behind them"):
@@ -206,13 +206,13 @@ def fitted(tmp_path_factory):
     images, labels = labelled(40, ("rows", "columns"))
     words = np.array(["lines", "a column"])[labels]  # in ascending order the second comes first
     folder = tmp_path_factory.mktemp("estimator")
-    return SourceEstimator(steps=STEPS, width=WIDTH, folder=folder).fit(images, words)
+    return SourceEstimator(steps=20, width=WIDTH, folder=folder).fit(images, words)
 
 
 def test_it_has_the_manners_of_an_estimator(fitted):
-    assert fitted.get_params() == {"steps": STEPS, "width": WIDTH, "seed": 0, "folder": fitted.folder}
+    assert fitted.get_params() == {"steps": 20, "width": WIDTH, "seed": 0, "folder": fitted.folder}
     copy = clone(fitted).set_params(seed=3)
-    assert (copy.seed, copy.steps, fitted.seed) == (3, STEPS, 0)
+    assert (copy.seed, copy.steps, fitted.seed) == (3, 20, 0)
     with pytest.raises(NotFittedError):
         copy.predict(planted("rows", 1))
     assert fitted.classes_.tolist() == ["a column", "lines"]

@@ -146,9 +146,9 @@ def test_without_anything_odd_only_the_number_is_warned_of(home):
         (lambda home: home, 33, "side must be one of 32, 64, 128, 256 pixels, not 33"),
         (lambda home: home, 64, r"No image of the source 'real' can be used. .*000.png has 32 x 32 pixels"),
         (lambda home: (home / "empty").mkdir() or home, 32, "There is no image in .*empty. Give some: .png"),
-        (lambda home: write(home / "few", planted("both", 19)) or home, 32, "'few' has 19 images; 20 are needed"),
+        (lambda home: write(home / "few", planted("diagonal", 19)) or home, 32, "'few' has 19 images; 20 are needed"),
         (lambda home: (home / "rows").rename(home / "unknown").parent, 32, "A source cannot be called 'unknown'"),
-        (lambda home: write(home / "same", 30 * [planted("both", 1)[0]]) or home, 32, "'same' show the same"),
+        (lambda home: write(home / "same", 30 * [planted("diagonal", 1)[0]]) or home, 32, "'same' show the same"),
     ],
 )
 def test_what_cannot_be_learned_from(home, make, side, message):
@@ -165,8 +165,8 @@ def test_an_unknown_view_is_refused(home):
 
 
 def test_differences_of_files_are_told(home):
-    write(home / "jpeg", planted("both", 40), ".jpg", quality=80)
-    write(home / "worse", planted("both", 40, seed=1), ".jpg", quality=50)
+    write(home / "jpeg", planted("diagonal", 40), ".jpg", quality=80)
+    write(home / "worse", planted("diagonal", 40, seed=1), ".jpg", quality=50)
     write(home / "profile", planted("real", 40, seed=2), icc_profile=b"some colours")
     write(home / "large", RNG.integers(0, 256, (40, 48, 70, 3), np.uint8))
     told = warned(open_sources(home, side=32)[1])
@@ -207,10 +207,10 @@ def test_a_chance_difference_is_none():
 
 
 def test_behind_a_corpus_its_own_images_stay_where_they_are(pictures, home):
-    write(home / "both", planted("both", 30), ".jpg", quality=95)
-    joined, found = open_beside(pictures, {"both": home / "both"}, seed=4)
-    assert joined.class_names == (*NAMES, "both")
-    alone = [decode(path) for path in sorted((home / "both").iterdir())]
+    write(home / "diagonal", planted("diagonal", 30), ".jpg", quality=95)
+    joined, found = open_beside(pictures, {"diagonal": home / "diagonal"}, seed=4)
+    assert joined.class_names == (*NAMES, "diagonal")
+    alone = [decode(path) for path in sorted((home / "diagonal").iterdir())]
     mine = []
     for split in SHARES:
         images, labels = joined.split(split)
@@ -222,11 +222,10 @@ def test_behind_a_corpus_its_own_images_stay_where_they_are(pictures, home):
         mine += [image.tobytes() for image in images[old:]]
     assert sorted(mine) == sorted(image.tobytes() for image in alone)
     assert [sum(some.values()) for some in found.counts.values()] == [120, 120, 120, 30]
-    assert "The file formats differ: real: 100% PNG; columns: 100% PNG; rows: 100% PNG; both: 100% JPEG." in warned(
-        found
-    )
+    told = warned(found)
+    assert "The file formats differ: real: 100% PNG; columns: 100% PNG; rows: 100% PNG; diagonal: 100% JPEG." in told
     with pytest.raises(UsageError, match="Two sources are called 'rows'"):
-        open_beside(pictures, {"rows": home / "both"})
+        open_beside(pictures, {"rows": home / "diagonal"})
 
 
 @pytest.fixture
@@ -239,33 +238,33 @@ def from_folders(learned, home, tmp_path):
 
 def test_old_sources_are_found_where_they_were_and_lie_in_the_same_splits(from_folders, home, tmp_path):
     attributor, before = from_folders
-    write(tmp_path / "new", planted("both", 30))
-    pictures, found = open_again(attributor, {"both": tmp_path / "new"}, tmp_path)
+    write(tmp_path / "new", planted("diagonal", 30))
+    pictures, found = open_again(attributor, {"diagonal": tmp_path / "new"}, tmp_path)
     assert pictures.only(3).hash == before.hash
     assert "not those that the attributor learned from" not in warned(found)
     write(home / "rows" / "more", planted("rows", 1, seed=8))
     assert "not those that the attributor learned from" in warned(
-        open_again(attributor, {"both": tmp_path / "new"}, tmp_path)[1]
+        open_again(attributor, {"diagonal": tmp_path / "new"}, tmp_path)[1]
     )
 
 
 def test_old_sources_may_lie_elsewhere(from_folders, home, tmp_path):
     attributor, before = from_folders
-    write(tmp_path / "new", planted("both", 30))
+    write(tmp_path / "new", planted("diagonal", 30))
     moved = home.rename(tmp_path / "moved")
     with pytest.raises(UsageError, match=r"no folder of images of real, columns, rows.*--old FOLDER"):
-        open_again(attributor, {"both": tmp_path / "new"}, tmp_path)
-    pictures, _ = open_again(attributor, {"both": tmp_path / "new"}, tmp_path, moved)
+        open_again(attributor, {"diagonal": tmp_path / "new"}, tmp_path)
+    pictures, _ = open_again(attributor, {"diagonal": tmp_path / "new"}, tmp_path, moved)
     assert pictures.only(3).hash == before.hash
     assert pictures.told["folders"] == {
         **{name: str(moved / name) for name in NAMES},
-        "both": str(tmp_path / "new"),
+        "diagonal": str(tmp_path / "new"),
     }
 
 
 def test_what_is_neither_in_a_folder_nor_in_the_zoo_is_asked_for(learned, tmp_path):
     with pytest.raises(UsageError, match=r"no folder of images of columns, rows: .*--old FOLDER"):
-        open_again(learned, {"both": tmp_path}, tmp_path)
+        open_again(learned, {"diagonal": tmp_path}, tmp_path)
 
 
 def test_what_the_zoo_has_is_drawn_from_it(learned, tmp_path, monkeypatch):
@@ -276,19 +275,19 @@ def test_what_the_zoo_has_is_drawn_from_it(learned, tmp_path, monkeypatch):
         return Pictures.dealt(*labelled(20, ("real", "rows")), names)
 
     monkeypatch.setattr("fingerprintlib.forensics.sources.zoo_images", zoo_images)
-    write(tmp_path / "new", planted("both", 30))
+    write(tmp_path / "new", planted("diagonal", 30))
     write(tmp_path / "added", planted("columns", 30))
     provenance = {**learned.provenance, "folders": {"added": str(tmp_path / "added")}}
     attributor = replace(learned, class_names=("real", "sngan", "added"), provenance=provenance)
-    pictures, _ = open_again(attributor, {"both": tmp_path / "new"}, tmp_path / "keep")
+    pictures, _ = open_again(attributor, {"diagonal": tmp_path / "new"}, tmp_path / "keep")
     assert asked == [(["real", "sngan"], tmp_path / "keep")]
-    assert pictures.class_names == ("real", "sngan", "added", "both")
+    assert pictures.class_names == ("real", "sngan", "added", "diagonal")
 
 
 def test_folders_of_all_sources_are_remembered(from_folders, home, tmp_path, monkeypatch):
     attributor, pictures = from_folders
-    write(tmp_path / "new", planted("both", 30))
-    joined, _ = open_beside(pictures, {"both": tmp_path / "new"})
+    write(tmp_path / "new", planted("diagonal", 30))
+    joined, _ = open_beside(pictures, {"diagonal": tmp_path / "new"})
     monkeypatch.setattr("fingerprintlib.forensics.learning.hardened", lambda *rest, **options: attributor)
     made = add_source(attributor, joined, tmp_path)
     assert made.provenance["folders"]["rows"] == str(home / "rows")

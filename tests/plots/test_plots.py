@@ -16,6 +16,7 @@ from fingerprintlib.data.splits import SPLITS
 from fingerprintlib.plots import Plot, style
 from fingerprintlib.plots.cases import Case
 from fingerprintlib.plots.fingerprints import stretch
+from fingerprintlib.statistics.calibration import ReliabilityCurve
 from fingerprintlib.statistics.distances import FrechetRatio
 from fingerprintlib.statistics.metrics import Report
 
@@ -51,6 +52,7 @@ CLAIMS = [
     ("unique-seed", "fails", -0.215, (-0.30, -0.12), 0.1, "points"),
     ("gain", "not reproduced at this scale", 0.012, (-0.03, 0.05), 0.05, "% of its errors"),
 ]
+RELIABLE = ReliabilityCurve(*np.array([[0.6, 0.9], [0.5, 1.0], [10, 20], [0.3, 0.9], [0.7, 1.0]]))
 
 
 def case(name, shares, squares=None, height=32, width=32):
@@ -437,6 +439,19 @@ CASES = {
         ["network, grey: 90 %"],
     ),
     "ledger, nothing measured": (plots.ledger, ([],), ["No claim was measured"]),
+    "reliability": (
+        plots.reliability,
+        ({"before": RELIABLE, "after": RELIABLE},),
+        ["before: 60 % sure, 50 % right, 90 % sure, 100 % right; after: 60 % sure"],
+    ),
+    "tippett": (
+        plots.tippett,
+        (
+            {"clean": (np.array([-1.0, 0.0, 2.0]), np.array([1.0, 0.75, 0.0]), np.array([0.5, 0.25, 0.0]))},
+            ("generated", "photographs"),
+        ),
+        ["clean: above 0 are 75.0 % of generated and 25.0 % of photographs"],
+    ),
     "cases": (plots.cases, ([case("a.png", [0.1, 0.8, 0.1])],), ["spectra", "a.png: unsure"]),
     "cases, some of them large": (
         plots.cases,
