@@ -175,7 +175,7 @@ def in_a_line(verdict: "Verdict") -> str:
     if verdict.answer != likeliest:
         words.append(f"{likeliest}?")
     words.append(f"{verdict.probabilities[likeliest]:.1%}")
-    if verdict.evidence is not None:
+    if verdict.evidence is not None and verdict.known >= 0:  # of an unknown image it would say nothing
         words.append(f"{verdict.origin} (10^{verdict.evidence:+.1f})")
     if verdict.agreeing < 1:
         low, high = verdict.spread

@@ -70,6 +70,7 @@ class Calibration:
         labels: np.ndarray,
         rejected: float = REJECTED,
         alarms: float = ALARMS,
+        handled: Pixels | None = None,
     ) -> Self:
         """Measured on validation images: none that it learned from, and of each source as large a share as of those.
 
@@ -79,6 +80,8 @@ class Calibration:
             labels: int ``[N]``, indices of its class names; all of them occur.
             rejected: the share of the images of known sources that may be called unknown.
             alarms: the share of photographs that may be called generated.
+            handled: the same images, handled. All is measured on both, but for the energy: handling takes it away, and
+                a line that let all handled images pass would let strangers pass, too.
 
         Raises:
             UsageError: images of another kind or size, or a source has none.
@@ -91,7 +94,9 @@ class Calibration:
             raise UsageError(
                 f"Images of each source are needed to calibrate by; there is none of {', '.join(lacking)}."
             )
-        logits, prior = _logits(attributor, images), counts / len(labels)
+        logits, prior, clean = _logits(attributor, images), counts / len(labels), len(images)
+        if handled is not None:
+            logits, labels = np.concatenate([logits, _logits(attributor, handled)]), np.tile(labels, 2)
         temperature = fit_temperature(*_with_one_misleading(logits, labels))
         scores = _scores(logits, temperature, prior)
         line = bounds = None
@@ -109,7 +114,8 @@ class Calibration:
             "alarms": alarms,
             "error": errors,
         }
-        return cls(temperature, tuple(prior.tolist()), -threshold(-energy(scores), rejected), line, bounds, told)
+        least = -threshold(-energy(scores[:clean]), rejected)
+        return cls(temperature, tuple(prior.tolist()), least, line, bounds, told)
 
 
 @dataclass(frozen=True)
@@ -122,8 +128,8 @@ class Verdict:
         evidence: how many times likelier such scores are of a generated image than of a photograph, as a decimal
             logarithm, no larger or smaller than the calibration's images bear out; None where there are no photographs
             among the sources. Generators count alike. Of an image that is of none of the sources it says nothing.
-        origin: ``generated``, where `Judge.evidence` is above the calibration's line; ``real`` below 0; in between, and
-            without photographs, ``undecided``.
+        origin: ``generated``, where `Judge.evidence` is above the calibration's line; ``real`` below 0; in between,
+            without photographs, and of an unknown image ``undecided``: nobody is accused by what is not understood.
         known: how far the energy is above the least that a known source has; below 0 the image is unknown.
         agreeing: the share of its harmless changes under which the likeliest source stays the same, in [0, 1].
         spread: the least and the largest probability of that source, over the image and its changes.
@@ -244,7 +250,7 @@ class Judge:
         for i, k in enumerate(best[0]):
             answer, (strength, origin) = self.class_names[k], self._origin(evidence[i])
             if known[i] < 0:
-                answer = UNKNOWN
+                answer, origin = UNKNOWN, UNDECIDED
             elif agreeing[i] < 1 or (strength is not None and answer != REAL and origin != GENERATED):
                 answer = UNSURE
             verdicts.append(

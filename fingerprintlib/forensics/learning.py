@@ -110,7 +110,7 @@ def hardened(
     if not path.is_file():
         images, labels = corpus.split("validation")
         handled = attacked(corpus, HANDLING, control=made.colour, seed=seed).split("validation")[0]
-        calibration = Calibration.of(made, np.concatenate([images, handled]), np.tile(labels, 2))
+        calibration = Calibration.of(made, images, labels, handled=handled)
         judge = Judge(replace(made, provenance={**made.provenance, **told}), calibration)
         judge.calibrated.save(path)
     return Attributor.load(path, fabric=fabric)

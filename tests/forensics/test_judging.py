@@ -97,9 +97,25 @@ def test_as_many_are_unknown_and_accused_as_was_asked_for(uncertain, rejected):
     verdicts = verdicts_on(logits, calibration)
     assert np.mean([one.known < 0 for one in verdicts]) == rejected
     assert np.mean([one.answer == "unknown" for one in verdicts]) == rejected
+    assert all(one.origin == "undecided" for one in verdicts if one.known < 0)
+    # If none were unknown, as many photographs would be accused as was asked for.
+    verdicts = verdicts_on(logits, replace(calibration, least=-np.inf))
     photographs = [one for one, label in zip(verdicts, labels, strict=True) if label == 0]
     accused = sum(one.origin == "generated" for one in photographs)
     assert accused == int(0.02 * len(photographs))
+
+
+def test_handled_images_count_for_all_but_the_energy(uncertain):
+    logits, labels = uncertain
+    fainter = 0.5 * logits
+    told = Told(np.concatenate([logits, fainter]))
+    both = Calibration.of(told, numbered(1000), labels, handled=numbered(2000)[1000:])
+    clean = Calibration.of(told, numbered(1000), labels)
+    all_of_them = Calibration.of(told, numbered(2000), np.tile(labels, 2))
+    assert both.temperature == all_of_them.temperature != clean.temperature
+    assert both.line == all_of_them.line
+    verdicts = verdicts_on(logits, both)
+    assert np.mean([one.known < 0 for one in verdicts]) == both.told["rejected"]
 
 
 def test_the_unknown_among_validation_images_are_the_share_asked_for(judge, pictures):
@@ -172,7 +188,7 @@ def test_evidence_is_the_mean_likelihood_of_the_generators_over_that_of_photogra
         ((0, 9, 0), "columns", "generated"),
         ((0, 0.8, 0.7), "unsure", "undecided"),  # 10^0.35 is below the line
         ((0, 0.5, -9), "unsure", "real"),  # columns is the likeliest, and yet a photograph likelier than a generator
-        ((-60, -61, -62), "unknown", "real"),
+        ((-60, -61, -62), "unknown", "undecided"),
     ],
 )
 def test_the_answer_follows_from_the_scores(logits, answer, origin):
