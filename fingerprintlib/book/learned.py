@@ -84,8 +84,8 @@ def page(judge: Judge, findings: Findings, examined: Examination, title: str) ->
         _table(_answers(examined)),
         "<p>It names a source only if the image is like those that it has learned, and if the answer stays the same "
         f"when the image is saved or cropped a little; else it answers unsure. About {REJECTED:.0%} of the images of "
-        "known sources are called unknown: that is where the line was drawn. <i>Handled</i> images were changed as "
-        "happens to images on their way: slightly cropped, resized, blurred, saved as JPEG.</p>",
+        "known sources, as they are, will be called unknown: that is where the line was drawn. <i>Handled</i> images "
+        "were changed as happens to images on their way: slightly cropped, resized, blurred, saved as JPEG.</p>",
         _accused(examined.accused),
         _figure(plots.confusions(examined.reports)),
         "<h2>Is it a fingerprint?</h2>",
