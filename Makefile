@@ -25,7 +25,7 @@ book: $(READY)  ## run the chapters and build the book (PROFILE=smoke|quick|full
 	@$(BIN)/fingerprints book --profile $(PROFILE)
 
 test: $(READY)  ## run all tests
-	@$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadgroup
+	@$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadscope
 
 lab: $(READY)  ## open the chapters in JupyterLab
 	@$(BIN)/python -m fingerprintlib.book.lab_setup

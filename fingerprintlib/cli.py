@@ -250,8 +250,6 @@ def immunize(
     from .data.corpus import open_corpus
 
     attack = find_attack(name)
-    if not out.absolute().parent.is_dir():
-        raise UsageError(f"There is no folder {out.parent} to write {out.name} into. Make it, or name another.")
     before = Attributor.load(attributor)
     store = Book().root / "_build" / "store"
     corpus = open_corpus(folder) if folder else learned_from(before, store)

@@ -11,7 +11,9 @@ def progress(total: int, description: str, unit: str, initial: int = 0) -> Any:
     It is drawn on standard error, or as a widget in a notebook that somebody runs cell by cell: there the other would
     leave an empty red box behind. (A build runs notebooks too; its bars go to the terminal.)
     """
-    if "ipykernel" in sys.modules and "FINGERPRINTS_BUILD" not in os.environ:
+    python = sys.modules.get("IPython")
+    shell = python.get_ipython() if python else None
+    if hasattr(shell, "kernel") and "FINGERPRINTS_BUILD" not in os.environ:
         from tqdm.notebook import tqdm
     else:
         from tqdm import tqdm

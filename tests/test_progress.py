@@ -1,6 +1,7 @@
 """The bar: silent when asked, on standard error, and a widget where somebody runs a notebook."""
 
 import sys
+from types import SimpleNamespace
 
 import pytest
 from tqdm import tqdm
@@ -26,9 +27,8 @@ def test_the_bar_is_silent_when_asked(monkeypatch, capsys):
 def test_it_is_a_widget_in_a_notebook_that_no_build_runs(monkeypatch, kernel, build, kind):
     monkeypatch.setenv("FINGERPRINTS_QUIET", "1")
     monkeypatch.delenv("FINGERPRINTS_BUILD", raising=False)
-    monkeypatch.delitem(sys.modules, "ipykernel", raising=False)
-    if kernel:
-        monkeypatch.setitem(sys.modules, "ipykernel", sys)
+    shell = SimpleNamespace(kernel=True) if kernel else SimpleNamespace()
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))
     if build:
         monkeypatch.setenv("FINGERPRINTS_BUILD", "somewhere")
     bar = progress(1, "training", "images")

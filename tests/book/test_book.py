@@ -75,6 +75,6 @@ def test_a_library_edit_runs_the_chapters_that_use_it(smoke_book):
 
 
 def test_a_prose_edit_runs_no_chapter(smoke_book):
-    smoke_book.edit("book/03-attribution.md", "Five sources", "Here are five sources")
+    smoke_book.edit("book/03-attribution.md", "We have five sources", "Here are five sources")
     assert ran(smoke_book.fingerprints("book", "--profile", "smoke")) == ["book"]
     assert "Here are five sources" in (smoke_book.html / "03-attribution.html").read_text()

@@ -341,6 +341,9 @@ EXERCISES = [
     (exercises.untouched, {"attacks": 5, "probability": 0.5}, 1 / 32, [0.5, 31 / 32, 0.1]),
     (exercises.untouched, {"attacks": 2, "probability": 0.9}, 0.01, [0.81, 0.1]),
     (exercises.safest, {"table": {"a": {"x": 0.9, "y": 0.2}, "b": {"x": 0.4, "y": 0.3}}}, "b", ["a"]),
+    (exercises.posterior, {"prior": 1 / 200, "ratio": 1000}, 1000 / 1199, [0.999, 1000 / 200, 0.005]),
+    (exercises.energies, {"scores": [(0, 0), (5, 5)]}, [np.log(2), 5 + np.log(2)], [[0.5, 0.5], 0.69]),
+    (exercises.judged, {}, 2, [3, 5]),
     (exercises.as_large_as_noise, {"levels": 2, "resolution": 64}, 4, [2, 256, 12]),
     (exercises.chance_of_all, {"share": 0.9, "images": 20}, 0.12158, [0.9, 0.5]),
 ]
