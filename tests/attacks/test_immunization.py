@@ -131,5 +131,5 @@ def test_the_command_finds_the_corpus_finetunes_and_writes(colour, tmp_path, mon
     assert (immune.provenance["immunized"], immune.colour) == ("noise", colour)
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["immune.safetensors"]
     assert learned_from(immune, store).path == corpus.path
-    with pytest.raises(CorpusError, match="Name the folder"):
+    with pytest.raises(CorpusError, match="Name one like it"):
         learned_from(immune, tmp_path / "new")
