@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .errors import FingerprintsError, UsageError
+from .tables import aligned
 
 if TYPE_CHECKING:
     from .attribution.attributor import Attributor
@@ -275,10 +276,8 @@ def _tell(findings: "Findings") -> None:
     from .data.files import in_words
 
     columns = ["SOURCE", *(split.upper() for split in next(iter(findings.counts.values())))]
-    rows = [columns, *([name, *map(str, some.values())] for name, some in findings.counts.items())]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    for line in aligned([columns, *([name, *map(str, some.values())] for name, some in findings.counts.items())]):
+        click.echo(line)
     for sentence in findings.unread:
         click.echo(f"not used: {sentence}", err=True)
     if findings.passed_over:

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from .errors import FingerprintsError, UsageError
+from .tables import aligned
 
 
 @click.group()
@@ -156,6 +157,5 @@ def _verify(names: Sequence[str], told: Callable[[str], str], what: str) -> None
 
 
 def _echo_table(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
-    widths = [max(map(len, column)) for column in zip(columns, *rows, strict=True)]
-    for row in (columns, *rows):
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    for line in aligned([columns, *rows]):
+        click.echo(line)

@@ -2,14 +2,18 @@
 
 import os
 import sys
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeVar
+
+Item = TypeVar("Item")
 
 
-def progress(total: int, description: str, unit: str, initial: int = 0) -> Any:
+def progress(total: int, description: str, unit: str, initial: int = 0, delay: float = 0) -> Any:
     """A tqdm bar with rate and time left; silent when FINGERPRINTS_QUIET is set.
 
     It is drawn on standard error, or as a widget in a notebook that somebody runs cell by cell: there the other would
-    leave an empty red box behind. (A build runs notebooks too; its bars go to the terminal.)
+    leave an empty red box behind. (A build runs notebooks too; its bars go to the terminal.) What ends within `delay`
+    seconds draws none.
     """
     python = sys.modules.get("IPython")
     shell = python.get_ipython() if python else None
@@ -20,6 +24,7 @@ def progress(total: int, description: str, unit: str, initial: int = 0) -> Any:
     return tqdm(
         total=total,
         initial=initial,
+        delay=delay,
         desc=description,
         unit=f" {unit}",
         unit_scale=total >= 100_000,
@@ -29,3 +34,11 @@ def progress(total: int, description: str, unit: str, initial: int = 0) -> Any:
         leave=False,
         disable=bool(os.environ.get("FINGERPRINTS_QUIET")),
     )
+
+
+def progress_over(items: Iterable[Item], total: int, description: str, unit: str) -> Iterator[Item]:
+    """The items, with a bar beside them if they take longer than two seconds."""
+    with progress(total, description, unit, delay=2) as bar:
+        for item in items:
+            yield item
+            bar.update()

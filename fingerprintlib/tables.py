@@ -1,4 +1,4 @@
-"""Tables in Markdown, for pages and cards."""
+"""Tables: in Markdown, for pages and cards, and as plain text, for a terminal."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -18,6 +18,12 @@ def markdown(rows: Sequence[Mapping[str, Any]]) -> str:
     rules = ["-:" if right else "-" for right in numeric]
     lines = [[_cell(column) for column in columns], rules, *cells]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows of cells, the head first, as lines of plain text with columns as wide as they need."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 def _cell(value: Any) -> str:

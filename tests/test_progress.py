@@ -7,7 +7,7 @@ import pytest
 from tqdm import tqdm
 from tqdm.notebook import tqdm as widget
 
-from fingerprintlib.progress import progress
+from fingerprintlib.progress import progress, progress_over
 
 
 def test_the_bar_is_silent_when_asked(monkeypatch, capsys):
@@ -34,3 +34,12 @@ def test_it_is_a_widget_in_a_notebook_that_no_build_runs(monkeypatch, kernel, bu
     bar = progress(1, "training", "images")
     assert type(bar) is kind
     bar.close()
+
+
+def test_what_is_quickly_done_shows_no_bar(monkeypatch, capsys):
+    monkeypatch.delenv("FINGERPRINTS_QUIET", raising=False)
+    assert list(progress_over(iter("abc"), 3, "reading", "files")) == [*"abc"]
+    assert "reading" not in capsys.readouterr().err
+    bar = progress(3, "reading", "files")
+    bar.close()
+    assert "reading" in capsys.readouterr().err

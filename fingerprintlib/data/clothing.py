@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import UsageError
+from ..progress import progress_over
 from ..project import data_folder
 from ..provenance import content_hash, file_hash, write_atomically
 from .images import Pixels, centre_square, decode, encode_webp, luma, shrink
@@ -171,7 +172,7 @@ def make_clothing(source: Path | str, resolution: int = SIDE) -> int:
     found = {path.stem: path for path in Path(source).rglob("*.jpg")}
     _refuse([row.name for row in rows if row.name not in found], f"{source} lacks originals")
     squares, wrong = [], []
-    for row in _progress(rows):
+    for row in progress_over(rows, len(rows), "clothing", "photographs"):
         pixels = square(decode(found[row.name]), resolution)
         squares.append((row, encode_webp(pixels)))
         if content_hash(pixels.tobytes()) != row.pixels[resolution]:
@@ -228,12 +229,6 @@ def _named(things: Sequence[Any], shown: int = 3) -> str:
     """The first few, and how many more."""
     more = f" and {len(things) - shown} more" if len(things) > shown else ""
     return ", ".join(str(thing) for thing in things[:shown]) + more
-
-
-def _progress(rows: Iterable[Photograph]) -> Any:
-    from tqdm import tqdm
-
-    return tqdm(rows, desc="clothing", unit=" photographs", leave=False)
 
 
 def grid_strength(images: Iterable[Pixels], period: int, others: Sequence[int] = (3, 5, 6, 7, 9, 10, 11, 13)) -> float:

@@ -5,13 +5,14 @@ Every image is a function of (dataset, split, index): no state, no order, no shu
 
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from ..errors import UsageError, unknown
+from ..progress import progress_over
 from ..provenance import file_hash, recipe_hash
 from .clothing import open_clothing
 from .files import image_files, in_words, read_all
@@ -151,7 +152,7 @@ def _open_folder(folder: Path, resolution: int) -> tuple[dict[str, Any], dict[st
     if told:
         _say_once(f"{name}: {len(paths)} images{told}.")
     found, bad = {}, []
-    for path, pixels in _progress(read_all(paths), len(paths), "Reading the folder"):
+    for path, pixels in progress_over(read_all(paths), len(paths), "Reading the folder", "files"):
         if isinstance(pixels, ImageError):
             bad.append(str(pixels))
         elif min(pixels.shape[:2]) < resolution:
@@ -219,10 +220,3 @@ class _FolderSplit(Split):
 @cache
 def _say_once(text: str) -> None:
     print(text, file=sys.stderr)
-
-
-def _progress(items: Iterable[Any], total: int, description: str) -> Any:
-    from tqdm import tqdm
-
-    quiet = bool(os.environ.get("FINGERPRINTS_QUIET"))
-    return tqdm(items, desc=description, total=total, unit=" files", delay=2, leave=False, disable=quiet)
