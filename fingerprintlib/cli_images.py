@@ -20,13 +20,11 @@ if TYPE_CHECKING:
     from .data.images import ImageError
     from .forensics.examining import Examination
     from .forensics.findings import Findings
-    from .forensics.judging import Judge, Verdict
+    from .forensics.judging import Verdict
     from .forensics.pictures import Pictures
-    from .plots.cases import Case
 
 SHIPPED = "open-world-attributor"  # in data/networks: it has learned to withstand handling, and is calibrated
 MOST_SHOWN = 12  # images in a figure
-LARGEST_SHOWN = 512  # pixels of such an image's longer side
 UNFINISHED = ".unfinished"  # behind the name of what is being made
 FORMULAS = ("=", "+", "-", "@", "\t", "\r")  # how text begins that a spreadsheet takes for a formula
 
@@ -70,7 +68,7 @@ def attribute(
         told = f" ({in_words(passed_over)})" if passed_over else ""
         raise UsageError(f"There is no image file there{told}. Name a file, or a folder that has some.")
     answers: Counter[str] = Counter()
-    cases: list[Case] = []
+    shown: list[tuple[Path, Verdict]] = []
     unread = 0
     width = min(60, max(len(name_of(path)) for path in files))
     with _table(table, judge.class_names) as write_row:
@@ -85,12 +83,12 @@ def attribute(
             answers[found.answer] += 1
             if not as_json:
                 click.echo(f"{name_of(path):{width}}  {in_a_line(found)}")
-            if figure and len(cases) < MOST_SHOWN:
-                cases.append(_case(judge, path, found))
-    if figure and cases:
-        from .plots.cases import cases as drawn
+            if figure and len(shown) < MOST_SHOWN:
+                shown.append((path, found))
+    if figure and shown:
+        from .plots.cases import case_of, cases
 
-        write_atomically(figure, drawn(cases).png())
+        write_atomically(figure, cases([case_of(judge, *one) for one in shown]).png())
     counts = ", ".join(f"{count} {answer}" for answer, count in answers.most_common())
     click.echo(f"{sum(answers.values())} of {len(files)} images judged: {counts or 'none'}", err=True)
     if passed_over:
@@ -234,23 +232,6 @@ def _table(path: Path | None, sources: Sequence[str]) -> Iterator[Callable[[dict
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
-
-
-def _case(judge: "Judge", path: Path, verdict: "Verdict") -> "Case":
-    import numpy as np
-    from PIL import Image
-
-    from .attribution.prnu import residuals
-    from .data.images import decode
-    from .forensics.judging import seen
-    from .plots.cases import Case
-
-    image = decode(path)
-    small = seen(image, judge.resolution, judge.view)
-    mapped = judge.square_map(image) if verdict.squares else None
-    shown = Image.fromarray(image)
-    shown.thumbnail((LARGEST_SHOWN, LARGEST_SHOWN))
-    return Case(path.name, verdict.answer, np.asarray(shown), residuals(small[None])[0], verdict.probabilities, mapped)
 
 
 # --- what `learn` and `add-source` have in common -------------------------------------------------

@@ -14,18 +14,17 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self, TypeVar
 
 import numpy as np
-import torch
 from scipy.special import logsumexp, softmax
 
-from ..attacks.distortions import crop, jpeg, resample
 from ..attribution.attributor import Attributor
 from ..data.files import read_all
-from ..data.images import ImageError, Pixels, centre_square, check_images, check_labels, resize, shrink
+from ..data.images import ImageError, Pixels, check_images, check_labels
 from ..errors import UsageError
 from ..statistics.calibration import energy, expected_calibration_error, fit_temperature
 from ..statistics.intervals import Interval
 from ..statistics.likelihood_ratios import empirical_bounds
 from ..statistics.verification import threshold
+from .viewing import handled, seen, squares
 
 REAL, UNKNOWN, UNSURE = "real", "unknown", "unsure"  #: answers besides the generators' names
 GENERATED, UNDECIDED = "generated", "undecided"  #: besides ``real``, where an image comes from
@@ -134,7 +133,7 @@ class Verdict:
         agreeing: the share of its harmless changes under which the likeliest source stays the same, in [0, 1].
         spread: the least and the largest probability of that source, over the image and its changes.
         squares: of an image that has room for several of the network's squares: how many of those are said to be of
-            each source, or unknown; see `squares`. They are seen as they are. To a network that learned from larger
+            each source, or unknown; see `viewing.squares`. To a network that learned from larger
             images, shrunk, they may be strangers.
         enlarged_from: height and width of an image that was smaller than what the network sees; its answer is not sure.
     """
@@ -306,7 +305,7 @@ class Judge:
         return [dict(zip(names, some, strict=True)) if any(some) else None for some in counts]
 
     def square_map(self, image: Pixels) -> np.ndarray:
-        """What squares of a uint8 image ``[H, W, 3]`` are said to be: int ``[n, m]``, K for unknown; see `squares`."""
+        """What squares of a uint8 image ``[H, W, 3]`` are said to be: int ``[n, m]``, K for unknown."""
         some = squares(image, self.resolution)
         if not some.size:
             return np.empty(some.shape[:2], int)
@@ -319,7 +318,7 @@ class Judge:
 
     @property
     def view(self) -> str:
-        """How images of other sizes are brought to the network's: see `seen`."""
+        """How images of other sizes are brought to the network's: see `viewing.seen`."""
         return self.attributor.provenance.get("view", "shrunk")
 
     def _origin(self, evidence: float | None) -> tuple[float | None, str]:
@@ -337,55 +336,6 @@ class _Brought(NamedTuple):
     seen: Pixels
     squares: Pixels
     size: tuple[int, int]
-
-
-def handled(images: Pixels) -> list[Pixels]:
-    """Uint8 images ``[N, H, W, 3]`` as they are after harmless changes, which no answer should depend on.
-
-    Saved as JPEG of quality 90; a row and a column cut off, and enlarged again; smaller by 2 %, and enlarged again.
-    """
-    x, side = torch.from_numpy(np.ascontiguousarray(images)), images.shape[1]
-    nothing = np.zeros((len(images), 2), np.uint64)  # in the place of random words: the window is the upper left one
-
-    def each(strength: float) -> np.ndarray:
-        return np.full(len(images), float(strength))
-
-    changes = (jpeg(x, each(90), nothing), crop(x, each(1 / side), nothing), resample(x, each(0.98), nothing))
-    return [some.numpy() for some in changes]
-
-
-def seen(image: Pixels, side: int, view: str = "shrunk") -> Pixels:
-    """What a network sees of a uint8 image ``[H, W, 3]``: ``[side, side, 3]``.
-
-    Args:
-        image: of any size; one that is smaller is enlarged (bicubic).
-        side: of what the network sees.
-        view: ``"shrunk"``, the middle square shrunk by area, as photographs are when they come into a corpus; or
-            ``"middle"``, the pixels in the middle as they are.
-    """
-    square = centre_square(image)
-    if len(square) < side:
-        return resize(square, side)
-    if view == "shrunk":
-        return shrink(square, side, side)
-    start = (len(square) - side) // 2
-    return square[start : start + side, start : start + side].copy()
-
-
-def squares(image: Pixels, side: int, most: int = 8) -> Pixels:
-    """Squares of a uint8 image ``[H, W, 3]``, evenly over it and none over another: ``[n, m, side, side, 3]``.
-
-    At most `most` in each direction; fewer than all leave gaps.
-    """
-    down, across = (_places(length, side, most) for length in image.shape[:2])
-    found = [[image[y : y + side, x : x + side] for x in across] for y in down]
-    return np.array(found, np.uint8).reshape(len(down), len(across), side, side, 3)
-
-
-def _places(length: int, side: int, most: int) -> list[int]:
-    count = min(length // side, most)
-    free = length - count * side
-    return [k * side + free * (2 * k + 1) // (2 * count) for k in range(count)]
 
 
 def _batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:

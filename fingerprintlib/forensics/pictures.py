@@ -26,7 +26,7 @@ class Pictures(LabelledImages):
     Attributes:
         names: the K sources.
         parts: split to its images, labels and groups.
-        view: how the images were brought to their size, see `judging.seen`.
+        view: how the images were brought to their size, see `viewing.seen`.
         told: JSON-able; where they come from, for the provenance of what learns from them.
     """
 

@@ -13,7 +13,8 @@ from ..data.headers import Header, read_header
 from ..data.images import EXTENSIONS, ImageError, Pixels, name_of
 from ..errors import UsageError, unknown
 from ..progress import progress
-from .judging import REAL, seen
+from .judging import REAL
+from .viewing import seen
 
 VIEWS = ("shrunk", "middle")
 SIDES = (32, 64, 128, 256)  # pixels
@@ -76,7 +77,7 @@ def read_sources(folders: Mapping[str, Path | str], side: int = 64, view: str = 
         folders: by name of the source.
         side: of what the network sees, one of `SIDES`; smaller images are not used, since enlarged ones have lost what
             is looked for.
-        view: see `judging.seen`.
+        view: see `viewing.seen`.
 
     Raises:
         UsageError: an argument is out of range, a folder is missing, or there is no image in one that can be used.

@@ -37,7 +37,7 @@ def open_sources(folder: Path | str, side: int = 64, view: str = "shrunk", seed:
     Args:
         folder: images lie in its sub-folders at any depth, see `files.image_files`.
         side: of what the network is to see, one of `reading.SIDES`; smaller images are not used.
-        view: how larger ones are brought to it, see `judging.seen`.
+        view: how larger ones are brought to it, see `viewing.seen`.
         seed: of the dealing.
 
     Raises:

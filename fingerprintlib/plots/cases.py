@@ -1,6 +1,7 @@
 """Cases: what was asked about one image after the other, and the evidence."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -8,12 +9,17 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
+from PIL import Image
 
-from ..data.images import Pixels
+from ..attribution.prnu import residuals
+from ..data.images import Pixels, decode
+from ..forensics.judging import Judge, Verdict
+from ..forensics.viewing import seen
 from .axes import Floats, bare, legend_below, plain
 from .style import PALETTE, WIDTH, Plot, colour_of, styled
 
 AMPLIFIED = 10  # times, residuals
+LARGEST = 512  # pixels of the longer side of an image that is shown
 
 
 class Case(NamedTuple):
@@ -35,6 +41,16 @@ class Case(NamedTuple):
     residual: Floats
     probabilities: Mapping[str, float]
     squares: NDArray[np.int_] | None = None
+
+
+def case_of(judge: Judge, path: Path, verdict: Verdict) -> Case:
+    """The case of an image file and what a judge said of it; the file is read again."""
+    image = decode(path)
+    small = seen(image, judge.resolution, judge.view)
+    mapped = judge.square_map(image) if verdict.squares else None
+    shown = Image.fromarray(image)
+    shown.thumbnail((LARGEST, LARGEST))
+    return Case(path.name, verdict.answer, np.asarray(shown), residuals(small[None])[0], verdict.probabilities, mapped)
 
 
 @styled

@@ -12,10 +12,10 @@ from fingerprintlib.data.headers import Header, nearest_quality, read_header
 from fingerprintlib.data.images import decode
 from fingerprintlib.errors import UsageError
 from fingerprintlib.forensics.findings import _distributions, _shares
-from fingerprintlib.forensics.judging import seen
 from fingerprintlib.forensics.learning import add_source
 from fingerprintlib.forensics.pictures import SHARES, Pictures
 from fingerprintlib.forensics.sources import open_again, open_beside, open_sources
+from fingerprintlib.forensics.viewing import seen
 
 from .planted import NAMES, labelled, planted, write
 
