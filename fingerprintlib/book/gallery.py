@@ -17,7 +17,7 @@ from ..plots.sweeps import told
 from ..provenance import write_atomically
 from .grids import in_words
 from .sweeps import Point, Sweep, small
-from .widgets import FRAME, data_url, script_data, widget_id
+from .widgets import FRAME, data_url, script_data, standing_alone, widget_id
 
 SLIDERS = Template("""\
 <div class="fp-widget fp-knobs" id="$id" role="group" aria-label="$title">
@@ -77,32 +77,6 @@ $picture
 </script>
 <noscript>This is the first figure; the others need JavaScript, their numbers are in the table.</noscript>
 </div>
-""")
-
-PAGE = Template("""\
-<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<title>$title</title>
-<style>
-body { font-family: system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; line-height: 1.5; }
-img { max-width: 100%; height: auto; }
-.fp-scroll { overflow-x: auto; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-td, th { padding: .2rem .7rem; text-align: left; border-bottom: 1px solid #8884; }
-</style>
-</head>
-<body>
-<main>
-<h1>$title</h1>
-$figure
-<div class="fp-scroll">$table</div>
-<p>$provenance</p>
-</main>
-</body>
-</html>
 """)
 
 HOW = """\
@@ -218,9 +192,10 @@ def write_report(sweep: Sweep, folder: Path) -> Path:
         data = plot.png()
         write_atomically(folder / "sweep.png", data)
         drawn = f'<img alt="{html.escape(plot.alt)}" src="{data_url(data)}">'
-    title = html.escape(f"{sweep.title}: {', '.join(sweep.parameters)}")
-    text = PAGE.substitute(title=title, figure=drawn, table=table(sweep), provenance=provenance(sweep))
-    write_atomically(folder / "sweep.html", text)
+    title = f"{sweep.title}: {', '.join(sweep.parameters)}"
+    body = [f"<h1>{html.escape(title)}</h1>", f'<div class="scroll">{drawn}</div>']
+    body += [f'<div class="scroll">{table(sweep)}</div>', f"<p>{provenance(sweep)}</p>"]
+    write_atomically(folder / "sweep.html", standing_alone(title, "\n".join(body)))
     return folder / "sweep.html"
 
 

@@ -2,7 +2,6 @@
 
 import html
 from collections.abc import Mapping, Sequence
-from string import Template
 
 from pandas import DataFrame
 
@@ -13,39 +12,9 @@ from ..forensics.findings import PROBED, Findings
 from ..forensics.judging import REJECTED, Judge
 from ..plots import Plot
 from ..statistics.metrics import Report
-from .widgets import data_url
+from .widgets import data_url, standing_alone
 
 LISTED = 200  # files that could not be read; the command names all
-
-PAGE = Template("""\
-<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>$title</title>
-<style>
-body { font-family: system-ui, sans-serif; max-width: 46rem; margin: 1rem auto; padding: 0 1rem; line-height: 1.5;
-  color: #1b1b1b; background: white; }
-p, li, h1 { overflow-wrap: anywhere; }
-h1 { font-size: 1.5rem; line-height: 1.25; }
-h2 { font-size: 1.2rem; margin-top: 2rem; }
-.lead { font-size: 1.15rem; }
-.wary { border-left: .3rem solid #b35806; padding: .1rem 0 .1rem 1rem; background: #b3580611; }
-.scroll { overflow-x: auto; }
-.scroll img { display: block; width: 100%; min-width: 34rem; height: auto; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-td, th { padding: .2rem .7rem .2rem 0; text-align: left; vertical-align: bottom; border-bottom: 1px solid #8884; }
-small { color: #555; }
-</style>
-</head>
-<body>
-<main>
-$body
-</main>
-</body>
-</html>
-""")
 
 FOOLS = """\
 <ul>
@@ -106,7 +75,7 @@ def page(judge: Judge, findings: Findings, examined: Examination, title: str) ->
         "<h2>How it was made</h2>",
         f"<p><small>{_made(judge)}</small></p>",
     ]
-    return PAGE.substitute(title=html.escape(title), body="\n".join(part for part in parts if part))
+    return standing_alone(title, "\n".join(part for part in parts if part))
 
 
 def _share(report: Report) -> str:
