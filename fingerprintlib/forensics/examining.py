@@ -1,7 +1,7 @@
 """What a judge is worth on images that nothing has learned from: how often it is right, sure, and wrongly accuses."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +13,7 @@ from ..data.labelled import LabelledImages, first_of_each
 from ..statistics.calibration import ReliabilityCurve, expected_calibration_error, reliability_curve
 from ..statistics.metrics import Report
 from .findings import probe
-from .judging import GENERATED, REAL, UNKNOWN, UNSURE, Judge
+from .judging import GENERATED, REAL, UNKNOWN, UNSURE, Judge, Verdict
 
 CONDITIONS = ("as they are", "handled")  # the images
 ANSWERS = ("rightly", "wrongly", UNSURE, UNKNOWN)
@@ -66,8 +66,7 @@ def examine(judge: Judge, corpus: LabelledImages, seed: int = 0) -> Examination:
         answers[condition] = {answer: told[answer] for answer in ANSWERS}
         if REAL in names:
             mine = np.flatnonzero(labels == names.index(REAL))
-            rings = np.array([verdicts[i].origin == GENERATED for i in mine]).astype(int)
-            accused[condition] = Report.of(np.zeros(len(mine), int), rings, ("silent", "rings"), groups[mine])
+            accused[condition] = accusations([verdicts[i] for i in mine], groups[mine])
         rows = first_of_each(labels, int(np.bincount(labels).min()))
         bins = max(1, min(15, len(rows) // BIN))
         curves[condition] = reliability_curve(shares[rows], labels[rows], bins, equal_mass=True)
@@ -77,6 +76,17 @@ def examine(judge: Judge, corpus: LabelledImages, seed: int = 0) -> Examination:
         "colours, flat areas and motifs": probe(PlainProbe(), corpus, "test"),
     }
     return Examination(reports, answers, accused, probes, curves, errors)
+
+
+def accusations(verdicts: Sequence[Verdict], groups: np.ndarray) -> Report:
+    """How many photographs are called generated: a report in which being right is not to be.
+
+    Args:
+        verdicts: on N photographs.
+        groups: int ``[N]``, see `corpus.Corpus.groups`.
+    """
+    rings = np.array([verdict.origin == GENERATED for verdict in verdicts]).astype(int)
+    return Report.of(np.zeros(len(verdicts), int), rings, ("silent", "rings"), groups)
 
 
 def compare(before: Judge, after: Judge, corpus: LabelledImages) -> dict[str, Report]:
