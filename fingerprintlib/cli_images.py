@@ -17,7 +17,7 @@ from .tables import aligned
 
 if TYPE_CHECKING:
     from .attribution.attributor import Attributor
-    from .data.images import ImageError
+    from .data.decoding import ImageError
     from .forensics.examining import Examination
     from .forensics.findings import Findings
     from .forensics.judging import Verdict
@@ -52,8 +52,8 @@ def attribute(
     The answer is a source; `unknown`, if the image is like nothing that the attributor has learned; or `unsure`, if it
     flips as soon as the image is handled a little. The exit status is 1 if a file could not be read.
     """
+    from .data.decoding import ImageError, name_of
     from .data.files import image_files, in_words
-    from .data.images import ImageError, name_of
     from .forensics.judging import Judge
     from .project import data_folder
     from .provenance import write_atomically

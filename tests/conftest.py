@@ -22,7 +22,8 @@ from PIL import Image
 from fingerprintlib.book.grids import Grid
 from fingerprintlib.book.sweeps import Estimate, Picture, Point, Sweep, publish
 from fingerprintlib.data import clothing
-from fingerprintlib.data.images import decode, encode_webp
+from fingerprintlib.data.decoding import decode
+from fingerprintlib.data.images import encode_webp
 from fingerprintlib.data.splits import SPLITS
 from fingerprintlib.provenance import content_hash
 

@@ -18,7 +18,7 @@ from fingerprintlib import __version__, doctor, project
 from fingerprintlib.book import offline
 from fingerprintlib.book.timings import Cost
 from fingerprintlib.cli import main
-from fingerprintlib.data import images, photographs, scenes  # noqa: F401 (before a test replaces what it imports)
+from fingerprintlib.data import decoding, photographs, scenes  # noqa: F401 (before a test replaces what it imports)
 from fingerprintlib.errors import FingerprintsError, UsageError, unknown
 
 from .conftest import ROOT, heed_ctrl_c
@@ -314,7 +314,7 @@ def test_a_check_that_breaks_is_a_finding(only):
 
 
 def pixels_in(folder):
-    return {path.name: images.decode(path).tobytes() for path in folder.glob("*/*.webp")}
+    return {path.name: decoding.decode(path).tobytes() for path in folder.glob("*/*.webp")}
 
 
 @pytest.mark.parametrize("resolution", ["64", "128"])
@@ -475,7 +475,7 @@ def test_samples_are_the_same_bytes_whenever_and_however_many(zoo, tmp_path):
     assert not set(sampled("other", "-n", "3").values()) & set(more.values())
     wanted = zoo.load("progan-seed1").sample(5, seed=4)
     for index, image in enumerate(wanted):
-        assert (images.decode(tmp_path / "more" / f"progan-seed1-4-{index:06d}.png") == image).all()
+        assert (decoding.decode(tmp_path / "more" / f"progan-seed1-4-{index:06d}.png") == image).all()
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,8 @@ from ..errors import UsageError
 from ..progress import progress_over
 from ..project import data_folder
 from ..provenance import content_hash, file_hash, write_atomically
-from .images import Pixels, centre_square, decode, encode_webp, luma, shrink
+from .decoding import decode
+from .images import Pixels, centre_square, encode_webp, luma, shrink
 from .splits import SHARES, SPLITS, DatasetError, Split
 
 SIDE = 64  # of what is shipped

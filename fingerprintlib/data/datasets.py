@@ -15,8 +15,9 @@ from ..errors import UsageError, unknown
 from ..progress import progress_over
 from ..provenance import file_hash, recipe_hash
 from .clothing import open_clothing
+from .decoding import EXTENSIONS, ImageError, decode, name_of
 from .files import image_files, in_words, read_all
-from .images import EXTENSIONS, ImageError, Pixels, centre_square, decode, name_of, resize
+from .images import Pixels, centre_square, resize
 from .photographs import PHOTOS, Photo
 from .scenes import Tile, Window, open_scenes, overlap, scenes_tiles
 from .splits import SHARES, SPLITS, DatasetError, Joined, Split, split_of

@@ -15,8 +15,9 @@ from scipy.sparse import csr_array, vstack
 from scipy.sparse.csgraph import connected_components
 
 from ..errors import UsageError
+from .decoding import decode
 from .files import in_order
-from .images import Pixels, check_images, decode
+from .images import Pixels, check_images
 
 SIDE = 32  # pixels that an image is reduced to
 FREQUENCIES = 14  # along each axis, from the lowest that is not constant

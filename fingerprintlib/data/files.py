@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from ..errors import UsageError
-from .images import EXTENSIONS, ImageError, Pixels, decode, name_of
+from .decoding import EXTENSIONS, ImageError, decode, name_of
+from .images import Pixels
 
 THREADS = 4  # the decoders let other threads run; each holds an image
 
@@ -48,7 +49,7 @@ class PassedOver:
 def image_files(*paths: Path | str) -> tuple[list[Path], list[PassedOver]]:
     """The image files among some files and in some folders at any depth, and what was passed over there.
 
-    In folders, the suffix decides (`images.EXTENSIONS`, in small or capital letters). Hidden files and folders are
+    In folders, the suffix decides (`decoding.EXTENSIONS`, in small or capital letters). Hidden files and folders are
     passed over. Links are followed, but no folder is entered twice. A file that is asked for by name is taken whatever
     its name is.
 
@@ -131,7 +132,7 @@ def in_words(passed_over: Sequence[PassedOver]) -> str:
 
 
 def read_all(paths: Iterable[Path], threads: int = THREADS) -> Iterator[tuple[Path, Pixels | ImageError]]:
-    """Every path with its pixels, uint8 ``[H, W, 3]``, or with the error that `images.decode` raised; in order.
+    """Every path with its pixels, uint8 ``[H, W, 3]``, or with the error that `decoding.decode` raised; in order.
 
     Files are read side by side and a few ahead, so that memory holds `threads` + 1 images at most.
     """

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from .images import FORMATS
+from .decoding import FORMATS
 
 
 @dataclass(frozen=True)
@@ -31,13 +31,13 @@ class Header:
 
 
 def read_header(path: Path | str) -> Header:
-    """The header of an image file that `images.decode` has read.
+    """The header of an image file that `decoding.decode` has read.
 
     Raises:
         OSError: it cannot be read.
     """
     with Image.open(path, formats=FORMATS) as image:
-        kind = "JPEG" if image.format == "MPO" else str(image.format)  # a telephone's, see `images.decode`
+        kind = "JPEG" if image.format == "MPO" else str(image.format)  # a telephone's, see `decoding.decode`
         tables = getattr(image, "quantization", None)
         quality = nearest_quality(tables[min(tables)]) if tables else None
         return Header(kind, quality, "icc_profile" in image.info, min(image.size))

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from ..project import data_folder
 from ..provenance import content_hash, write_atomically
-from .images import Pixels, decode, encode_webp, shrink
+from .decoding import decode
+from .images import Pixels, encode_webp, shrink
 from .splits import DatasetError
 
 SIDE = 512  # pixels on the short side of the photographs in ``data/scenes``

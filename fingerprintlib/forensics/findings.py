@@ -14,9 +14,9 @@ import numpy as np
 from scipy.stats import chi2_contingency, ks_2samp
 
 from ..attribution.probes import HistogramProbe
+from ..data.decoding import name_of
 from ..data.files import PassedOver
 from ..data.headers import Header
-from ..data.images import name_of
 from ..data.labelled import LabelledImages
 from ..statistics.metrics import Report, beyond_chance
 from .judging import ALARMS, REAL

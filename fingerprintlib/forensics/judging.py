@@ -17,8 +17,9 @@ import numpy as np
 from scipy.special import logsumexp, softmax
 
 from ..attribution.attributor import Attributor
+from ..data.decoding import ImageError
 from ..data.files import read_all
-from ..data.images import ImageError, Pixels, check_images, check_labels
+from ..data.images import Pixels, check_images, check_labels
 from ..errors import UsageError
 from ..statistics.calibration import energy, expected_calibration_error, fit_temperature
 from ..statistics.intervals import Interval

@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ..data.decoding import EXTENSIONS, ImageError, name_of
 from ..data.duplicates import near_duplicates
 from ..data.files import PassedOver, Reason, image_files, in_words, read_all
 from ..data.headers import Header, read_header
-from ..data.images import EXTENSIONS, ImageError, Pixels, name_of
+from ..data.images import Pixels
 from ..errors import UsageError, unknown
 from ..progress import progress
 from .judging import REAL

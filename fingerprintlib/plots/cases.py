@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..attribution.prnu import residuals
-from ..data.images import Pixels, decode
+from ..data.decoding import decode
+from ..data.images import Pixels
 from ..forensics.judging import Judge, Verdict
 from ..forensics.viewing import seen
 from .axes import Floats, bare, legend_below, plain

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fingerprintlib.book.player import pick, player
-from fingerprintlib.data.images import decode
+from fingerprintlib.data.decoding import decode
 from fingerprintlib.errors import UsageError
 
 RANDOM = np.random.default_rng(0)

@@ -12,7 +12,8 @@ from PIL import Image
 
 from fingerprintlib.data import clothing
 from fingerprintlib.data.datasets import open_dataset
-from fingerprintlib.data.images import decode, encode_webp, shrink
+from fingerprintlib.data.decoding import decode
+from fingerprintlib.data.images import encode_webp, shrink
 from fingerprintlib.data.splits import SHARES, SPLITS, DatasetError
 from fingerprintlib.errors import UsageError
 from fingerprintlib.project import data_folder

@@ -6,7 +6,8 @@ import pytest
 from PIL import Image
 
 from fingerprintlib.data.datasets import SHARES, SPLITS, open_dataset
-from fingerprintlib.data.images import ImageError, save_png
+from fingerprintlib.data.decoding import ImageError
+from fingerprintlib.data.images import save_png
 from fingerprintlib.data.splits import Joined, split_of
 from fingerprintlib.errors import UsageError
 

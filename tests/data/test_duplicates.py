@@ -10,8 +10,9 @@ from scipy.spatial.distance import pdist, squareform
 
 from fingerprintlib.data import duplicates
 from fingerprintlib.data.datasets import open_dataset
+from fingerprintlib.data.decoding import ImageError
 from fingerprintlib.data.duplicates import near_duplicates
-from fingerprintlib.data.images import ImageError, luma, shrink
+from fingerprintlib.data.images import luma, shrink
 from fingerprintlib.errors import UsageError
 
 RNG = np.random.default_rng(0)

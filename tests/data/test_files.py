@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 
 from fingerprintlib.data import files
+from fingerprintlib.data.decoding import EXTENSIONS, FORMATS, ImageError, decode
 from fingerprintlib.data.files import PassedOver, Reason, image_files, in_order, in_words, read_all
-from fingerprintlib.data.images import EXTENSIONS, FORMATS, ImageError, decode
 from fingerprintlib.errors import UsageError
 
 from ..wild import LATIN, PASSED_OVER, PHOTO, READ, REFUSED

@@ -17,19 +17,17 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from PIL import Image, ImageCms
 
+from fingerprintlib.data.decoding import ImageError, decode, name_of
 from fingerprintlib.data.images import (
     COLOURS,
-    ImageError,
     centre_square,
     coloured,
-    decode,
     encode_png,
     encode_webp,
     equalize,
     grid,
     luma,
     luma_of_planes,
-    name_of,
     quantize,
     resize,
     save_png,

@@ -9,7 +9,7 @@ from PIL import Image
 from scipy.ndimage import zoom
 
 from fingerprintlib.attacks.perturbations import ATTACKS, HANDLING
-from fingerprintlib.data.images import ImageError, decode
+from fingerprintlib.data.decoding import ImageError, decode
 from fingerprintlib.errors import UsageError
 from fingerprintlib.forensics import judging
 from fingerprintlib.forensics.judging import (

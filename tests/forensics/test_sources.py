@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
+from fingerprintlib.data.decoding import decode
 from fingerprintlib.data.files import Reason
 from fingerprintlib.data.headers import Header, nearest_quality, read_header
-from fingerprintlib.data.images import decode
 from fingerprintlib.errors import UsageError
 from fingerprintlib.forensics.findings import _distributions, _shares
 from fingerprintlib.forensics.learning import add_source
