@@ -20,7 +20,7 @@ from ..tables import markdown
 #: Unit of an effect that is a share of what a rival gets wrong: see `intervals.of_room`.
 OF_ROOM = "% of its errors"
 
-HOLDS, FAILS, OPEN, UNMEASURED = "holds", "fails", "not reproduced at this scale", "not measured yet"
+HOLDS, FAILS, OPEN, UNMEASURED = "holds", "fails", "not shown", "not measured yet"
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Measurement:
 
     @property
     def verdict(self) -> str:
-        """``holds``, ``fails`` or ``not reproduced at this scale``."""
+        """``holds``, ``fails`` or ``not shown``."""
         if self.low >= self.holds_above:
             return HOLDS
         return FAILS if self.high < self.fails_below else OPEN

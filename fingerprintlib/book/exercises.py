@@ -164,7 +164,7 @@ def pyramid_numbers(answer: Any, resolution: int) -> None:
 
 def verdict(answer: Any, low: float, high: float, holds_above: float, fails_below: float) -> None:
     """The claims ledger: what the ledger says of an interval."""
-    expected = "not reproduced at this scale"
+    expected = "not shown"
     if low >= holds_above:
         expected = "holds"
     elif high < fails_below:

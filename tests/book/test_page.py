@@ -176,7 +176,7 @@ def test_a_claim_is_recorded_and_shown_with_its_verdict(build, tmp_path, monkeyp
     page.finish()
     (record,) = json.loads((build / "metrics" / "first.json").read_text())["claims"]
     numbers = {"value": 0.5, "low": 0.25, "high": 0.75, "holds_above": 0.9, "fails_below": 0.4}
-    words = {"claim": "existence", "conditions": "here", "unit": "points", "verdict": "not reproduced at this scale"}
+    words = {"claim": "existence", "conditions": "here", "unit": "points", "verdict": "not shown"}
     assert record == numbers | words | {"beyond": "", "ours": ""}
     said = "**Here: not shown**, +50.0 (+25.0 to +75.0) points; it holds from 90 on. (Claim `existence`.)"
     assert shown == [(said, {"claim": "existence"})]
@@ -288,7 +288,7 @@ EXERCISES = [
     (
         exercises.verdict,
         {"low": 0.88, "high": 0.93, "holds_above": 0.9, "fails_below": 0.4},
-        "not reproduced at this scale",
+        "not shown",
         ["holds"],
     ),
     (

@@ -50,7 +50,7 @@ FLOATS = RANDOM.normal(size=(5, 16, 16, 3))
 CLAIMS = [
     ("existence", "holds", 0.112, (0.105, 0.12), 0.1, "points"),
     ("unique-seed", "fails", -0.215, (-0.30, -0.12), 0.1, "points"),
-    ("gain", "not reproduced at this scale", 0.012, (-0.03, 0.05), 0.05, "% of its errors"),
+    ("gain", "not shown", 0.012, (-0.03, 0.05), 0.05, "% of its errors"),
 ]
 RELIABLE = ReliabilityCurve(*np.array([[0.6, 0.9], [0.5, 1.0], [10, 20], [0.3, 0.9], [0.7, 1.0]]))
 
