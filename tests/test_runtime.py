@@ -108,6 +108,15 @@ def test_recipes_hold_what_is_computed_with(precision, type_):
     assert computed_with(make_fabric("cpu", precision)) == {"precision": type_, "processes": 1}
 
 
+@pytest.mark.parametrize("has_matrix_units", [True, False])
+def test_the_precision_follows_the_processor(monkeypatch, has_matrix_units):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": has_matrix_units})
+    expected = "bfloat16" if has_matrix_units else "float32"
+    assert computed_with(make_fabric())["precision"] == computed_with(make_fabric("cpu"))["precision"] == expected
+
+
 def _average_in_a_process(rank, shared, results):
     os.environ.update(shared, RANK=str(rank), LOCAL_RANK=str(rank))
     fabric = make_fabric("cpu", "32-true")

@@ -169,8 +169,10 @@ def test_each_epoch_visits_each_image_once_in_another_order():
 
 
 def test_a_different_recipe_is_refused_by_name(tmp_path, monkeypatch):
+    exactly = make_fabric("cpu", "32-true")
+
     def run(**changed):
-        settings = {"steps": 2, "recipe": {"corpus": "abc"}, "batch_size": 4, **changed}
+        settings = {"steps": 2, "recipe": {"corpus": "abc"}, "batch_size": 4, "fabric": exactly, **changed}
         train(Line(), toy(8, 0), toy(8, 1), tmp_path / "run", **settings)
 
     run()
@@ -178,10 +180,10 @@ def test_a_different_recipe_is_refused_by_name(tmp_path, monkeypatch):
         run(learning_rate=0.1)
     with pytest.raises(CheckpointError, match=r"settings: corpus \(there 'abc', here 'xyz'\)"):
         run(recipe={"corpus": "xyz"})
-    with pytest.raises(CheckpointError, match=r"settings: precision \(there 'bfloat16', here 'float32'\)"):
-        run(fabric=make_fabric("cpu", "32-true"))
+    with pytest.raises(CheckpointError, match=r"settings: precision \(there 'float32', here 'bfloat16'\)"):
+        run(fabric=make_fabric("cpu", "bf16-mixed"))
     with monkeypatch.context() as patch:
-        patch.setattr(training, "computed_with", lambda _: {"precision": "bfloat16", "processes": 2})
+        patch.setattr(training, "computed_with", lambda _: {"precision": "float32", "processes": 2})
         with pytest.raises(CheckpointError, match=r"settings: processes \(there 1, here 2\)"):
             run()
     (tmp_path / "run").write_bytes((tmp_path / "run").read_bytes()[:-50])
