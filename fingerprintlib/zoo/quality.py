@@ -259,8 +259,8 @@ class Reference:
 
         - ``frechet``, ``kernel``: distances to the held-out images, and ``scales``, the Frechet distance by each of the
           filter bank's `GROUPS` alone; ``floor`` has the same of the training images.
-        - ``errors``: standard errors of ``frechet``, of its ``floor`` and of their ``ratio``, under other contributors
-          and other samples.
+        - ``errors``: standard errors of ``frechet``, of its ``floor``, of their ``ratio`` and of ``kernel``, under other
+          contributors and other samples.
         - ``kinds``: for each kind the share of images whose nearest training image, by features, is of it.
         - ``nearest``: median root-mean-square difference to the most similar training image, mirrored or not, in levels
           of 0 to 255: of the images, and of the held-out ones. A generator that repeats its training images is nearer;
@@ -284,7 +284,7 @@ class Reference:
             "images": len(images),
             **distances,
             "floor": self.floor,
-            "errors": self._errors(features, distances["frechet"]),
+            "errors": self._errors(features, distances),
             "kinds": {name: shares[name] / len(images) for name in sorted(set(self.kinds))},
             "nearest": {
                 "samples": _to_nearest(images, self.training),
@@ -295,11 +295,12 @@ class Reference:
             "diversity": mean_distance(features[:PAIRS]) / mean_distance(unseen[:PAIRS]),
         }
 
-    def _errors(self, features: Features, distance: float) -> dict[str, float]:
-        """Of the Frechet distance, of its floor and of their ratio, by a bootstrap over contributors.
+    def _errors(self, features: Features, distances: Mapping[str, Any]) -> dict[str, float]:
+        """Of the Frechet distance, of its floor, of their ratio and of the kernel distance, by a bootstrap.
 
-        Photographs of one camera are not independent, and a few contributors took most. A draw repeats images, which
-        lengthens every distance; so what counts is how much the draws spread, relative to their mean.
+        It draws contributors, for photographs of one camera are not independent, and a few contributors took most. A
+        draw repeats images, which lengthens every distance; so what counts is how much the draws spread, relative to
+        their mean.
         """
         rng, found = np.random.default_rng(0), []
         with progress(DRAWS, "Errors of the distances", "draws") as bar:
@@ -309,10 +310,10 @@ class Reference:
                 )
                 samples = features[rng.integers(len(features), size=len(features))]
                 drawn, yardstick = frechet_distance(samples, unseen), frechet_distance(learned, unseen)
-                found.append((drawn, yardstick, drawn / yardstick))
+                found.append((drawn, yardstick, drawn / yardstick, kernel_distance(samples, unseen)))
                 bar.update(1)
-        floor = self.floor["frechet"]
-        values = {"frechet": distance, "floor": floor, "ratio": distance / floor}
+        distance, floor = distances["frechet"], self.floor["frechet"]
+        values = {"frechet": distance, "floor": floor, "ratio": distance / floor, "kernel": distances["kernel"]}
         spread = np.std(found, 0) / np.mean(found, 0)
         return {name: float(value * by) for (name, value), by in zip(values.items(), spread, strict=True)}
 
