@@ -48,6 +48,9 @@ class _Commands(click.Group):
 def _sentence(error: Exception) -> str:
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return f"The disk is full (writing {error.filename or 'a file'}): free some space, then run the command again."
+    if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EROFS) and not Path(error.filename).exists():
+        folder = Path(error.filename).absolute().parent
+        return f"The folder {folder} cannot be written to. Name another, or copy the project to where you may write."
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename}: {error.strerror}."
     return str(error)

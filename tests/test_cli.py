@@ -130,7 +130,17 @@ def test_the_chapters_are_listed_for_people_and_programs(in_project):
             1,
             "Error: The disk is full (writing a file): free some space, then run the command again.",
         ),
-        (PermissionError(errno.EACCES, "Permission denied", "a/b.json"), 1, "Error: a/b.json: Permission denied."),
+        (PermissionError(errno.EACCES, "Permission denied", __file__), 1, f"Error: {__file__}: Permission denied."),
+        (
+            PermissionError(errno.EACCES, "Permission denied", "/there/new.json"),
+            1,
+            "Error: The folder /there cannot be written to. Name another, or copy the project to where you may write.",
+        ),
+        (
+            OSError(errno.EROFS, "Read-only file system", "/there/new.json"),
+            1,
+            "Error: The folder /there cannot be written to. Name another, or copy the project to where you may write.",
+        ),
         (KeyboardInterrupt(), 130, "Stopped. What was finished is kept; the same command goes on from there."),
         (click.Abort(), 130, "Stopped. What was finished is kept; the same command goes on from there."),
     ],
