@@ -259,8 +259,8 @@ class Reference:
 
         - ``frechet``, ``kernel``: distances to the held-out images, and ``scales``, the Frechet distance by each of the
           filter bank's `GROUPS` alone; ``floor`` has the same of the training images.
-        - ``errors``: standard errors of ``frechet``, of its ``floor``, of their ``ratio`` and of ``kernel``, under other
-          contributors and other samples.
+        - ``errors``: standard errors of ``frechet``, of its ``floor``, of their ``ratio`` and of ``kernel``, under
+          other contributors and other samples.
         - ``kinds``: for each kind the share of images whose nearest training image, by features, is of it.
         - ``nearest``: median root-mean-square difference to the most similar training image, mirrored or not, in levels
           of 0 to 255: of the images, and of the held-out ones. A generator that repeats its training images is nearer;
