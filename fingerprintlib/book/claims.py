@@ -20,7 +20,7 @@ from ..tables import markdown
 #: Unit of an effect that is a share of what a rival gets wrong: see `intervals.of_room`.
 OF_ROOM = "% of its errors"
 
-HOLDS, FAILS, OPEN, UNMEASURED = "holds", "fails", "not shown", "not measured yet"
+HOLDS, FAILS, PART, OPEN, UNMEASURED = "holds", "fails", "in part", "not shown", "not measured yet"
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,8 @@ class Measurement:
         claim: the claim's id in ``data/paper.yml``.
         value: the effect; `low` and `high` are its 95 % interval.
         holds_above: the claim holds when the whole interval lies at or above this.
-        fails_below: it fails when the whole interval lies below this; between the two it is open.
+        fails_below: it fails when the whole interval lies below this. When the whole interval lies between the two,
+            there is an effect, but less than is claimed: it holds in part. Else nothing is shown.
         unit: what the effect counts, for print: ``"points"``, a difference of two fractions, and ``"%"`` and `OF_ROOM`,
             fractions, are shown times a hundred.
         beyond: what the effect is measured from, in a few words: ``"the joint histogram, in grey"``.
@@ -63,10 +64,12 @@ class Measurement:
 
     @property
     def verdict(self) -> str:
-        """``holds``, ``fails`` or ``not shown``."""
+        """``holds``, ``in part``, ``fails`` or ``not shown``."""
         if self.low >= self.holds_above:
             return HOLDS
-        return FAILS if self.high < self.fails_below else OPEN
+        if self.high < self.fails_below:
+            return FAILS
+        return PART if self.low > self.fails_below and self.high < self.holds_above else OPEN
 
     @property
     def scale(self) -> int:
@@ -79,8 +82,8 @@ class Measurement:
 
     @property
     def answer(self) -> str:
-        """The verdict as the answer to a question: ``yes``, ``no`` or ``not shown``."""
-        return {HOLDS: "yes", FAILS: "no", OPEN: "not shown"}[self.verdict]
+        """The verdict as the answer to a question: ``yes``, ``in part``, ``no`` or ``not shown``."""
+        return {HOLDS: "yes", FAILS: "no"}.get(self.verdict, self.verdict)
 
     def sentence(self) -> str:
         """What was found here, in Markdown: yes or no, by how much, beyond what, and how much it had to be."""
@@ -194,10 +197,10 @@ def as_table(builds: Mapping[str, Sequence[Entry]], decimals: int = 1) -> str:
         for build, entry in zip(builds, entries, strict=True):
             row[build] = f"**{entry.verdict}**"
             if found := entry.measurement:
-                row[build] += f" {found.told(decimals)} {found.unit}"
-                row.setdefault("Beyond", found.beyond)  # of the first build that measured it
+                beyond = f" beyond {found.beyond}" if found.beyond else ""  # builds may have met different rivals
+                row[build] += f" {found.told(decimals)} {found.unit}{beyond}"
                 row.setdefault("Holds from", f"{found.scale * found.holds_above:.4g}")
-        rows.append({column: row.get(column, "") for column in ("Claim", *builds, "Beyond", "Holds from")})
+        rows.append({column: row.get(column, "") for column in ("Claim", *builds, "Holds from")})
     return markdown(rows)
 
 

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from ..tables import markdown
-from .claims import FAILS, HOLDS, Entry, Measurement
+from .claims import FAILS, HOLDS, OPEN, PART, Entry, Measurement
+
+IN_WORDS = {HOLDS: "holds", FAILS: "fails", PART: "holds in part", OPEN: "is not shown"}
 
 
 @dataclass(frozen=True)
@@ -74,12 +76,12 @@ def _number(value: float | int | str) -> str:
 
 
 def verdicts(entries: Sequence[Entry], finding: str) -> str:
-    """How many of a finding's claims hold, in words: ``2 of 3 claims hold``; those that fail are named."""
+    """How many of a finding's claims hold, in words: ``2 of 3 claims hold``; the others are named."""
     measured = [entry for entry in entries if entry.claim.finding == finding and entry.measurement]
     if not measured:
         return "nothing was measured"
     if len(measured) == 1:
-        return {HOLDS: "the claim holds", FAILS: "the claim fails"}.get(measured[0].verdict, "the claim is not shown")
+        return f"the claim {IN_WORDS[measured[0].verdict]}"
     holding = sum(entry.verdict == HOLDS for entry in measured)
-    failing = [f"`{entry.claim.id}` fails" for entry in measured if entry.verdict == FAILS]
-    return ", ".join([f"{holding} of {len(measured)} claims hold", *failing])
+    others = [f"`{entry.claim.id}` {IN_WORDS[entry.verdict]}" for entry in measured if entry.verdict != HOLDS]
+    return ", ".join([f"{holding} of {len(measured)} claims hold", *others])

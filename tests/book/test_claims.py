@@ -11,6 +11,7 @@ from fingerprintlib.book.claims import (
     HOLDS,
     OF_ROOM,
     OPEN,
+    PART,
     UNMEASURED,
     Claim,
     Measurement,
@@ -34,10 +35,10 @@ PAIR = st.tuples(*2 * [st.floats(-1e6, 1e6)]).map(sorted)
 def test_the_verdict_follows_by_rule(interval, bounds):
     (low, high), (fails_below, holds_above) = interval, bounds
     found = Measurement("c", (low + high) / 2, low, high, holds_above, fails_below).verdict
-    # One of three, told by where the interval lies.
-    wholly_above, wholly_below = not low < holds_above, not high >= fails_below
-    assert not (wholly_above and wholly_below)
-    assert found == (HOLDS if wholly_above else FAILS if wholly_below else OPEN)
+    # One of four, told by where the interval lies.
+    places = {HOLDS: not low < holds_above, FAILS: not high >= fails_below}
+    places[PART] = not low <= fails_below and not high >= holds_above
+    assert [verdict for verdict, so in places.items() if so] == ([found] if found != OPEN else [])
 
 
 @pytest.mark.parametrize(
@@ -45,7 +46,9 @@ def test_the_verdict_follows_by_rule(interval, bounds):
     [
         (0.9, 0.95, HOLDS),  # at the bound is above it
         (0.8999, 0.95, OPEN),
-        (0.5, 0.6, OPEN),
+        (0.5, 0.6, PART),  # an effect, and less than is claimed
+        (0.4, 0.6, OPEN),
+        (0.5, 0.9, OPEN),
         (0.3, 0.4, OPEN),  # at the lower bound it does not fail yet
         (0.3, 0.3999, FAILS),
         (0.0, 1.0, OPEN),
@@ -74,9 +77,9 @@ def test_an_interval_or_bounds_the_wrong_way_round_are_refused(numbers):
 def test_a_verdict_in_a_file_is_not_believed():
     measured = Measurement("c", 0.5, 0.4, 0.6, 0.9, 0.1, conditions="here")
     record = json.loads(json.dumps(measured.as_dict()))
-    assert record["verdict"] == OPEN
+    assert record["verdict"] == PART
     assert Measurement.from_dict(record) == measured
-    assert Measurement.from_dict({**record, "verdict": HOLDS}).verdict == OPEN
+    assert Measurement.from_dict({**record, "verdict": HOLDS}).verdict == PART
 
 
 # --- the paper's figures ------------------------------------------------------------------------
@@ -198,12 +201,12 @@ def test_a_claim_that_the_paper_does_not_make_is_refused():
 def test_the_ledger_as_a_table():
     builds = {"Here": ledger(CLAIMS, RECORDS), "Elsewhere": ledger(CLAIMS, RECORDS[1:])}
     head, _, *rows = as_table(builds, decimals=2).splitlines()
-    first = "**holds** 95.67 (95.00–96.00) %"
-    assert head == "| Claim | Here | Elsewhere | Beyond | Holds from |"
+    first = "**holds** 95.67 (95.00–96.00) % beyond colours"
+    assert head == "| Claim | Here | Elsewhere | Holds from |"
     assert rows == [
-        f"| `one` First. | {first} | {first} | colours | 90 |",
-        "| `two` Second. | **not measured yet** | **not measured yet** |  |  |",
-        "| `three` Third. | **fails** 12.34 (11.00–13.00)  | **not measured yet** |  | 20 |",
+        f"| `one` First. | {first} | {first} | 90 |",
+        "| `two` Second. | **not measured yet** | **not measured yet** |  |",
+        "| `three` Third. | **fails** 12.34 (11.00–13.00)  | **not measured yet** | 20 |",
     ]
     assert figures(ledger(CLAIMS, RECORDS)).splitlines()[2:] == [
         "| `one` | 99.43 ✓ | 99 grey | a |",

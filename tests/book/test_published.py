@@ -47,12 +47,12 @@ def test_how_many_claims_of_a_finding_hold():
     claims = [Claim(name, "existence", "S.") for name in ("one", "two", "three")] + [Claim("four", "seeds", "S.")]
     measured = [
         Measurement("one", 0.5, 0.4, 0.6, 0.1, 0.0),
-        Measurement("two", 0.05, 0.04, 0.06, 0.1, 0.0),  # open
+        Measurement("two", 0.05, 0.04, 0.06, 0.1, 0.0),  # in part
         Measurement("three", -0.5, -0.6, -0.4, 0.1, 0.0),  # fails
         Measurement("four", 0.5, 0.4, 0.6, 0.1, 0.0),
     ]
     entries = ledger(claims, [{"chapter": "c", "claims": [each.as_dict() for each in measured]}])
-    assert verdicts(entries, "existence") == "1 of 3 claims hold, `three` fails"
-    assert verdicts(entries[:2], "existence") == "1 of 2 claims hold"
+    assert verdicts(entries, "existence") == "1 of 3 claims hold, `two` holds in part, `three` fails"
+    assert verdicts(entries[:2], "existence") == "1 of 2 claims hold, `two` holds in part"
     assert verdicts(entries, "seeds") == "the claim holds"
     assert verdicts(ledger(claims, []), "seeds") == "nothing was measured"
