@@ -130,9 +130,9 @@ def read_report(path: Path, sources: Sequence[str], names: Sequence[str]) -> Ans
         try:
             name = cells[0]
             if name not in names:
-                raise unknown("exhibit", name[:SHOWN], list(names))
+                raise UsageError(f"the case has no exhibit {name[:SHOWN]!r}; it has {names[0]} to {names[-1]}.")
             if name in found:
-                raise UsageError(f"{name} has a row already. Leave one of them out.")
+                raise UsageError(f"{name} has a row already. Leave one of the two out.")
             found[name] = _values(wanted, cells, comma)
         except UsageError as error:
             raise UsageError(f"{told}, row {number}: {error}") from None
