@@ -30,7 +30,7 @@ ROUNDING = 0.01  # by which probabilities may sum to something else than 1
 FARTHEST = 20.0  # log10 LR that may be given; what is farther is an LR in the place of its logarithm
 EXHIBIT, RATIO, NOTES = "exhibit", "log10 of generated to real", "notes"
 LARGEST = 1_000_000  # bytes of a report: some ten thousand exhibits
-NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?")
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 SHOWN = 40  # characters of a cell that a message shows
 
 

@@ -1,0 +1,30 @@
+import numpy as np
+from PIL import Image
+
+from fingerprintlib.classroom import swap
+from fingerprintlib.gans.progan import ProGAN
+from fingerprintlib.project import data_folder
+from fingerprintlib.zoo.generators import Generator
+from fingerprintlib.zoo.shipped import Zoo
+
+
+def test_a_generator_learns_from_the_books_photographs_once(tmp_path):
+    zoo = Zoo.of(data_folder() / "zoo")
+    made = swap.train(zoo, "ada", 3, tmp_path, images=8)
+    assert (made.name, made.gan.resolution, made.card["recipe"]["seed"]) == ("ada", 64, 3)
+    assert made.card["recipe"]["gan"] == "progan"
+    again = swap.train(zoo, "ada", 3, tmp_path, images=8)
+    assert (again.hash, again.seconds) == (made.hash, made.seconds)
+
+
+def test_a_later_part_of_the_row_has_other_images_and_the_same_numbers(tmp_path):
+    generator = Generator("ada", ProGAN(32, 4, 0).eval(), {})
+    swap.write_images(generator, tmp_path / "all", 5)
+    swap.write_images(generator, tmp_path / "rest", 2, 3)
+    found = {path.name: np.array(Image.open(path)) for path in (tmp_path / "all").iterdir()}
+    assert sorted(found) == [f"{number:04}.png" for number in range(5)]
+    assert len({image.tobytes() for image in found.values()}) == 5
+    rest = {path.name: np.array(Image.open(path)) for path in (tmp_path / "rest").iterdir()}
+    assert sorted(rest) == ["0003.png", "0004.png"]
+    assert all(np.array_equal(found[name], image) for name, image in rest.items())
+    assert not any(Image.open(path).info for path in (tmp_path / "all").iterdir())
