@@ -35,7 +35,8 @@ KEY = ".key.json"  # behind the name of a case
     "--sources",
     "own",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help="Your own images, a sub-folder for each source; photographs in `real`, what nobody is told of in `unknown`.  "
+    help="Your own images, a sub-folder for each source; photographs in `real`, generated images that nobody is told "
+    "of in `unknown`.  "
     "[default: the book's sources]",
 )
 def case(
@@ -105,8 +106,9 @@ def grade(reports: tuple[Path, ...], sealed: Path | None, folder: Path | None, a
         return
     keys = _keys(sealed)
     for each in published.values():
-        if len(keys) == 1 or each.mark in {key.mark for key in keys}:
-            each.require(next((key for key in keys if key.mark == each.mark), keys[0]))
+        mine = [key for key in keys if key.mark == each.mark or len(keys) == len(published) == 1]
+        for key in mine:  # of many cases and keys, which belong together only their marks say
+            each.require(key)
     grades, errors = grade_reports(reports, keys)
     compared = {each.commitment for each in published.values()}
     if as_json:
@@ -127,6 +129,7 @@ def grade(reports: tuple[Path, ...], sealed: Path | None, folder: Path | None, a
 def _look_through(reports: Sequence[Path], cases: "Sequence[Published]") -> None:
     """Say of each report whether it can be handed in."""
     from .classroom.report import exhibit_in, read_report
+    from .data.decoding import name_of
 
     if not cases:
         raise UsageError("Give the key of the case (--key KEY), or the case itself to look a report through (--case).")
@@ -136,7 +139,7 @@ def _look_through(reports: Sequence[Path], cases: "Sequence[Published]") -> None
             mark = exhibit_in(path).partition("-")[0]
             found = next((each for each in cases if each.mark == mark), cases[0])
             read_report(path, found.sources, found.names)
-            click.echo(f"{path}  complete: it can be handed in")
+            click.echo(f"{name_of(path)}  complete: it can be handed in")
         except UsageError as error:
             errors.append(error)
     _complain(errors, "complete", len(reports))

@@ -83,7 +83,7 @@ def shipped_pools(seed: str) -> list[Pool]:
 
 
 def folder_pools(folder: Path | str) -> list[Pool]:
-    """One's own sources, a sub-folder each, all known; but what is in one called ``unknown`` is of none of them.
+    """One's own sources, a sub-folder each, all known, but for one called ``unknown``, whose images others generated.
 
     A sub-folder called ``real`` holds photographs. Larger images are shrunk to 64 pixels (`reading.read_sources`).
 

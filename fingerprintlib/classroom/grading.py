@@ -82,8 +82,8 @@ class Grade:
         """By how many bits less the truth surprises who believes the report than a guesser, float64 ``[N]``.
 
         The guesser gives all answers the same probability. It is ``log2((K + 1) p)``, p that of the truth (Good 1952,
-        Journal of the Royal Statistical Society B 14, 107-114). On average nobody gains by telling another probability
-        than he believes.
+        Journal of the Royal Statistical Society B 14, 107-114). On average nobody gains by giving other
+        probabilities than those believed.
         """
         given = self.answers.probabilities[np.arange(len(self.truth)), self.truth]
         return np.log2(len(self.possible) * given)

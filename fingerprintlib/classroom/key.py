@@ -6,6 +6,7 @@ exhibits could try all answers until the hash is right.
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -23,6 +24,7 @@ KINDS = (PHOTOGRAPH, GENERATOR, SIBLING, STRANGER)
 #: Of marks: no vowels, so no mark is a word, nor what a spreadsheet takes for a date or a number.
 LETTERS = "BCDFGHJKLMNPQRSTVWXZ"
 MARK = 6  # letters; a million and more cases differ in it
+NAME = re.compile(rf"[{LETTERS}]{{{MARK}}}-\d+", re.ASCII)  # of an exhibit
 CASE = "case.json"  # what is published
 EXHIBITS = "exhibits"  # the folder of images in that of a case
 
@@ -105,7 +107,8 @@ class Key:
             told = json.loads(data)
             exhibits = tuple(Exhibit(**one) for one in told.pop("exhibits"))
             key = cls(tuple(told.pop("sources")), exhibits, **told)
-            if key.encoded != data or not {one.kind for one in exhibits} <= {*KINDS}:
+            printable = all(map(str.isprintable, (*key.sources, *(one.source for one in exhibits))))
+            if key.encoded != data or not printable or not {one.kind for one in exhibits} <= {*KINDS}:
                 raise ValueError("it was changed")
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise UsageError(
@@ -157,6 +160,8 @@ class Published:
             told = json.loads(path.read_bytes())
             found = cls(tuple(told["sources"]), dict(told["exhibits"]), str(told["commitment"]), str(told["version"]))
             int(found.commitment, 16)
+            if not all(map(NAME.fullmatch, found.exhibits)) or not all(map(str.isprintable, found.sources)):
+                raise ValueError("names that could do harm: it may come from anywhere")
         except OSError as error:
             raise UsageError(f"There is no case in {name_of(Path(folder))}: it has no {CASE} to read.") from error
         except (ValueError, TypeError, KeyError, RecursionError) as error:
@@ -177,7 +182,8 @@ class Published:
 
     def altered(self, folder: Path | str) -> list[str]:
         """The names of the exhibits whose files in the case's folder are missing or were changed."""
-        return [name for name, sha256 in self.exhibits.items() if _sha256(Path(folder), name) != sha256]
+        home = Path(folder) / EXHIBITS
+        return [name for name, sha256 in self.exhibits.items() if _sha256(home / f"{name}.png") != sha256]
 
 
 def mark_of(commitment: str) -> str:
@@ -189,10 +195,8 @@ def mark_of(commitment: str) -> str:
     return letters
 
 
-def _sha256(folder: Path, name: str) -> str | None:
-    if Path(name).name != name:  # case.json may come from anywhere: it is not to point out of its folder
-        return None
+def _sha256(path: Path) -> str | None:
     try:
-        return hashlib.sha256((folder / EXHIBITS / f"{name}.png").read_bytes()).hexdigest()
+        return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError:
         return None

@@ -1,4 +1,4 @@
-"""The swap: each of a class trains a small generator from a seed of his own; the others find out whose an image is."""
+"""The swap: each of a class trains a small generator from another seed; the others find out whose an image is."""
 
 from pathlib import Path
 

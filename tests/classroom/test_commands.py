@@ -124,6 +124,15 @@ def test_one_report_is_told_in_full_and_in_json(folder):
     )
 
 
+def test_one_key_among_many_cases_is_compared_with_its_own(folder):
+    path, sealed = fill_in(folder / "cases" / "2"), folder / "cases.keys" / "2.key.json"
+    result = run("grade", path, "--key", sealed, "--case", folder / "cases")
+    assert result.exit_code == 0
+    assert (
+        result.stderr == f"key of case {Key.load(sealed).mark}: SHA-256 {Key.load(sealed).commitment}, as published\n"
+    )
+
+
 def test_a_key_that_cannot_be_compared_is_said_to_be(folder):
     path = shutil.copy(fill_in(folder / "cases" / "1"), folder / "elsewhere.csv")
     result = run("grade", path, "--key", folder / "cases.keys" / "1.key.json")

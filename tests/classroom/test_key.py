@@ -56,6 +56,7 @@ def test_a_key_is_read_as_it_was_written(tmp_path):
         json.dumps(json.loads(KEY.encoded)).encode(),  # the same values, written by another program
         KEY.encoded.replace(b"stranger", b"neighbour"),
         KEY.encoded.replace(b'"salt"', b'"pepper"'),
+        replace(KEY, sources=("real", "\x1b[31m")).encoded,
     ],
 )
 def test_what_is_no_key_is_refused(tmp_path, data):
@@ -88,10 +89,12 @@ def test_exhibits_that_were_changed_or_lost_are_named(case):
     assert published.altered(case) == [first, second]
 
 
-def test_a_published_case_reads_no_file_outside_of_its_folder(case, tmp_path):
-    (tmp_path / "secret.png").write_bytes(b"secret")
-    outside = replace(Published.load(case), exhibits={"../../secret": hashlib.sha256(b"secret").hexdigest()})
-    assert outside.altered(case) == ["../../secret"]
+def test_a_published_case_reads_no_file_outside_of_its_folder(case):
+    told = json.loads((case / "case.json").read_text())
+    for name in ("../../secret", "\x1b[31m-1", "BCDFGH-\u0664"):
+        (case / "case.json").write_text(json.dumps({**told, "exhibits": {name: "0" * 64}}))
+        with pytest.raises(UsageError, match=r"case\.json is damaged"):
+            Published.load(case)
 
 
 @pytest.mark.parametrize("data", [b"", b"[]", b'{"sources": 1}', b"[" * 100_000])
