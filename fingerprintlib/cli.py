@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from . import __version__
+from .cli_classroom import case, grade, swap
 from .cli_images import add_source, attribute, learn
 from .cli_shipped import networks, zoo
 from .ending import end_with_parent
@@ -67,6 +68,9 @@ def main(debug: bool) -> None:
 main.add_command(attribute)
 main.add_command(learn)
 main.add_command(add_source)
+main.add_command(case)
+main.add_command(grade)
+main.add_command(swap)
 main.add_command(zoo)
 main.add_command(networks)
 

@@ -44,8 +44,18 @@ FORMULAS = ("=", "+", "-", "@", "\t", "\r")  # how text begins that a spreadshee
     type=click.Path(path_type=Path, dir_okay=False),
     help=f"PNG file for the evidence, of the first {MOST_SHOWN} images.",
 )
+@click.option(
+    "--report",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="CSV file for a report on the exhibits of a blind case, for `fingerprints grade`.",
+)
 def attribute(
-    paths: tuple[Path, ...], file: Path | None, as_json: bool, table: Path | None, figure: Path | None
+    paths: tuple[Path, ...],
+    file: Path | None,
+    as_json: bool,
+    table: Path | None,
+    figure: Path | None,
+    report: Path | None,
 ) -> None:
     """Say of image files, and of those in folders, which known source they are from, if any.
 
@@ -58,7 +68,7 @@ def attribute(
     from .project import data_folder
     from .provenance import write_atomically
 
-    for out in (table, figure):
+    for out in (table, figure, report):
         _require_folder(out)
     if figure and figure.suffix.lower() != ".png":
         raise UsageError(f"The figure is a PNG file: call it {figure.with_suffix('.png').name}, not {figure.name}.")
@@ -69,6 +79,7 @@ def attribute(
         raise UsageError(f"There is no image file there{told}. Name a file, or a folder that has some.")
     answers: Counter[str] = Counter()
     shown: list[tuple[Path, Verdict]] = []
+    reported: dict[str, Verdict] = {}
     unread = 0
     width = min(60, max(len(name_of(path)) for path in files))
     with _table(table, judge.class_names) as write_row:
@@ -85,10 +96,16 @@ def attribute(
                 click.echo(f"{name_of(path):{width}}  {in_a_line(found)}")
             if figure and len(shown) < MOST_SHOWN:
                 shown.append((path, found))
+            if report:
+                reported[path.stem] = found
     if figure and shown:
         from .plots.cases import case_of, cases
 
         write_atomically(figure, cases([case_of(judge, *one) for one in shown]).png())
+    if reported and report:
+        from .classroom.report import Answers, write_report
+
+        write_report(report, judge.class_names, [*reported], Answers.of(judge, [*reported.values()]))
     counts = ", ".join(f"{count} {answer}" for answer, count in answers.most_common())
     click.echo(f"{sum(answers.values())} of {len(files)} images judged: {counts or 'none'}", err=True)
     if passed_over:
