@@ -160,7 +160,7 @@ class NearestNeighbours(Searched):
         self.images, self.seed = images, seed
 
     def _learn_features(self, images: np.ndarray, labels: np.ndarray) -> Labelled:
-        drawn = _drawn(labels, self.images, self.seed)
+        drawn = drawn_evenly(labels, self.images, self.seed)
         self._grey = _all_grey(images)
         return np.concatenate([_pixels(images[some], self._grey) for some in _chunks(drawn)]), labels[drawn]
 
@@ -196,7 +196,7 @@ class Eigenface(Searched):
         if self.components < 1:
             raise UsageError(f"components must be at least 1, not {self.components}.")
         self._grey = _all_grey(images)
-        drawn = _drawn(labels, self.images, self.seed)
+        drawn = drawn_evenly(labels, self.images, self.seed)
         pixels = np.concatenate([_pixels(images[some], self._grey) for some in _chunks(drawn)])
         if not np.ptp(pixels, axis=0).any():
             raise UsageError("images are all the same; Eigenface finds nothing in them. Give images that differ.")
@@ -313,7 +313,7 @@ class RadialSpectrum(Searched):
         self.images, self.seed = images, seed
 
     def _learn_features(self, images: np.ndarray, labels: np.ndarray) -> Labelled:
-        drawn = _drawn(labels, self.images, self.seed)
+        drawn = drawn_evenly(labels, self.images, self.seed)
         features = np.concatenate([radial_spectra(images[some]) for some in _chunks(drawn)])
         self._scaler = StandardScaler().fit(features)
         _leave_constants(self._scaler)
@@ -359,7 +359,7 @@ def _leave_constants(scaler: Any) -> None:
     scaler.scale_[scaler.scale_ <= ROUNDING * scaler.scale_.max()] = 1
 
 
-def _drawn(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
+def drawn_evenly(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
     """The positions of `count` images (or all), drawn at random, as many of each class as there are."""
     classes = np.unique(labels)
     if count < len(classes):

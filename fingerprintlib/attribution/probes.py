@@ -9,7 +9,7 @@ from threadpoolctl import threadpool_limits
 
 from ..data.images import LUMA, check_images, coloured, luma
 from ..errors import UsageError
-from .baselines import Baseline, Labelled
+from .baselines import Baseline, Labelled, drawn_evenly
 
 BINS = 32  # of a channel's histogram, equal ones over 0..255
 LEVELS = 6  # equal steps of a channel in the joint histogram
@@ -169,6 +169,32 @@ class TieProbe(HistogramProbe):
 
     def _features(self, images: np.ndarray) -> np.ndarray:
         return tie_sizes(images)
+
+
+class MotifProbe(Baseline):
+    """A support vector machine (``C = 10``) on `thumbnails`: how far motifs alone tell the sources apart.
+
+    Of images, or bands of images, that are no larger than a thumbnail it sees every pixel. A network that is no better
+    there has found no more than what is shown.
+
+    Args:
+        side: of the thumbnails, at most.
+        images: training images at most, of all sources together.
+        seed: of which these are.
+    """
+
+    def __init__(self, side: int = 8, images: int = 20_000, seed: int = 0):
+        self.side, self.images, self.seed = side, images, seed
+
+    def _features(self, images: np.ndarray) -> np.ndarray:
+        return thumbnails(images, min(self.side, *images.shape[1:3]))
+
+    def _fit(self, images: np.ndarray, labels: np.ndarray, validation: Labelled | None) -> None:
+        drawn = drawn_evenly(labels, self.images, self.seed)
+        self.model_ = make_pipeline(StandardScaler(), SVC(C=10)).fit(self._features(images)[drawn], labels[drawn])
+
+    def _predict(self, images: np.ndarray) -> np.ndarray:
+        return self.model_.predict(self._features(images))
 
 
 class PlainProbe(Baseline):

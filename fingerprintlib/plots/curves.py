@@ -139,7 +139,8 @@ def training_curves(histories: Mapping[str, Sequence[Mapping[str, float]]], chan
     for k, (name, history) in enumerate(histories.items()):
         steps = [point["step"] for point in history]
         values = [100 * point["validation_accuracy"] for point in history]
-        ax.plot(steps, values, color=colour_of(1 + k), marker=marker_of(k), ms=4, lw=1.2, label=name)
+        style = {"color": colour_of(1 + k), "marker": marker_of(k), "ls": dash_of(k // len(MARKERS))}
+        ax.plot(steps, values, **style, ms=4, lw=1.2, label=name)
     ax.axhline(100 * chance, **REFERENCE, label="chance")
     ax.set(xlabel="training steps", ylabel="validation accuracy, %", ylim=(0, 103))
     ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
