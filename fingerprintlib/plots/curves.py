@@ -6,7 +6,7 @@ import numpy as np
 
 from ..statistics.intervals import Interval
 from .axes import beside, legend_below, listed, new_ax, new_panels, new_row, note
-from .style import REFERENCE, Plot, accent_of, colour_of, dash_of, marker_of, styled
+from .style import MARKERS, REFERENCE, Plot, accent_of, colour_of, dash_of, marker_of, styled
 
 Curve = Mapping[int, tuple[float, Interval]]  # x -> accuracy in [0, 1] and its interval
 #: Strength, accuracy in [0, 1] and its interval.
