@@ -170,7 +170,7 @@ def blurred_wave(period: int) -> float:
     "Folded",
     "The new pixels are two old ones apart: how many cycles is that a new pixel?",
     "Whole cycles cannot be seen: take one away, and forget the sign.",
-    frequency=(0.4, *(round(0.255 + 0.005 * k, 3) for k in range(49) if k != 29)),
+    frequency=(0.4, *(round(0.255 + 0.004 * k, 3) for k in range(60))),
 )
 def folded(frequency: float) -> float:
     """The frequency, in [0, 0.5], at which a wave is seen when every second pixel is kept."""

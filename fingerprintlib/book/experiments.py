@@ -365,7 +365,7 @@ def attacked_twice(attack: int, found: Any, truth: Any) -> float:
     "Does the handling leave the same mark in whatever images it meets?",
     "Look at the same pair in the figure above, in the row *spectrum, in grey*.",
     "Run it: `report.accuracy` is what the linear classifier reached.",
-    pick=(2, *range(60)),
+    pick=range(2, 62),
 )
 def two_names(pick: int, confusion: Any) -> float:
     """The accuracy, in per cent, of a confusion matrix of counts."""
