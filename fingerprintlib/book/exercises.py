@@ -186,9 +186,9 @@ def folded(frequency: float) -> float:
     "Begin with one pixel. A 3x3 convolution adds one neighbour on each side, a 2x2 pooling one neighbour in all.",
     "After a pooling neighbours are two pixels of the image apart, after two poolings four.",
     tolerance=1e-6,
-    convolutions=(2, 1, 3, 4),
-    poolings=(1, 2, 3, 4),
-    last=(1, 0, 2, 3),
+    convolutions=(2, 3, 4, 5),
+    poolings=(2, 3, 4, 5),
+    last=(2, 3, 4, 5),
 )
 def receptive_field(convolutions: int, poolings: int, last: int) -> int:
     """How many pixels wide a feature sees: 3x3 convolutions before each 2x2 pooling, and some at the end."""

@@ -91,6 +91,7 @@ def nearest_fingerprint(start: int, image_fingerprints: Any, model_fingerprints:
     "For each image of the source: how far lies the best score of the *other* sources above that of its own?",
     "Set the own source's column to minus infinity, take the maximum of the rest, and subtract the own score.",
     "Answer with the number of the image among all, not among those of its source.",
+    slack=1e-3,
     source=range(60),
 )
 def most_wrong(source: int, scores: Any, labels: Any) -> Mapping[int, float]:
@@ -157,8 +158,8 @@ def pattern_of_few(few: int, learned: Any, sources: Any, asked: Any, truth: Any)
     "Two fingerprints are compared pixel by pixel. A pattern that moved is another pattern, unless it repeats.",
     "A pattern of period two does not notice a move by two pixels; one of period eight does.",
     "Run it: `visualizer.predict(moved)`, and compare with `truth`.",
-    down=range(8),
-    across=(1, 2, 3, 4, 5, 6, 7),
+    down=range(1, 8),
+    across=range(1, 9),
 )
 def moved(down: int, across: int, fingerprints: Any, models: Any, truth: Any) -> float:
     """How many per cent are right by normalized correlation, of moved images' fingerprints float [N, H, W, 3]."""
