@@ -1,340 +1,299 @@
-"""The checks of the book's exercises: each works out the answer on its own, compares, and prints what it found.
+"""The book's exercises with numbers of the student's own, each as a function that works out the right answer.
 
-An answer of ``...`` is not counted as one. While the book is built a wrong answer is an error, so that the solutions
-printed there are right.
+What a function is called with are the student's numbers, and what the chapter gives; see `checks`. Exercises with the
+chapter's data are in `experiments`.
 """
 
 import math
-import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..errors import FingerprintsError
+from .checks import exercise
+
+# --- Real images --------------------------------------------------------------------------------
 
 
-def _judge(name: str, answer: Any, expected: Any, hint: str, tolerance: float = 5e-3, ordered: bool = True) -> None:
-    if answer is ...:
-        print(f"{name}: replace the ... by your answer, then run this cell again.")
-        return
-    if isinstance(expected, str):
-        right = isinstance(answer, str) and answer == expected
-    else:
-        expected = np.asarray(expected, float)
-        try:
-            given = np.asarray(answer.detach().cpu() if hasattr(answer, "detach") else answer, float)
-        except (TypeError, ValueError):  # a word, or lists of unequal length
-            given = np.full(expected.shape, np.nan)
-        if not ordered:
-            given, expected = np.sort(given, None), np.sort(expected, None)
-        right = given.shape == expected.shape and np.allclose(given, expected, rtol=tolerance, atol=1e-9)
-    if not right and "FINGERPRINTS_BUILD" in os.environ:
-        raise FingerprintsError(f"{name}: the printed solution gives {answer!r}, not {expected!r}.")
-    print(f"{name}: right." if right else f"{name}: not yet. {hint}")
+@exercise(
+    "The same histogram for all",
+    "Equalizing makes all 256 values equally frequent.",
+    "Count the values first, both ends included; then the pixels of each.",
+    tolerance=1e-6,
+    low=range(64, 128),
+    high=range(191, 256),
+)
+def levels_between(low: int, high: int, resolution: int) -> float:
+    """How many pixels of one channel of an equalized image have values between two, both included."""
+    return (high - low + 1) * resolution**2 / 256
 
 
-def most_alike(answer: Any, images: Any) -> None:
-    """Real images: which two of some images are most similar, as a pair of their numbers."""
-    flat = np.asarray(images, float).reshape(len(images), -1)
-    pairs = {(i, j): np.square(flat[i] - flat[j]).sum() for j in range(len(flat)) for i in range(j)}
-    best = min(pairs, key=lambda pair: pairs[pair])
-    _judge("The most alike", answer, best, "Compare each image with all others.", 1e-6, ordered=False)
+# --- A zoo of GANs ------------------------------------------------------------------------------
 
 
-def quantization_error(answer: Any) -> None:
-    """Real images: the largest change that rounding to 256 levels makes to a value of [-1, 1]."""
-    values = np.linspace(-1, 1, 1_000_001)
-    worst = np.abs(np.round((values + 1) * 127.5) / 127.5 - 1 - values).max()
-    _judge("Rounding", answer, worst, "How far apart are two neighbouring levels in [-1, 1]?", tolerance=1e-3)
+@exercise(
+    "Hinge loss",
+    "A real score above 1 costs nothing, and a generated one below -1.",
+    "Take the mean over the real scores and the mean over the generated ones, and add the two.",
+    real_one=(2, 1.5, 3, 1.2),
+    real_other=(0.5, 0.2, -0.5, 0.8, -1),
+    fake_one=(-3, -1.5, -2, -1.1),
+    fake_other=(0.2, -0.5, 1, 0.6, -0.1),
+)
+def hinge(real_one: float, real_other: float, fake_one: float, fake_other: float) -> float:
+    """The discriminator's hinge loss of given scores."""
+    real, fake = (real_one, real_other), (fake_one, fake_other)
+    return sum(max(0, 1 - r) for r in real) / len(real) + sum(max(0, 1 + f) for f in fake) / len(fake)
 
 
-def pixels_per_level(answer: Any, resolution: int) -> None:
-    """Real images: how often each of the 256 values occurs in one channel of an equalized image."""
-    _judge("Equalized", answer, resolution**2 / 256, "All 256 values are equally frequent.")
-
-
-def hinge(answer: Any, real: Any, fake: Any) -> None:
-    """The zoo: the discriminator's hinge loss of given scores."""
-    loss = sum(max(0, 1 - r) for r in real) / len(real) + sum(max(0, 1 + f) for f in fake) / len(fake)
-    _judge("Hinge loss", answer, loss, "Scores beyond the margin of 1 on their own side cost nothing.")
-
-
-def frechet(answer: Any, means: tuple[float, float], deviations: tuple[float, float]) -> None:
-    """The zoo: the squared Frechet distance between two normal distributions on a line."""
-    expected = (means[0] - means[1]) ** 2 + (deviations[0] - deviations[1]) ** 2
-    _judge(
-        "Frechet distance", answer, expected, "In one dimension a covariance is a variance, and its root a deviation."
-    )
-
-
-def linear_penalty(answer: Any, resolution: int, weight: float) -> None:
-    """The zoo: the gradient penalty of a critic that adds up all values of an image times one weight."""
+@exercise(
+    "Gradient penalty",
+    "The gradient with respect to an image has an entry for each pixel and channel. How large is each?",
+    "All 3 R^2 entries equal the weight. The norm is over all of them, so it is the weight times the root of 3 R^2.",
+    weight=(0.01, *(round(0.002 * k, 3) for k in range(1, 60) if k != 5)),
+)
+def linear_penalty(weight: float, resolution: int) -> float:
+    """The gradient penalty of a critic that adds up all values of an image times one weight."""
     norm = math.sqrt(3 * resolution**2 * weight**2)
-    _judge("Gradient penalty", answer, 10 * (norm - 1) ** 2, "The gradient has 3 R^2 equal entries.")
+    return 10 * (norm - 1) ** 2
 
 
-def wilson(answer: Any, correct: int, total: int) -> None:
-    """Attribution: the 95 % interval of an accuracy, as a pair of fractions."""
-    z, p = 1.959963984540054, correct / total
-    centre = (p + z**2 / (2 * total)) / (1 + z**2 / total)
-    half = z * math.sqrt(p * (1 - p) / total + z**2 / (4 * total**2)) / (1 + z**2 / total)
-    _judge(
-        "Interval",
-        answer,
-        (centre - half, centre + half),
-        "Not the normal approximation: the centre is pulled towards one half.",
-    )
+# --- Baselines ----------------------------------------------------------------------------------
 
 
-def nearest_fingerprint(answer: Any, image_fingerprints: Any, model_fingerprints: Any, bias: Any) -> None:
-    """Attribution: the sources that the inner products of image and model fingerprints name."""
-    best = []
-    for image in np.asarray(image_fingerprints, np.float64):
-        scores = [float(image @ model) + float(b) for model, b in zip(model_fingerprints, bias, strict=True)]
-        best.append(scores.index(max(scores)))
-    _judge("Fingerprints", answer, best, "The logit is the inner product of the two fingerprints, plus a bias.")
+@exercise(
+    "Noise or edge?",
+    "Of the four windows that with the least power counts.",
+    "From its power the noise's own, 25, is taken away; what is left, if anything, is the signal.",
+    "The residual gets the share of the noise in the two together.",
+    coefficient=(30, 12, -8, 24, -45),
+    first=(400, 130, 90),
+    second=(125, 60, 210, 40),
+    third=(90, 30, 150),
+    fourth=(225, 75),
+)
+def wiener_noise(coefficient: float, first: float, second: float, third: float, fourth: float) -> float:
+    """What the adaptive Wiener filter takes for noise in a wavelet coefficient, from mean squares of windows."""
+    noise = 5**2
+    signal = max(min(first, second, third, fourth) - noise, 0)
+    return coefficient * noise / (signal + noise)
 
 
-def contrast(answer: Any, factor: float, offset: float) -> None:
-    """Seeing fingerprints: how correlation and inner product grow when an image fingerprint is scaled and shifted."""
+# --- Seeing fingerprints ------------------------------------------------------------------------
+
+
+@exercise(
+    "Louder, not better",
+    "What does a normalized correlation take away before it compares?",
+    "A model fingerprint of mean zero does not see what is added to all pixels alike.",
+    factor=(2, 3, 0.5, 1.5, 5, 0.2, 4),
+    offset=(0.1, -0.2, 0.3, 0.05, -0.4, 0.25, 1, -1),
+)
+def contrast(factor: float, offset: float) -> tuple[float, float]:
+    """How correlation and inner product grow when an image fingerprint is scaled and shifted."""
     image, model = np.random.default_rng(0).normal(size=(2, 12288))
     model -= model.mean()
     changed = factor * image + offset
     correlations = [np.corrcoef(some, model)[0, 1] for some in (image, changed)]
-    expected = correlations[1] / correlations[0], (changed @ model) / (image @ model)
-    _judge("Contrast", answer, expected, "What does normalizing take away, and what does a model of mean zero not see?")
+    return correlations[1] / correlations[0], (changed @ model) / (image @ model)
 
 
-def period_two(answer: Any, resolution: int) -> None:
-    """Seeing fingerprints: row and column, in a centred spectrum, of vertical stripes that alternate by pixel."""
-    stripes = np.tile([1.0, -1.0], (resolution, resolution // 2))
-    power = np.abs(np.fft.fftshift(np.fft.fft2(stripes)))
-    _judge(
-        "Period two",
-        answer,
-        np.unravel_index(power.argmax(), power.shape),
-        "The columns run from minus one half to just below one half of a cycle a pixel.",
-    )
+# --- Where fingerprints come from ---------------------------------------------------------------
 
 
-def checkerboard(answer: Any, kernel: Sequence[float]) -> None:
-    """Where fingerprints come from: the part of the amplitude that a kernel lets through at half a cycle a pixel."""
-    found = np.abs(np.fft.fft(kernel, 2 * len(kernel)))
-    _judge("Checkerboard", answer, found[len(kernel)] / found[0], "Weigh each pixel by +1, -1, +1, ...")
+@exercise(
+    "The checkerboard",
+    "At half a cycle a pixel a wave goes +1, -1, +1, ...",
+    "Lay it on the kernel: every second weight changes its sign. At frequency 0 none does.",
+    a=(1, 2, 3),
+    b=(2, 5, 3, 4),
+    c=(3, 4, 2, 5, 6),
+    d=(2, 1, 4),
+)
+def checkerboard(a: float, b: float, c: float, d: float) -> float:
+    """The part of the amplitude that a kernel of four weights lets through at half a cycle a pixel."""
+    found = np.abs(np.fft.fft([a, b, c, d], 8))
+    return float(found[4] / found[0])
 
 
-def copied_to(answer: Any, frequency: float) -> None:
-    """Where fingerprints come from: the frequency, in [0, 0.5], of the copy of a wave that zeros double."""
+@exercise(
+    "Where the copy goes",
+    "In the large image each stripe is twice as many pixels long, so its frequency is half.",
+    "What stood at 0 appears again at one half, and all else mirrored about one quarter.",
+    frequency=(0.1, *(round(0.01 * k, 2) for k in range(1, 50) if k not in (10, 25)), 0.125, 0.375),
+)
+def copied_to(frequency: float) -> float:
+    """The frequency, in [0.25, 0.5], of the copy of a wave that zeros double."""
     wave = np.zeros(4000)
     wave[::2] = np.cos(2 * np.pi * frequency * np.arange(2000))
     found = np.abs(np.fft.rfft(wave))
     found[: len(found) // 2] = 0  # the original
-    _judge("Copy", answer, found.argmax() / len(wave), "What stood at 0 appears again at one half.")
+    return float(found.argmax() / len(wave))
 
 
-def blurred_wave(answer: Any, period: int) -> None:
-    """Frequency: the amplitude that a cosine of this period has after the blur [1 4 6 4 1] / 16."""
+# --- Uniqueness ---------------------------------------------------------------------------------
+
+
+@exercise(
+    "Not yet due",
+    "How likely is one certain image to be missed in one draw?",
+    "All draws have to miss it, each independently of the others: multiply.",
+    tolerance=1e-3,
+    count=(2268, *range(10, 500, 7)),
+    times=(1, 2, 3, 0.5),
+)
+def not_yet_due(count: int, times: float) -> float:
+    """How likely one of `count` images has not been among so many times as many that were drawn at random."""
+    still = 1.0
+    for _ in range(round(count * times)):
+        still *= (count - 1) / count
+    return still
+
+
+# --- Frequency ----------------------------------------------------------------------------------
+
+
+@exercise(
+    "What a blur leaves",
+    "Put the middle of the blur on a crest of the cosine, where it is 1.",
+    "One pixel away the cosine is cos(2 pi / period), two away cos(4 pi / period); weigh them and add up.",
+    period=(4, 3, *range(5, 60)),
+)
+def blurred_wave(period: int) -> float:
+    """The amplitude that a cosine of this period has after the blur [1 4 6 4 1] / 16."""
     wave = np.cos(2 * np.pi * np.arange(8 * period) / period)
     blurred = np.convolve(wave, np.array([1, 4, 6, 4, 1]) / 16, mode="valid")
-    _judge(
-        "Blur",
-        answer,
-        2 * np.abs(np.fft.rfft(blurred[: 4 * period])).max() / (4 * period),
-        "Put the middle of the blur on a crest.",
-    )
+    return float(2 * np.abs(np.fft.rfft(blurred[: 4 * period])).max() / (4 * period))
 
 
-def folded(answer: Any, frequency: float) -> None:
-    """Frequency: the frequency, in [0, 0.5], at which a wave is seen when every second pixel is kept."""
+@exercise(
+    "Folded",
+    "The new pixels are two old ones apart: how many cycles is that a new pixel?",
+    "Whole cycles cannot be seen: take one away, and forget the sign.",
+    frequency=(0.4, *(round(0.255 + 0.004 * k, 3) for k in range(60))),
+)
+def folded(frequency: float) -> float:
+    """The frequency, in [0, 0.5], at which a wave is seen when every second pixel is kept."""
     kept = np.cos(2 * np.pi * frequency * np.arange(0, 2000, 2))
-    expected = np.abs(np.fft.rfft(kept)).argmax() / len(kept)
-    _judge("Folded", answer, expected, "Cycles a new pixel; adding or taking away whole cycles changes nothing.")
+    return float(np.abs(np.fft.rfft(kept)).argmax() / len(kept))
 
 
-def pyramid_numbers(answer: Any, resolution: int) -> None:
-    """Frequency: how many numbers the residual bands of a square image and the 2x2 image that remains are."""
-    total, side = 0, resolution
-    while side > 2:
-        total += side * side
-        side //= 2
-    _judge("Pyramid", answer, total + side * side, "Each level has a quarter of the last one's pixels.", tolerance=1e-6)
+# --- Patches ------------------------------------------------------------------------------------
 
 
-def verdict(answer: Any, low: float, high: float, holds_above: float, fails_below: float) -> None:
-    """The claims ledger: what the ledger says of an interval."""
-    expected = "not shown"
-    if low >= holds_above:
-        expected = "holds"
-    elif high < fails_below:
-        expected = "fails"
-    _judge("Verdict", answer, expected, "The whole interval has to lie on one side.")
-
-
-def mixture(answer: Any, recalls: Any, shares: Any) -> None:
-    """What could fool us: the accuracy on sources of these recalls that make up these shares of the images."""
-    hundred = [(recall, round(100 * share)) for recall, share in zip(recalls, shares, strict=True)]
-    expected = sum(recall * count for recall, count in hundred) / sum(count for _, count in hundred)
-    _judge("Whom one asks", answer, expected, "Imagine a hundred images, and count those that are recognized.")
-
-
-def at_least_one(answer: Any, tests: int, confidence: float) -> None:
-    """What could fool us: how likely one of several independent intervals, or more, misses the truth."""
-    none = 1.0
-    for _ in range(tests):
-        none *= confidence
-    _judge("Twenty controls", answer, 1 - none, "How likely is it that all of them are right?")
-
-
-def noise_to_signal(answer: Any, variance: float) -> None:
-    """Attacks: the peak signal-to-noise ratio, in decibels, that noise of this variance leaves."""
-    _judge(
-        "Decibels", answer, 10 * math.log10(255**2 / variance), "The mean squared error of the noise is its variance."
-    )
-
-
-def blurred_stripes(answer: Any, weights: Any) -> None:
-    """Attacks: what a blur along rows leaves of the contrast of stripes that alternate from pixel to pixel."""
-    stripes = np.resize([1.0, -1.0], 101)
-    contrast = np.abs(np.convolve(stripes, np.asarray(weights, float), mode="valid")).max()
-    _judge("Stripes", answer, contrast, "Lay the weights on the stripes: every second one counts negatively.")
-
-
-def cropped_frequency(answer: Any, side: int, offset: int, frequency: float) -> None:
-    """Attacks: where a frequency lies, in cycles a pixel, once a window was enlarged to the whole image."""
-    cycles = frequency * (side - offset)
-    _judge("A grid cropped", answer, cycles / side, "How many cycles does the window hold, and over how many pixels?")
-
-
-def correlation(answer: Any, residual: Any, pattern: Any) -> None:
-    """Baselines: the normalized cross-correlation of a residual with a pattern, without any shift."""
-    expected = np.corrcoef(np.ravel(residual), np.ravel(pattern))[0, 1]
-    _judge("Correlation", answer, expected, "Take off both means, then divide the inner product by both lengths.")
-
-
-def wiener_noise(answer: Any, coefficient: float, means: Any, sigma: float = 5) -> None:
-    """Baselines: what the adaptive Wiener filter takes for noise in a wavelet coefficient."""
-    signal = max(min(means) - sigma**2, 0)
-    expected = coefficient * sigma**2 / (signal + sigma**2)
-    _judge("Wiener filter", answer, expected, "The window with the least power counts, less the noise's own power.")
-
-
-def peaks(answer: Any, period: int) -> None:
-    """Baselines: at how many frequencies, 0 apart, a pattern can have power that repeats every so many pixels."""
-    tile = np.random.default_rng(0).normal(size=(period, period))
-    spectrum = np.abs(np.fft.fft2(np.tile(tile, (4, 4))))
-    _judge("Peaks", answer, int((spectrum > 1e-9).sum()) - 1, "It is told by as many numbers as one tile has pixels.")
-
-
-def receptive_field(answer: Any, layers: Any) -> None:
-    """Patches: how many pixels wide a feature sees after 3x3 convolutions ("conv") and 2x2 poolings ("pool")."""
+@exercise(
+    "How much does it see?",
+    "Begin with one pixel. A 3x3 convolution adds one neighbour on each side, a 2x2 pooling one neighbour in all.",
+    "After a pooling neighbours are two pixels of the image apart, after two poolings four.",
+    tolerance=1e-6,
+    convolutions=(2, 3, 4, 5),
+    poolings=(2, 3, 4, 5),
+    last=(2, 3, 4, 5),
+)
+def receptive_field(convolutions: int, poolings: int, last: int) -> int:
+    """How many pixels wide a feature sees: 3x3 convolutions before each 2x2 pooling, and some at the end."""
     seen, pixel = 1, 1
-    for layer in layers:
+    for layer in (["conv"] * convolutions + ["pool"]) * poolings + ["conv"] * last:
         seen += {"conv": 2, "pool": 1}[layer] * pixel
         pixel *= {"conv": 1, "pool": 2}[layer]
-    _judge("Receptive field", answer, seen, "After a pooling neighbours are two pixels apart.", tolerance=1e-6)
+    return seen
 
 
-def places(answer: Any, resolution: int, patch: int, stride: int, first: int) -> None:
-    """Patches: at how many places a patch lies whole in an image, and how many fit without overlap."""
-    starts = [start for start in range(first, resolution, stride) if start + patch <= resolution]
-    beside, end = 0, 0
-    for start in starts:
-        if start >= end:
-            beside, end = beside + 1, start + patch
-    _judge("Places", answer, (len(starts) ** 2, beside**2), "Count along one side first.", tolerance=1e-6)
+# --- Artifacts ----------------------------------------------------------------------------------
 
 
-def stretched(answer: Any, low: int, high: int) -> None:
-    """Patches: by how much equalizing spreads levels that are equally frequent between two bounds."""
-    levels = np.repeat(np.arange(low, high + 1), 64)
-    ranks = np.arange(len(levels)) * 256 // len(levels)
-    slope = np.polyfit(levels, ranks, 1)[0]
-    _judge("Splice", answer, slope, "All of 0..255 will be equally frequent.", tolerance=0.01)
+@exercise(
+    "All of them",
+    "Each of them has to be right.",
+    "They are chosen without regard to it, so the probabilities multiply.",
+    share=(90, 80, 85, 95, 97),
+    images=(20, *range(5, 20)),
+)
+def chance_of_all(share: int, images: int) -> float:
+    """How likely all of some images are right when each is with a probability in per cent."""
+    return float((share / 100) ** images)
 
 
-def majority(answer: Any, share: float, patches: int) -> None:
-    """Patches: how often the majority of independent patches is right, of two sources."""
-    votes = range(patches // 2 + 1, patches + 1)
-    expected = sum(math.comb(patches, right) * share**right * (1 - share) ** (patches - right) for right in votes)
-    _judge("Majority", answer, expected, "Add up the binomial probabilities of more than half.")
+# --- Attacks ------------------------------------------------------------------------------------
 
 
-def luminance_term(answer: Any, first: float, second: float) -> None:
-    """Artifacts: the structural similarity of two even images."""
-    constant = (0.01 * 255) ** 2
-    expected = (2 * first * second + constant) / (first**2 + second**2 + constant)
-    _judge("Luminance", answer, expected, "There is no contrast, so only the means count.", tolerance=1e-3)
+@exercise(
+    "A grid that moved",
+    "How many cycles does the window hold?",
+    "They now take as many pixels as the whole image has.",
+    offset=(8, *range(1, 8), *range(9, 17)),
+    period=(2, 4, 3, 8),
+)
+def cropped_frequency(offset: int, period: int, side: int) -> float:
+    """Where a grid of this period lies, in cycles a pixel, once a window was enlarged to the whole image."""
+    return (side - offset) / period / side
 
 
-def chance_of_all(answer: Any, share: float, images: int) -> None:
-    """Artifacts: how likely all of some images are right when each is with a given probability."""
-    _judge("All right", answer, share**images, "Each of them has to be right.")
+@exercise(
+    "Decibels",
+    "The mean squared error of noise is its variance.",
+    "Divide 255^2 by it; then ten times the decimal logarithm.",
+    variance=(20, *range(2, 20), *range(21, 60)),
+)
+def noise_to_signal(variance: float) -> float:
+    """The peak signal-to-noise ratio, in decibels, that noise of this variance leaves."""
+    return 10 * math.log10(255**2 / variance)
 
 
-def not_yet_due(answer: Any, count: int, images: int) -> None:
-    """Uniqueness: how likely it is that one of `count` images was not among so many that were drawn at random."""
-    still = 1.0
-    for _ in range(images):
-        still *= (count - 1) / count
-    _judge("Not yet due", answer, still, "How likely is it to be missed in one draw, and then in all of them?")
+# --- Immunization -------------------------------------------------------------------------------
 
 
-def equally_unlike(answer: Any, sources: int) -> None:
-    """Uniqueness: the cosine between vectors that all have the same cosine with one another, and sum to zero."""
-    corners = np.eye(sources) - 1 / sources
-    expected = corners[0] @ corners[1] / (corners[0] @ corners[0])
-    _judge("Equally unlike", answer, expected, "Multiply the sum, which is zero, by one of the vectors.")
+@exercise(
+    "Untouched",
+    "Every single coin has to fall the other way.",
+    "The coins are independent: multiply.",
+    attacks=(5, 2, 3, 4, 6, 7, 8),
+    percent=(50, 20, 30, 40, 60, 70, 80, 25),
+)
+def untouched(attacks: int, percent: int) -> float:
+    """How likely an image meets none of some attacks that come independently, each with a probability in per cent."""
+    return float((1 - percent / 100) ** attacks)
 
 
-def equal_errors(answer: Any, genuine: Any, impostors: Any) -> None:
-    """Uniqueness: the equal error rate of a few scores, at a threshold where both errors are just as frequent."""
-    for threshold in sorted([*genuine, *impostors]):
-        rejected = sum(score < threshold for score in genuine) / len(genuine)
-        accepted = sum(score >= threshold for score in impostors) / len(impostors)
-        if rejected >= accepted:
-            break
-    expected = (rejected + accepted) / 2
-    _judge("Equal errors", answer, expected, "Put the threshold between two scores, count both errors, then move it.")
+# --- What could fool us -------------------------------------------------------------------------
 
 
-def untouched(answer: Any, attacks: int, probability: float) -> None:
-    """Immunization: how likely an image meets none of some attacks that come independently of each other."""
-    _judge("Untouched", answer, (1 - probability) ** attacks, "Every single coin has to fall the other way.")
+@exercise(
+    "Many controls",
+    "How likely is it that all of them contain chance?",
+    "One or more missing is everything but that.",
+    tests=(20, *range(2, 20), *range(21, 60)),
+    percent=(95, 90, 99),
+)
+def at_least_one(tests: int, percent: int) -> float:
+    """How likely one of several independent intervals of this confidence, or more, misses the truth."""
+    none = 1.0
+    for _ in range(tests):
+        none *= percent / 100
+    return 1 - none
 
 
-def safest(answer: Any, table: Any) -> None:
-    """Immunization: which network, a row, is the one whose worst column is best."""
-    best, bound = "", -1.0
-    for network, accuracies in table.items():
-        if min(accuracies.values()) > bound:
-            best, bound = network, min(accuracies.values())
-    _judge("The safest", answer, best, "Take the minimum of each row first.")
+# --- The open world, and your images ------------------------------------------------------------
 
 
-def as_large_as_noise(answer: Any, levels: int, resolution: int) -> None:
-    """Immunization: the variance of noise as large, in mean square, as a change of so many levels everywhere."""
-    change = np.full((resolution, resolution, 3), levels)
-    _judge("As large as noise", answer, np.mean(change**2), "The mean of the squares; no root.")
-
-
-def posterior(answer: Any, prior: float, ratio: float) -> None:
-    """The open world: the probability after the evidence, in [0, 1], from that before it and the likelihood ratio."""
+@exercise("Odds", "Odds before, times the ratio, are odds after; p / (1 - p) are odds.", "Then odds / (1 + odds).")
+def posterior(prior: float, ratio: float) -> float:
+    """The probability after the evidence, in [0, 1], from that before it and the likelihood ratio."""
     fake, honest = prior * ratio, 1 - prior
-    _judge(
-        "Odds", answer, fake / (fake + honest), "Odds before, times the ratio, are odds after; p / (1 - p) are odds."
-    )
+    return fake / (fake + honest)
 
 
-def energies(answer: Any, scores: Any) -> None:
-    """The open world: the logarithm of the sum of the exponentials of each row of scores."""
-    expected = [math.log(sum(math.exp(score) for score in row)) for row in scores]
-    _judge("Energy", answer, expected, "The exponentials are added up before the logarithm is taken.")
+@exercise("Energy", "The exponentials are added up before the logarithm is taken.", "A row of scores has one energy.")
+def energies(scores: Any) -> list[float]:
+    """The logarithm of the sum of the exponentials of each row of scores."""
+    return [math.log(sum(math.exp(score) for score in row)) for row in scores]
 
 
-def judged(answer: Any) -> None:
-    """Your images: how many files of an example are taken for images; they are made and looked for."""
+@exercise(
+    "Files", "What has another suffix is passed over.", "So are hidden files and folders, and all that is in them."
+)
+def judged() -> int:
+    """How many files of an example are taken for images; they are made and looked for."""
     from tempfile import TemporaryDirectory
 
     from ..data.files import image_files
@@ -344,5 +303,41 @@ def judged(answer: Any) -> None:
             path = Path(folder, name)
             path.parent.mkdir(exist_ok=True)
             path.touch()
-        expected = len(image_files(folder)[0])
-    _judge("Files", answer, expected, "Hidden files and folders are passed over, and what has another suffix.")
+        return len(image_files(folder)[0])
+
+
+# --- The claims ledger --------------------------------------------------------------------------
+
+
+@exercise(
+    "Read a verdict",
+    "The whole interval has to lie on one side: look at its ends, not at its middle.",
+    "It holds if the lower end is at or above the upper bound, and fails if the upper end is below the lower bound. "
+    "In part: wholly between the two.",
+    low=(88, 10, 35, 91, 20, 60, 5),
+    length=(5, 3, 8, 12, 20),
+    holds_above=(90, 80, 50),
+    fails_below=(40, 30),
+)
+def verdict(low: float, length: float, holds_above: float, fails_below: float) -> str:
+    """What the ledger says of an interval, in per cent, that begins at `low`."""
+    if low >= holds_above:
+        return "holds"
+    if low + length < fails_below:
+        return "fails"
+    return "in part" if low > fails_below and low + length < holds_above else "not shown"
+
+
+@exercise(
+    "How sure?",
+    "p is the share of right answers, n the number of images; the answer is a pair of fractions, the lower first.",
+    "Not the normal approximation: the centre is pulled towards one half, and all is divided by 1 + z^2 / n.",
+    total=(200, 2000, 500, 1000),
+    wrong=(19, *range(5, 19), *range(20, 80)),
+)
+def wilson(total: int, wrong: int) -> tuple[float, float]:
+    """The 95 % interval of an accuracy, as a pair of fractions."""
+    z, p = 1.959963984540054, 1 - wrong / total
+    centre = (p + z**2 / (2 * total)) / (1 + z**2 / total)
+    half = z * math.sqrt(p * (1 - p) / total + z**2 / (4 * total**2)) / (1 + z**2 / total)
+    return centre - half, centre + half
