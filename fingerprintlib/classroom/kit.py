@@ -9,6 +9,7 @@ from pathlib import Path
 
 import nbformat
 
+from .. import __version__
 from ..book.chapters import Book, Chapter
 from ..book.claims import load_claims
 from ..book.downloads import notebook_of
@@ -92,9 +93,11 @@ class _Kit:
         self.contents["`book.zip`"] = f"the whole book, for a stick. Unpack it, and open `{STICK}/index.html`."
 
     def printed(self) -> None:
-        title, names = self.book.pages[0].title, reading_order(self.pages, self.book.pages[0].path.stem)
+        first = self.book.pages[0]
+        title, names = first.title, reading_order(self.pages, first.path.stem)
+        told = f"They were built at the profile {self.profile}, by fingerprintlib {__version__}."
         try:
-            print_pages(title, names, self.pages, self.folder / "book.pdf")
+            print_pages(title, told, names, self.pages, self.folder / "book.pdf")
             self.contents["[book.pdf](book.pdf)"] = "the whole book, for paper."
         except FingerprintsError as error:  # the rest is worth having
             print(error, file=sys.stderr)
@@ -112,7 +115,8 @@ class _Kit:
     @property
     def _facts(self) -> Facts:
         quick = build_folder(self.book, OF_NOTEBOOKS)
-        found = timings(self.book, quick, OF_NOTEBOOKS) if quick.is_dir() else published_timings(self.book)
+        measured = any(quick.glob("timings/*.json"))  # here
+        found = timings(self.book, quick, OF_NOTEBOOKS) if measured else published_timings(self.book)
         seconds = {name: cost["seconds"] for name, cost in found["profiles"].get(OF_NOTEBOOKS, {}).items()}
         names = {chapter.name: chapter for chapter in self.chapters}
         metrics = {name: json.loads((self.build / "metrics" / f"{name}.json").read_text())["metrics"] for name in names}
@@ -140,7 +144,8 @@ class _Kit:
 def _row(chapter: Chapter, facts: Facts) -> dict[str, str]:
     stem = chapter.path.stem
     return {
-        "Chapter": f"{int(stem.partition('-')[0])}. {chapter.title}",
+        "": str(int(stem.partition("-")[0])),
+        "Chapter": chapter.title,
         "Slides": f"[{len(facts.decks[chapter.name])} slides](slides/{stem}.html)",
         "For students": f"[notebook](students/{stem}.ipynb)",
         "With solutions": f"[notebook](solutions/{stem}.ipynb)",

@@ -20,6 +20,8 @@ from ..errors import FingerprintsError, UsageError
 from .slides import Slide
 
 FOLDER = Path(__file__).with_name("lessons")
+NO_BREAK = "\u00a0"
+STYLE = "<style>td, th { vertical-align: top; } body { max-width: 54rem; }</style>\n"  # tables of sentences
 FIELD = re.compile(r"\{\{ (?P<what>\w+)(?: (?P<name>[\w-]+))?(?: (?P<key>[^}]+?))? \}\}")
 
 
@@ -66,7 +68,8 @@ class Facts:
         for name, slides in self.decks.items():
             for place, slide in enumerate(slides, 1):
                 if slide.label == label:
-                    return f"[{slide.number}](../slides/{self.chapters[name].path.stem}.html#{place})"
+                    number = slide.number.replace(" ", NO_BREAK)
+                    return f"[{number}](../slides/{self.chapters[name].path.stem}.html#{place})"
         raise KeyError(label)
 
     def _time(self, name: str) -> str:
@@ -97,4 +100,4 @@ def lesson(path: Path, facts: Facts) -> str:
     title = text.partition("\n")[0].removeprefix("# ")
     body = MarkdownIt("commonmark").enable("table").render(text)
     body = body.replace("<table>", '<div class="scroll"><table>').replace("</table>", "</table></div>")
-    return standing_alone(title, body)
+    return standing_alone(title, STYLE + body)

@@ -52,11 +52,12 @@ def zip_pages(pages: Path, path: Path, name: str) -> None:
             archive.write(file, Path(name, file.relative_to(pages)), how)
 
 
-def print_pages(title: str, names: Sequence[str], pages: Path, path: Path) -> None:
+def print_pages(title: str, told: str, names: Sequence[str], pages: Path, path: Path) -> None:
     """Print built pages as one PDF file, by a browser without a window.
 
     Args:
         title: of the book.
+        told: a sentence below it.
         names: of the pages, in reading order.
         pages: their folder.
         path: file to write.
@@ -72,7 +73,7 @@ def print_pages(title: str, names: Sequence[str], pages: Path, path: Path) -> No
         )
     with TemporaryDirectory(dir=path.parent) as folder:  # not in /tmp: there a Chromium out of a snap sees nothing
         document = Path(folder, "book.html")
-        document.write_text(bound(title, names, pages), encoding="utf-8")
+        document.write_text(bound(title, told, names, pages), encoding="utf-8")
         command = [browser, *QUIET, f"--user-data-dir={folder}/profile", "--no-pdf-header-footer"]
         command += ["--generate-pdf-document-outline", f"--virtual-time-budget={1000 * FORMULAS}"]
         command += [f"--print-to-pdf={folder}/book.pdf", document.as_uri()]
@@ -91,18 +92,16 @@ def print_pages(title: str, names: Sequence[str], pages: Path, path: Path) -> No
         printed.replace(path)
 
 
-def bound(title: str, names: Sequence[str], pages: Path) -> str:
+def bound(title: str, told: str, names: Sequence[str], pages: Path) -> str:
     """Built pages as one page of HTML, with a title page and contents; links between them lead to places in it.
 
-    Pictures and style sheets stay where they are: it is to be printed, not kept. Code that the pages fold is left out.
+    Pictures and style sheets stay where they are: it is to be printed, not kept. What the pages fold is left out.
     """
     contents, chapters = [], []
     for name in progress_over(names, len(names), "binding the pages", "pages"):
         found = article(pages / f"{name}.html")
-        for tag in found.select("details.hide"):
-            tag.decompose()
         for tag in found.select("details"):
-            tag["open"] = ""
+            tag.decompose()
         _rebase(found, name, names, pages)
         number = found.h1.select_one(".section-number")
         heading = f"{number.get_text() if number else ''}{words_of(found.h1)}"
@@ -110,7 +109,11 @@ def bound(title: str, names: Sequence[str], pages: Path) -> str:
         chapters.append(f'<div class="chapter" id="{name}">{found}</div>')
     template = Template(TEMPLATE.read_text(encoding="utf-8"))
     return template.substitute(
-        title=html.escape(title), home=f"{pages.as_uri()}/", contents="\n".join(contents), chapters="\n".join(chapters)
+        title=html.escape(title),
+        told=html.escape(told),
+        home=f"{pages.as_uri()}/",
+        contents="\n".join(contents),
+        chapters="\n".join(chapters),
     )
 
 
