@@ -60,7 +60,7 @@ def test_a_deck_has_every_figure_of_its_page_with_caption_and_words(kit, smoke_b
     assert shown
     assert shown == figures(page.select("article figure"))
     verdicts = [p.get_text() for p in page.select(".cell_output p") if p.strong and p.strong.text.startswith("Here:")]
-    assert [p.get_text() for p in deck.select(".verdict p")] == verdicts
+    assert [p.get_text() for p in deck.select(".verdict .body p")] == verdicts
     for kind in ("first", "aims", "question", "summary"):
         assert len(deck.select(f".slide.{kind}")) == 1, kind
     for slide in deck.select(".slide.figure"):
