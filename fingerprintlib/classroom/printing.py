@@ -13,7 +13,6 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import urldefrag
 
-from ..ending import end_descendants
 from ..errors import FingerprintsError, one_line
 from ..progress import progress, progress_over
 from ..provenance import files_in
@@ -71,7 +70,8 @@ def print_pages(title: str, told: str, names: Sequence[str], pages: Path, path: 
             f"{path.name} is left out, for lack of a browser: install Chromium (`apt install chromium`), "
             "then run `make class` again."
         )
-    with TemporaryDirectory(dir=path.parent) as folder:  # not in /tmp: there a Chromium out of a snap sees nothing
+    # Not in /tmp: a Chromium that came as a snap has another one.
+    with TemporaryDirectory(dir=path.parent, ignore_cleanup_errors=True) as folder:
         document = Path(folder, "book.html")
         document.write_text(bound(title, told, names, pages), encoding="utf-8")
         command = [browser, *QUIET, f"--user-data-dir={folder}/profile", "--no-pdf-header-footer"]
@@ -85,7 +85,8 @@ def print_pages(title: str, told: str, names: Sequence[str], pages: Path, path: 
                     bar.refresh()
                     time.sleep(LOOK)
             finally:
-                end_descendants()  # interrupted: there may be some
+                process.kill()  # interrupted, it may be there; what it started ends with it
+                process.wait()
         if process.returncode or not printed.is_file():
             last = (log.read_text(errors="replace").strip().splitlines() or ["it did not say why"])[-1]
             raise FingerprintsError(f"{path.name} is left out, as {browser} failed: {one_line(last)}")
