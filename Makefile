@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/ready
 PROFILE ?= quick
 
-.PHONY: book test lab lint bench zoo networks lock clean help
+.PHONY: book class test lab lint bench zoo networks lock clean help
 .DEFAULT_GOAL := help
 
 help:  ## say what there is
@@ -23,6 +23,9 @@ $(READY): requirements.lock pyproject.toml
 
 book: $(READY)  ## run the chapters and build the book (PROFILE=smoke|quick|full|paper)
 	@$(BIN)/fingerprints book --profile $(PROFILE)
+
+class: $(READY)  ## make the teacher's kit of the built book: slides, lesson plans, student notebooks, PDF, zip
+	@$(BIN)/fingerprints class --profile $(PROFILE)
 
 test: $(READY)  ## run all tests
 	@$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadscope

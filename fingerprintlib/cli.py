@@ -15,6 +15,7 @@ import click
 from . import __version__
 from .cli_classroom import case, grade, swap
 from .cli_images import add_source, attribute, learn
+from .cli_kit import make_class
 from .cli_shipped import networks, zoo
 from .ending import end_with_parent
 from .errors import FingerprintsError, UsageError
@@ -73,6 +74,7 @@ main.add_command(grade)
 main.add_command(swap)
 main.add_command(zoo)
 main.add_command(networks)
+main.add_command(make_class)
 
 
 @main.command()

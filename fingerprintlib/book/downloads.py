@@ -6,6 +6,7 @@ plainly, cells that the page hides are folded, and the first cell sees to it tha
 
 import copy
 import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from .prose import EXPRESSION
 
 ADMONITION = re.compile(r"^:::\{admonition\} (?P<title>.+)\n(?:^:.+\n)*(?P<body>(?:.*\n)*?)^:::$", re.MULTILINE)
 EXERCISE = re.compile(r"^`{3,}\{(?P<kind>exercise|solution)-start\} (?P<title>.+)\n(?:^:.+\n)*^`{3,}$", re.MULTILINE)
+SOLUTION = re.compile(r"^`{3,}\{solution-(start|end)\}.*\n(?:^:.+\n)*^`{3,}$\n?", re.MULTILINE)
 END = re.compile(r"^`{3,}\{(?:exercise|solution)-end\}\n^`{3,}$\n?", re.MULTILINE)
 
 INSTALL = """\
@@ -38,15 +40,18 @@ except ImportError:
 """
 
 
-def notebook_of(chapter: Chapter, folder: Path) -> Any:
+def notebook_of(chapter: Chapter, folder: Path, solutions: bool = True) -> Any:
     """The notebook of a chapter, without outputs; an ``nbformat.NotebookNode``.
 
     Args:
         chapter: a text notebook.
         folder: of the book, see `lab.dress`.
+        solutions: whether those of the exercises are in it.
     """
     text = copy.deepcopy(chapter.notebook)
     dress(text, folder)
+    if not solutions:
+        text.cells = list(_without_solutions(text.cells))
     cells = [nbformat.v4.new_code_cell(INSTALL, metadata=_folded("Install"))]
     for cell in text.cells:
         if cell.cell_type == "code":
@@ -64,6 +69,22 @@ def notebook_of(chapter: Chapter, folder: Path) -> Any:
         cell.id = f"{chapter.name}-{number}"  # else every build would give other bytes
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
     return nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})
+
+
+def _without_solutions(cells: Iterable[Any]) -> Iterator[Any]:
+    """The cells without what stands between the start and the end of a solution, text or code."""
+    inside = False
+    for cell in cells:
+        if cell.cell_type == "markdown":
+            first, *rest = SOLUTION.split(cell.source)
+            kept = [] if inside else [first]
+            for mark, words in zip(rest[::2], rest[1::2], strict=True):
+                inside = mark == "start"
+                kept += [] if inside else [words]
+            cell.source = "".join(kept)
+            yield cell
+        elif not inside:
+            yield cell
 
 
 def _plain(text: str) -> str:

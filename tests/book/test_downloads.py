@@ -76,12 +76,14 @@ def test_the_first_cell_says_what_to_do_where_the_library_is_missing(tmp_path):
     assert "The library is not installed here: give PROJECT" in result.stderr
 
 
-@pytest.mark.parametrize("name", ["01-real-images", "05-fingerprints", "16-claims"])
-def test_it_runs_in_an_empty_folder(smoke_book, tmp_path, name, monkeypatch):
+@pytest.mark.parametrize(
+    ("name", "solutions"), [("01-real-images", False), ("05-fingerprints", True), ("16-claims", False)]
+)
+def test_it_runs_in_an_empty_folder(smoke_book, tmp_path, name, solutions, monkeypatch):
     """By nbconvert, with the values of `smoke`, on what the book has built."""
     book = Book(smoke_book.root)
     chapter = Chapter(smoke_book.root / "book" / f"{name}.md")
-    notebook = notebook_of(chapter, chapter.path.parent)
+    notebook = notebook_of(chapter, chapter.path.parent, solutions)
     (parameters,) = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
     parameters.source += "".join(f"\n{k} = {v!r}" for k, v in book.values(chapter.name, "smoke").items())
     nbformat.write(notebook, tmp_path / "some.ipynb")

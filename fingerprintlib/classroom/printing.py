@@ -1,0 +1,136 @@
+"""The whole book as one document, for paper, and as one zip file, for a stick."""
+
+import html
+import re
+import shutil
+import subprocess
+import time
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from string import Template
+from tempfile import TemporaryDirectory
+from typing import Any
+from urllib.parse import urldefrag
+
+from ..errors import FingerprintsError, one_line
+from ..progress import progress, progress_over
+from ..provenance import files_in
+from .pages import article, words_of
+
+TEMPLATE = Path(__file__).with_name("print.html")
+BROWSERS = (
+    *("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "microsoft-edge"),
+    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+)
+#: The browser does what it is asked to do and nothing else: it reaches for no network, and asks nobody anything.
+QUIET = (
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+)
+NEXT = re.compile(r'<link rel="next"[^>]* href="([^"#]+)\.html"')  # in the head of a built page
+PACKED = (".png", ".webp", ".gz")  # what does not become smaller
+FORMULAS = 120  # seconds of the page's own time in which its formulas are drawn
+LOOK = 0.5  # seconds between two looks at the browser
+
+
+def reading_order(pages: Path, first: str) -> list[str]:
+    """The names of built pages in the order in which each leads to the next."""
+    names = [first]
+    while found := NEXT.search((pages / f"{names[-1]}.html").read_text(encoding="utf-8")):
+        names.append(found[1])
+    return names
+
+
+def zip_pages(pages: Path, path: Path, name: str) -> None:
+    """Pack the built pages; unpacked, they are a folder of that name, and ``index.html`` in it opens in any browser."""
+    files = files_in(pages)
+    with zipfile.ZipFile(path, "w") as archive:
+        for file in progress_over(files, len(files), path.name, "files"):
+            how = zipfile.ZIP_STORED if file.suffix in PACKED else zipfile.ZIP_DEFLATED
+            archive.write(file, Path(name, file.relative_to(pages)), how)
+
+
+def print_pages(title: str, told: str, names: Sequence[str], pages: Path, path: Path) -> None:
+    """Print built pages as one PDF file, by a browser without a window.
+
+    Args:
+        title: of the book.
+        told: a sentence below it.
+        names: of the pages, in reading order.
+        pages: their folder.
+        path: file to write.
+
+    Raises:
+        FingerprintsError: there is no browser that can, or it failed.
+    """
+    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if browser is None:
+        raise FingerprintsError(
+            f"{path.name} is left out, for lack of a browser: install Chromium (`apt install chromium`), "
+            "then run `make class` again."
+        )
+    # Not in /tmp: a Chromium that came as a snap has another one.
+    with TemporaryDirectory(dir=path.parent, ignore_cleanup_errors=True) as folder:
+        document = Path(folder, "book.html")
+        document.write_text(bound(title, told, names, pages), encoding="utf-8")
+        command = [browser, *QUIET, f"--user-data-dir={folder}/profile", "--no-pdf-header-footer"]
+        command += ["--generate-pdf-document-outline", f"--virtual-time-budget={1000 * FORMULAS}"]
+        command += [f"--print-to-pdf={folder}/book.pdf", document.as_uri()]
+        log, printed = Path(folder, "browser.log"), Path(folder, "book.pdf")
+        with open(log, "wb") as sink, progress(1, "printing the book", "document") as bar:
+            process = subprocess.Popen(command, stdout=sink, stderr=sink)
+            try:
+                while process.poll() is None:
+                    bar.refresh()
+                    time.sleep(LOOK)
+            finally:
+                process.kill()  # interrupted, it may be there; what it started ends with it
+                process.wait()
+        if process.returncode or not printed.is_file():
+            last = (log.read_text(errors="replace").strip().splitlines() or ["it did not say why"])[-1]
+            raise FingerprintsError(f"{path.name} is left out, as {browser} failed: {one_line(last)}")
+        printed.replace(path)
+
+
+def bound(title: str, told: str, names: Sequence[str], pages: Path) -> str:
+    """Built pages as one page of HTML, with a title page and contents; links between them lead to places in it.
+
+    Pictures and style sheets stay where they are: it is to be printed, not kept. What the pages fold is left out.
+    """
+    contents, chapters = [], []
+    for name in progress_over(names, len(names), "binding the pages", "pages"):
+        found = article(pages / f"{name}.html")
+        for tag in found.select("details"):
+            tag.decompose()
+        _rebase(found, name, names, pages)
+        number = found.h1.select_one(".section-number")
+        heading = f"{number.get_text() if number else ''}{words_of(found.h1)}"
+        contents.append(f'<li><a href="#{name}">{heading}</a></li>')
+        chapters.append(f'<div class="chapter" id="{name}">{found}</div>')
+    template = Template(TEMPLATE.read_text(encoding="utf-8"))
+    return template.substitute(
+        title=html.escape(title),
+        told=html.escape(told),
+        home=f"{pages.as_uri()}/",
+        contents="\n".join(contents),
+        chapters="\n".join(chapters),
+    )
+
+
+def _rebase(found: Any, name: str, names: Sequence[str], pages: Path) -> None:
+    """Make all ids of a page the page's own, and have links and pictures find what they mean."""
+    for tag in found.select("[id]"):
+        tag["id"] = f"{name}--{tag['id']}"
+    for image in found.select("img[src]"):
+        if "://" not in image["src"] and not image["src"].startswith("data:"):
+            image["src"] = f"{pages.as_uri()}/{image['src']}"
+    for link in found.select("a[href]"):
+        target, fragment = urldefrag(link["href"])
+        if "://" in target:
+            continue
+        page = target.removesuffix(".html") or name
+        if page in names:
+            link["href"] = f"#{page}--{fragment}" if fragment else f"#{page}"
+        else:
+            link.unwrap()
