@@ -4,6 +4,9 @@ import csv
 import json
 import os
 import re
+import signal
+import subprocess
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -11,6 +14,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
+from fingerprintlib.attribution import training
 from fingerprintlib.attribution.attributor import Attributor
 from fingerprintlib.cli import main
 from fingerprintlib.errors import FingerprintsError
@@ -275,6 +279,56 @@ def test_a_source_is_added(file, home, tmp_path):
     again = run("add-source", out, tmp_path / "new", "--name", "diagonal", "--out", tmp_path / "b")
     assert again.exit_code == 2
     assert "Two sources are called 'diagonal'" in again.stderr
+
+
+#: The command, which saves after each training step, and is killed once it has saved so often.
+KILLED = """
+import os, signal, sys
+from fingerprintlib import training_run
+from fingerprintlib.cli import main
+
+def save_and_die(run):
+    save(run)
+    left.pop()
+    if not left:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+left = [None] * int(sys.argv[1])
+save, training_run.Run.save, training_run.SAVE_SECONDS = training_run.Run.save, save_and_die, -1
+main(sys.argv[2:])
+"""
+
+
+def test_killed_in_mid_training_a_command_goes_on_to_the_same_weights(home, tmp_path, monkeypatch):
+    write(tmp_path / "new", planted("diagonal", 40))
+    taken = []
+    advance = training._Run.advance
+    monkeypatch.setattr(training._Run, "advance", lambda self: (taken.append(self.step), advance(self)))
+
+    def both(command, name, *arguments, saves):
+        """What it makes undisturbed, and killed after so many steps; and the steps that it takes then."""
+        made = []
+        for out in (tmp_path / f"{name}.safetensors", tmp_path / f"{name}-killed.safetensors"):
+            whole = [command, *arguments, "--out", out, "--steps", 5]
+            if made:
+                child = [sys.executable, "-c", KILLED, saves, *whole]
+                assert subprocess.run([*map(str, child)], capture_output=True).returncode == -signal.SIGKILL
+                assert not out.exists()
+                taken.clear()
+            result = run(*whole)
+            assert result.exit_code == 0, result.output
+            made.append(Attributor.load(out))
+        return made, [*taken]
+
+    (whole, resumed), steps = both("learn", "three", home, "--side", 32, saves=8)  # in the second training
+    assert steps == [3, 4]
+    assert resumed.hash == whole.hash
+    assert resumed.provenance["calibration"] == whole.provenance["calibration"]
+    old = tmp_path / "three.safetensors"
+    (whole, resumed), steps = both("add-source", "four", old, tmp_path / "new", "--name", "diagonal", saves=2)
+    assert steps == [2, 3, 4]
+    assert resumed.hash == whole.hash
+    assert resumed.provenance["calibration"] == whole.provenance["calibration"]
 
 
 @pytest.mark.parametrize(
