@@ -288,9 +288,7 @@ class Judge:
         finally:
             torch.set_num_threads(threads)
 
-    def _judged(
-        self, some: "Sequence[tuple[Path, _Brought | ImageError]]"
-    ) -> list[tuple[Path, Verdict | ImageError]]:
+    def _judged(self, some: "Sequence[tuple[Path, _Brought | ImageError]]") -> list[tuple[Path, Verdict | ImageError]]:
         """Of a batch of files, in a thread of its own."""
         # Threads that share a small convolution wait for each other most of the time, and for cores that are busy.
         torch.set_num_threads(1)

@@ -23,7 +23,6 @@ from fingerprintlib.forensics.judging import (
     seen,
     squares,
 )
-
 from fingerprintlib.runtime import Fabric
 
 from .planted import NAMES, SIDE, labelled, planted
