@@ -135,7 +135,7 @@ class Verdict:
         origin: ``generated``, where `Judge.evidence` is above the calibration's line; ``real`` below 0; in between,
             without photographs, of an unknown image, and where the squares contradict ``undecided``: nobody is accused
             by what is not understood.
-        known: how far the energy is above the least that a known source has; below 0 the image is unknown.
+        known: how far the energy is above the least that a known source has; below 0 the image as a whole is unknown.
         agreeing: the share of its harmless changes under which the likeliest source stays the same, in [0, 1].
         spread: the least and the largest probability of that source, over the image and its changes.
         squares: of an image that has room for several of the network's squares: how many of those are said to be of
