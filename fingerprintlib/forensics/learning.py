@@ -159,8 +159,9 @@ def add_source(
     provenance = {key: value for key, value in attributor.provenance.items() if key != CALIBRATION}
     wider = Attributor(_widened(attributor.network, len(names)), names, attributor.colour, provenance)
     wider.save(start)
-    options = {"steps": steps, "learning_rate": RATE / 2, "decay": 1.0, "seed": seed}
-    made = immunize(start, corpus, HANDLING, folder, fabric=fabric, **options)
+    made = immunize(
+        start, corpus, HANDLING, folder, steps=steps, learning_rate=RATE / 2, decay=1.0, seed=seed, fabric=fabric
+    )
     made = _calibrated(_deferring(before, made, corpus, seed), corpus, folder, seed)
     folders = {**attributor.provenance.get("folders", {}), **made.provenance.get("folders", {})}
     return replace(made, provenance={**made.provenance, "folders": folders})
@@ -182,7 +183,8 @@ def _deferring(before: Judge, made: Attributor, corpus: LabelledImages, seed: in
     network = copy.deepcopy(made.network)
     with torch.no_grad():
         network.classifier.bias[count:] -= enough[0] * calibration.temperature
-    return replace(made, network=network, provenance={**made.provenance, "lowered": float(enough[0])})
+    provenance = {**made.provenance, "lowered": float(enough[0])}
+    return Attributor(network, made.class_names, made.colour, provenance, made.fabric)
 
 
 def _widened(network: AttributionNetwork, class_count: int) -> AttributionNetwork:
