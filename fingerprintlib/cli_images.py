@@ -7,6 +7,7 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -166,10 +167,10 @@ def learn(folder: Path, out: Path, side: str, view: str, steps: int, seed: int) 
 def add_source(attributor: Path, folder: Path, name: str, out: Path, old: Path | None, steps: int, seed: int) -> None:
     """Teach an attributor one more source, from a folder of its images; the old ones it learns again beside it.
 
-    It tells the accuracy on the old sources before and after. What is unfinished lies in FILE.unfinished, and the same
-    command goes on from there.
+    It tells the accuracy on the old sources before and after, and warns if they lost more than a point. What is
+    unfinished lies in FILE.unfinished, and the same command goes on from there.
     """
-    from .forensics.examining import compare
+    from .forensics.examining import compare, forgotten
     from .forensics.judging import Judge
     from .forensics.learning import add_source as add
     from .forensics.sources import open_again
@@ -179,8 +180,12 @@ def add_source(attributor: Path, folder: Path, name: str, out: Path, old: Path |
     pictures, findings = open_again(before.attributor, {name: folder}, _unfinished(out), old)
     _tell(findings)
     made = add(before.attributor, pictures, _unfinished(out), steps=steps, seed=seed)
-    for title, report in compare(before, Judge.of(made), pictures).items():
+    compared = compare(before, Judge.of(made), pictures, seed)
+    for title, report in compared.items():
         click.echo(f"{title}: {_in_words(report)}")
+    if warning := forgotten(compared):
+        click.echo(f"Beware: {warning}", err=True)
+        findings = replace(findings, warnings=(warning, *findings.warnings))
     _finish(out, made, pictures, findings, seed)
 
 

@@ -4,15 +4,22 @@ import csv
 import json
 import os
 import re
+import shutil
+import signal
+import subprocess
+import sys
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image
 
+from fingerprintlib.attribution import training
 from fingerprintlib.attribution.attributor import Attributor
 from fingerprintlib.cli import main
+from fingerprintlib.data.decoding import decode
 from fingerprintlib.errors import FingerprintsError
 from fingerprintlib.forensics import learning
 from fingerprintlib.forensics.judging import Judge
@@ -172,11 +179,19 @@ def test_what_cannot_be_attributed(file, tmp_path, monkeypatch, arguments, messa
     assert message in result.stderr
 
 
-def test_a_file_that_is_no_attributor_is_refused(folder, tmp_path):
-    (tmp_path / "a").write_bytes(b"nothing")
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda data: b"nothing", "is no checkpoint"),
+        (lambda data: data[:-100], "is no checkpoint"),
+        (lambda data: data[:-100] + bytes([data[-100] ^ 1]) + data[-99:], "was altered after it was written"),
+    ],
+)
+def test_a_file_that_is_no_whole_attributor_is_refused_by_name(file, folder, tmp_path, spoil, message):
+    (tmp_path / "a").write_bytes(spoil(file.read_bytes()))
     result = run("attribute", folder, "--attributor", tmp_path / "a")
     assert result.exit_code == 1
-    assert f"{tmp_path / 'a'} is no checkpoint" in result.stderr
+    assert f"{tmp_path / 'a'} {message}" in result.stderr
 
 
 # --- learn and add-source -----------------------------------------------------------------------
@@ -267,7 +282,7 @@ def test_a_source_is_added(file, home, tmp_path):
     assert "There is no folder of images of columns, rows" in asked.stderr
     result = run(*arguments, "--old", home)
     assert result.exit_code == 0, result.output
-    for title, count in (("the old sources before", 18), ("the old sources after", 18), ("the new source", 6)):
+    for title, count in (("the old sources before", 18), ("the old sources after", 18), ("the new source, handled", 6)):
         assert re.search(rf"^{title}: accuracy [\d.]+ \(.*\) % on {count} test images$", result.stdout, re.MULTILINE)
     assert "Beware: The images of the old sources are not those that the attributor learned from" in result.stderr
     assert Judge.load(out).class_names == (*NAMES, "diagonal")
@@ -275,6 +290,76 @@ def test_a_source_is_added(file, home, tmp_path):
     again = run("add-source", out, tmp_path / "new", "--name", "diagonal", "--out", tmp_path / "b")
     assert again.exit_code == 2
     assert "Two sources are called 'diagonal'" in again.stderr
+
+
+def test_the_estimator_learns_what_the_command_learns(home, slim, tmp_path):
+    shutil.rmtree(home / "real")
+    (home / "rows" / "<b>broken.png").unlink()
+    out = tmp_path / "made.safetensors"
+    assert run("learn", home, "--out", out, "--side", "32", "--steps", "10").exit_code == 0
+    files = sorted(home.rglob("*.png"))
+    images = np.stack([decode(path) for path in files])
+    labels = np.array([path.parent.name for path in files])
+    estimator = learning.SourceEstimator(steps=10, width=WIDTH).fit(images, labels)
+    shares = estimator.predict_proba(images)
+    result = run("attribute", home, "--attributor", out, "--json")
+    told = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [one["file"] for one in told] == [*map(str, files)]
+    np.testing.assert_allclose([[one["probabilities"][name] for name in estimator.classes_] for one in told], shares)
+    likeliest = [max(one["probabilities"], key=one["probabilities"].get) for one in told]
+    assert estimator.predict(images).tolist() == likeliest
+    assert estimator.score(images, labels) == np.mean(labels == likeliest)
+
+
+#: The command, which saves after each training step, and is killed once it has saved so often.
+KILLED = """
+import os, signal, sys
+from fingerprintlib import training_run
+from fingerprintlib.cli import main
+from fingerprintlib.data.decoding import decode
+
+def save_and_die(run):
+    save(run)
+    left.pop()
+    if not left:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+left = [None] * int(sys.argv[1])
+save, training_run.Run.save, training_run.SAVE_SECONDS = training_run.Run.save, save_and_die, -1
+main(sys.argv[2:])
+"""
+
+
+def test_killed_in_mid_training_a_command_goes_on_to_the_same_weights(home, tmp_path, monkeypatch):
+    write(tmp_path / "new", planted("diagonal", 40))
+    taken = []
+    advance = training._Run.advance
+    monkeypatch.setattr(training._Run, "advance", lambda self: (taken.append(self.step), advance(self)))
+
+    def both(command, name, *arguments, saves):
+        """What it makes undisturbed, and killed after so many steps; and the steps that it takes then."""
+        made = []
+        for out in (tmp_path / f"{name}.safetensors", tmp_path / f"{name}-killed.safetensors"):
+            whole = [command, *arguments, "--out", out, "--steps", 5]
+            if made:
+                child = [sys.executable, "-c", KILLED, saves, *whole]
+                assert subprocess.run([*map(str, child)], capture_output=True).returncode == -signal.SIGKILL
+                assert not out.exists()
+                taken.clear()
+            result = run(*whole)
+            assert result.exit_code == 0, result.output
+            made.append(Attributor.load(out))
+        return made, [*taken]
+
+    (whole, resumed), steps = both("learn", "three", home, "--side", 32, saves=8)  # in the second training
+    assert steps == [3, 4]
+    assert resumed.hash == whole.hash
+    assert resumed.provenance["calibration"] == whole.provenance["calibration"]
+    old = tmp_path / "three.safetensors"
+    (whole, resumed), steps = both("add-source", "four", old, tmp_path / "new", "--name", "diagonal", saves=2)
+    assert steps == [2, 3, 4]
+    assert resumed.hash == whole.hash
+    assert resumed.provenance["calibration"] == whole.provenance["calibration"]
 
 
 @pytest.mark.parametrize(

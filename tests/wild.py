@@ -7,6 +7,7 @@ import zlib
 from pathlib import Path
 
 import numpy as np
+import skimage
 import tifffile
 from PIL import Image
 
@@ -20,6 +21,7 @@ READ = [
     "CAPITALS.JPEG",
     "a space.png",
     "deep.png",
+    "deep_grey.png",
     "folder.png/inside.png",
     "grey.png",
     "grey_with_alpha.png",
@@ -37,6 +39,8 @@ READ = [
     "photo.tiff",
     "photo.webp",
     "progressive.jpg",
+    "turned.jpg",
+    "wide_gamut.jpg",
     "with_alpha.png",
     "写真.png",
     LATIN,
@@ -57,6 +61,7 @@ REFUSED = {
     "one_bit.png": "colour mode 1",
     "text.png": "not an image",
     "transparent.png": "partly transparent",
+    "transparent_palette.png": "partly transparent",
 }
 PASSED_OVER = {
     ".git": Reason.HIDDEN,
@@ -85,9 +90,17 @@ def make_wild(home: Path, monkeypatch) -> None:
     for name in ("photo.jpg", "photo.jpe", "photo.jfif", "CAPITALS.JPEG", "photo.heic"):
         PHOTO.save(home / name, "JPEG")
     PHOTO.save(home / "progressive.jpg", progressive=True)
+    upside_down = Image.Exif()
+    upside_down[0x0112] = 3
+    PHOTO.save(home / "turned.jpg", exif=upside_down)
+    with Image.open(Path(skimage.__file__).parent / "data" / "rocket.jpg") as rocket:  # it has a profile of Adobe RGB
+        PHOTO.save(home / "wide_gamut.jpg", icc_profile=rocket.info["icc_profile"])
     PHOTO.save(home / "a key colour.png", transparency=PHOTO.getpixel((3, 4)))
     for name, mode in (("grey", "L"), ("grey_with_alpha", "LA"), ("with_alpha", "RGBA"), ("palette", "P")):
         PHOTO.convert(mode).save(home / f"{name}.png")
+    grey = np.arange(40 * 48, dtype=np.uint16).reshape(40, 48)
+    Image.fromarray(grey).save(home / "deep_grey.png")
+    PHOTO.convert("P").save(home / "transparent_palette.png", transparency=PHOTO.convert("P").getpixel((3, 4)))
     PHOTO.convert("CMYK").save(home / "cmyk.jpg")
     PHOTO.convert("1").save(home / "one_bit.png")
     PHOTO.convert("F").save(home / "float.tif")

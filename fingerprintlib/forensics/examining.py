@@ -17,6 +17,7 @@ from .judging import GENERATED, REAL, UNKNOWN, UNSURE, Judge, Verdict
 
 CONDITIONS = ("as they are", "handled")  # the images
 ANSWERS = ("rightly", "wrongly", UNSURE, UNKNOWN)
+FORGOTTEN = 0.01  # of the accuracy on old sources: more than that is told
 BIN = 15  # images of a reliability curve, if there are as many
 
 
@@ -89,15 +90,19 @@ def accusations(verdicts: Sequence[Verdict], groups: np.ndarray) -> Report:
     return Report.of(np.zeros(len(verdicts), int), rings, ("silent", "rings"), groups)
 
 
-def compare(before: Judge, after: Judge, corpus: LabelledImages) -> dict[str, Report]:
-    """What became of the old sources, and how well the new ones are named, on the test images of a corpus.
+def compare(before: Judge, after: Judge, corpus: LabelledImages, seed: int = 0) -> dict[str, Report]:
+    """What became of the old sources, and how well the new ones are named: title to report, on the test images.
+
+    The old sources before and after and the new one, as they are; and in the same order handled.
 
     Args:
         before: of the corpus's first sources.
         after: of all of them.
         corpus: images as they are.
+        seed: of the handling.
     """
     images, labels = corpus.split("test")
+    met = attacked(corpus, HANDLING, seed=seed).split("test")[0]
     groups, names, old = corpus.groups("test"), corpus.class_names, labels < len(before.class_names)
     asked = {
         "the old sources before": (before, old),
@@ -105,9 +110,29 @@ def compare(before: Judge, after: Judge, corpus: LabelledImages) -> dict[str, Re
         "the new source": (after, ~old),
     }
     return {
-        title: Report.of(labels[which], judge.scores(images[which]).argmax(1), names, groups[which])
+        title + suffix: Report.of(labels[which], judge.scores(some[which]).argmax(1), names, groups[which])
+        for suffix, some in (("", images), (", handled", met))
         for title, (judge, which) in asked.items()
     }
+
+
+def forgotten(compared: Mapping[str, Report]) -> str | None:
+    """A warning, if the old sources are named rightly less often than before by more than `FORGOTTEN`.
+
+    Args:
+        compared: what `compare` found.
+    """
+    before, after, _, handled_before, handled_after, _ = compared.values()
+    lost, lost_handled = (
+        one.accuracy - other.accuracy for one, other in ((before, after), (handled_before, handled_after))
+    )
+    if max(lost, lost_handled) <= FORGOTTEN + 1e-9:  # of counts, which floats round
+        return None
+    return (
+        f"The old sources are named rightly less often than before: by {100 * lost:.1f} points as they are, by "
+        f"{100 * lost_handled:.1f} points handled. The new source may be hard to tell from one of them. More steps and "
+        "more of its images help; else keep the earlier attributor, too."
+    )
 
 
 def _told(answer: str, name: str) -> str:

@@ -2,25 +2,28 @@
 
 An attributor always names one of its sources. A `Judge` knows in addition what that is worth: its `Calibration`, which
 was measured on validation images. So it can answer ``unknown``, where an image is like nothing that was learned, and
-``unsure``, where the answer flips as soon as the image is handled a little, or where an image looks generated, but not
-so clearly that an honest photographer may be accused.
+``unsure``, where the answer flips as soon as the image is handled a little, where the squares of a large image name
+other sources than the whole does, or where an image looks generated, but not so clearly that an honest photographer may
+be accused.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple, Self, TypeVar
 
 import numpy as np
+import torch
 from scipy.special import logsumexp, softmax
 
 from ..attribution.attributor import Attributor
-from ..data.decoding import ImageError
-from ..data.files import read_all
+from ..data.decoding import ImageError, decode
+from ..data.files import in_order
 from ..data.images import Pixels, check_images, check_labels
 from ..errors import UsageError
+from ..runtime import Fabric, make_fabric
 from ..statistics.calibration import energy, expected_calibration_error, fit_temperature
 from ..statistics.intervals import Interval
 from ..statistics.likelihood_ratios import empirical_bounds
@@ -31,7 +34,8 @@ REAL, UNKNOWN, UNSURE = "real", "unknown", "unsure"  #: answers besides the gene
 GENERATED, UNDECIDED = "generated", "undecided"  #: besides ``real``, where an image comes from
 
 REJECTED, ALARMS = 0.02, 0.003  # shares of validation images of known sources, and of photographs: see `Calibration.of`
-BATCH = 16  # images whose scores are computed together, always as many: rounding may differ with the shape of a batch
+BATCH = 64  # images whose scores are computed together, always as many: rounding may differ with the shape of a batch
+AT_ONCE = 16  # files that are judged together: with their harmless changes they are a batch
 CALIBRATION = "calibration"  # where it stands in an attributor's provenance
 
 Item = TypeVar("Item")
@@ -129,13 +133,15 @@ class Verdict:
             logarithm, no larger or smaller than the calibration's images bear out; None where there are no photographs
             among the sources. Generators count alike. Of an image that is of none of the sources it says nothing.
         origin: ``generated``, where `Judge.evidence` is above the calibration's line; ``real`` below 0; in between,
-            without photographs, and of an unknown image ``undecided``: nobody is accused by what is not understood.
-        known: how far the energy is above the least that a known source has; below 0 the image is unknown.
+            without photographs, of an unknown image, and where the squares contradict ``undecided``: nobody is accused
+            by what is not understood.
+        known: how far the energy is above the least that a known source has; below 0 the image as a whole is unknown.
         agreeing: the share of its harmless changes under which the likeliest source stays the same, in [0, 1].
         spread: the least and the largest probability of that source, over the image and its changes.
         squares: of an image that has room for several of the network's squares: how many of those are said to be of
-            each source, or unknown; see `viewing.squares`. To a network that learned from larger
-            images, shrunk, they may be strangers.
+            each source, or unknown; see `viewing.squares`. To a network that learned from larger images, shrunk, they
+            may be strangers, and say nothing. Where half of them or more are of other known sources than the whole,
+            which may be a collage that was shrunk beyond recognition, the answer is not sure.
         enlarged_from: height and width of an image that was smaller than what the network sees; its answer is not sure.
     """
 
@@ -238,7 +244,8 @@ class Judge:
             UsageError: images of another kind or size.
         """
         check_images(images)
-        scores = np.stack([self.scores(some) for some in (images, *handled(images))])  # [V, N, K]
+        together = np.concatenate([images, *handled(images)])  # [V N, R, R, 3]
+        scores = self.scores(together).reshape(-1, len(images), len(self.class_names))  # [V, N, K]
         shares, known = softmax(scores, axis=2), energy(scores[0]) - self.calibration.least
         best = scores.argmax(2)  # [V, N]
         agreeing = (best[1:] == best[0]).mean(0)
@@ -271,25 +278,40 @@ class Judge:
 
         Images of any size are brought to the network's as its attributor says; of one that is smaller, and so enlarged,
         no answer is sure. Where one has room for several of the network's squares, some are judged by themselves, too.
+        As many batches are judged side by side as PyTorch may use threads.
         """
-        for some in _batched(map(self._brought, read_all(paths)), BATCH):
-            brought = [found for _, found in some if isinstance(found, _Brought)]
-            verdicts = iter(self.judge(np.stack([each.seen for each in brought])) if brought else [])
-            votes = iter(self._votes([each.squares for each in brought]) if brought else [])
-            for path, found in some:
-                if isinstance(found, ImageError):
-                    yield path, found
-                    continue
-                verdict, vote = next(verdicts), next(votes)
-                if min(found.size) < self.resolution:
-                    answer = UNKNOWN if verdict.answer == UNKNOWN else UNSURE
-                    verdict = replace(verdict, answer=answer, enlarged_from=found.size)
-                yield path, replace(verdict, squares=vote)
+        threads = torch.get_num_threads()
+        batches = _batched(in_order(self._brought, paths), AT_ONCE)
+        try:
+            for some in in_order(self._judged, batches, threads):
+                yield from some
+        finally:
+            torch.set_num_threads(threads)
 
-    def _brought(self, read: tuple[Path, Pixels | ImageError]) -> "tuple[Path, _Brought | ImageError]":
-        path, image = read
-        if isinstance(image, ImageError):
-            return path, image
+    def _judged(self, some: "Sequence[tuple[Path, _Brought | ImageError]]") -> list[tuple[Path, Verdict | ImageError]]:
+        """Of a batch of files, in a thread of its own."""
+        # Threads that share a small convolution wait for each other most of the time, and for cores that are busy.
+        torch.set_num_threads(1)
+        brought = [found for _, found in some if isinstance(found, _Brought)]
+        verdicts = iter(self.judge(np.stack([each.seen for each in brought])) if brought else [])
+        votes = iter(self._votes([each.squares for each in brought]) if brought else [])
+        judged: list[tuple[Path, Verdict | ImageError]] = []
+        for path, found in some:
+            if isinstance(found, ImageError):
+                judged.append((path, found))
+                continue
+            verdict, vote = next(verdicts), next(votes)
+            if min(found.size) < self.resolution:
+                answer = UNKNOWN if verdict.answer == UNKNOWN else UNSURE
+                verdict = replace(verdict, answer=answer, enlarged_from=found.size)
+            judged.append((path, _with_squares(verdict, vote)))
+        return judged
+
+    def _brought(self, path: Path) -> "tuple[Path, _Brought | ImageError]":
+        try:
+            image = decode(path)
+        except ImageError as error:
+            return path, error
         height, width = image.shape[:2]
         some = squares(image, self.resolution)
         some = some.reshape(-1, *some.shape[2:])
@@ -339,17 +361,34 @@ class _Brought(NamedTuple):
     size: tuple[int, int]
 
 
+def _with_squares(verdict: Verdict, squares: Mapping[str, int] | None) -> Verdict:
+    """What is said of an image in view of its squares."""
+    if squares:
+        whole = verdict.likeliest if verdict.answer == UNSURE else verdict.answer
+        contrary = sum(count for name, count in squares.items() if name not in (whole, UNKNOWN))
+        if 2 * contrary >= sum(squares.values()):
+            verdict = replace(verdict, answer=UNSURE, origin=UNDECIDED)
+    return replace(verdict, squares=squares)
+
+
 def _batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
     several = iter(items)
     while some := list(islice(several, size)):
         yield some
 
 
+@cache
+def _float32(accelerator: str) -> Fabric:
+    return make_fabric(accelerator, "32-true")
+
+
 def _logits(attributor: Attributor, images: Pixels) -> np.ndarray:
     """Float64 ``[N, K]``; those of an image do not depend on the others, to the last digit."""
     check_images(images)
     padded = np.concatenate([images, np.repeat(images[-1:], -len(images) % BATCH, axis=0)])
-    parts = [attributor.logits(padded[start : start + BATCH]) for start in range(0, len(padded), BATCH)]
+    fabric = _float32(attributor.fabric.device.type)  # exact to the last digits, and on CPUs sooner than bfloat16
+    exact = replace(attributor, given_fabric=fabric)
+    parts = [exact.logits(padded[start : start + BATCH]) for start in range(0, len(padded), BATCH)]
     return np.concatenate(parts)[: len(images)].astype(np.float64)
 
 

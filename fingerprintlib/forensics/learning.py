@@ -4,6 +4,7 @@ Two trainings, one after the other: of the sources, and then on images that are 
 (`perturbations.HANDLING`). What its scores are worth is measured on validation images, as they are and handled.
 """
 
+import copy
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -28,6 +29,7 @@ from .judging import CALIBRATION, Calibration, Judge
 from .pictures import Pictures
 
 RATE, DECAY = 0.004, 0.5  # of both trainings, see `training.Hyperparameters`: those of the book's networks
+LOST = 0.005  # of the accuracy on old sources, in favour of new ones
 
 
 def learn(
@@ -101,6 +103,11 @@ def hardened(
         decay=decay,
         fabric=fabric,
     )
+    return _calibrated(made, corpus, folder, seed)
+
+
+def _calibrated(made: Attributor, corpus: LabelledImages, folder: Path | str, seed: int) -> Attributor:
+    """With what its scores are worth; loaded if `folder` has it."""
     # The calibration is kept in a file of its own. What the corpus tells of itself may change while its images do not.
     told = {"view": "shrunk", **(corpus.told if isinstance(corpus, Pictures) else {})}
     recipe = {"of": made.hash, "corpus": corpus.hash, "told": told, "seed": seed}
@@ -108,12 +115,15 @@ def hardened(
         ".safetensors"
     )
     if not path.is_file():
-        images, labels = corpus.split("validation")
-        handled = attacked(corpus, HANDLING, control=made.colour, seed=seed).split("validation")[0]
-        calibration = Calibration.of(made, images, labels, handled=handled)
-        judge = Judge(replace(made, provenance={**made.provenance, **told}), calibration)
+        judge = Judge(replace(made, provenance={**made.provenance, **told}), _calibration(made, corpus, seed))
         judge.calibrated.save(path)
-    return Attributor.load(path, fabric=fabric)
+    return Attributor.load(path, fabric=made.fabric)
+
+
+def _calibration(made: Attributor, corpus: LabelledImages, seed: int) -> Calibration:
+    images, labels = corpus.split("validation")
+    handled = attacked(corpus, HANDLING, control=made.colour, seed=seed).split("validation")[0]
+    return Calibration.of(made, images, labels, handled=handled)
 
 
 def add_source(
@@ -128,16 +138,19 @@ def add_source(
     """An attributor that knows more sources than `attributor` does, and has not forgotten the old ones.
 
     It starts with the weights of the old one and a fingerprint of nothing for each new source, and goes on training on
-    handled images of all, old and new.
+    handled images of all, old and new. Where a new source is hard to tell from an old one, the old one comes first: the
+    new one's scores are lowered by as little as it takes for the old ones to lose no more than `LOST` on validation
+    images.
 
     Args:
-        attributor: stays as it is.
+        attributor: calibrated; it stays as it is.
         corpus: images as they are of all sources, those of `attributor` first and in its order.
         folder, steps, seed, fabric: see `learn`.
 
     Raises:
-        UsageError: the corpus does not fit, or has no new source.
+        UsageError: the corpus does not fit, or has no new source, or the attributor was never calibrated.
     """
+    fabric, before = fabric or make_fabric(), Judge.of(attributor)
     attributor.check_fits(corpus, "resolution")
     old, names = attributor.class_names, tuple(corpus.class_names)
     if names[: len(old)] != old or len(names) == len(old):
@@ -146,9 +159,32 @@ def add_source(
     provenance = {key: value for key, value in attributor.provenance.items() if key != CALIBRATION}
     wider = Attributor(_widened(attributor.network, len(names)), names, attributor.colour, provenance)
     wider.save(start)
-    made = hardened(start, corpus, folder, steps=steps, seed=seed, learning_rate=RATE / 2, decay=1.0, fabric=fabric)
+    made = immunize(
+        start, corpus, HANDLING, folder, steps=steps, learning_rate=RATE / 2, decay=1.0, seed=seed, fabric=fabric
+    )
+    made = _calibrated(_deferring(before, made, corpus, seed), corpus, folder, seed)
     folders = {**attributor.provenance.get("folders", {}), **made.provenance.get("folders", {})}
     return replace(made, provenance={**made.provenance, "folders": folders})
+
+
+def _deferring(before: Judge, made: Attributor, corpus: LabelledImages, seed: int) -> Attributor:
+    """What was made of an attributor, its new sources' scores lowered so far that no more than `LOST` is lost."""
+    images, labels = corpus.split("validation")
+    count = len(before.class_names)
+    images, labels = images[labels < count], labels[labels < count]
+    calibration = _calibration(made, corpus, seed)
+    old, new = np.split(Judge(made, calibration).scores(images), [count], axis=1)
+    right, lead = old.argmax(1) == labels, new.max(1) - old.max(1)
+    wanted = np.mean(before.scores(images).argmax(1) == labels) - LOST
+    steps = [0.0, *np.sort(lead[lead > 0]) + 1e-3]  # rounding is far below that
+    enough = [by for by in steps if np.mean(right & (lead <= by)) >= wanted]
+    if not enough or not enough[0]:
+        return made  # nothing is lost, or nothing can be done so
+    network = copy.deepcopy(made.network)
+    with torch.no_grad():
+        network.classifier.bias[count:] -= enough[0] * calibration.temperature
+    provenance = {**made.provenance, "lowered": float(enough[0])}
+    return Attributor(network, made.class_names, made.colour, provenance, made.fabric)
 
 
 def _widened(network: AttributionNetwork, class_count: int) -> AttributionNetwork:

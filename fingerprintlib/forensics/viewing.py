@@ -32,6 +32,8 @@ def seen(image: Pixels, side: int, view: str = "shrunk") -> Pixels:
             ``"middle"``, the pixels in the middle as they are.
     """
     square = centre_square(image)
+    if len(square) == side:
+        return square.copy()
     if len(square) < side:
         return resize(square, side)
     if view == "shrunk":

@@ -1,8 +1,11 @@
 import json
-from dataclasses import replace
+import threading
+from dataclasses import dataclass, replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -10,6 +13,7 @@ from scipy.ndimage import zoom
 
 from fingerprintlib.attacks.perturbations import ATTACKS, HANDLING
 from fingerprintlib.data.decoding import ImageError, decode
+from fingerprintlib.data.images import to_tensor
 from fingerprintlib.errors import UsageError
 from fingerprintlib.forensics import judging
 from fingerprintlib.forensics.judging import (
@@ -19,6 +23,7 @@ from fingerprintlib.forensics.judging import (
     seen,
     squares,
 )
+from fingerprintlib.runtime import Fabric
 
 from .planted import NAMES, SIDE, labelled, planted
 
@@ -26,14 +31,17 @@ RNG = np.random.default_rng(0)
 IMAGES, LABELS = labelled(20, seed=1)
 
 
+@dataclass
 class Told:
     """An attributor whose logits are what it was told: image i has i in its first pixel."""
 
-    def __init__(self, logits, names=NAMES):
-        self.told, self.class_names = np.asarray(logits, np.float32), names
+    told: np.ndarray
+    class_names: tuple[str, ...] = NAMES
+    given_fabric: Fabric | None = None
+    fabric = SimpleNamespace(device=torch.device("cpu"))
 
     def logits(self, images):
-        return self.told[images[:, 0, 0].astype(int) @ [256, 1, 0]]
+        return np.asarray(self.told, np.float32)[images[:, 0, 0].astype(int) @ [256, 1, 0]]
 
 
 def numbered(count):
@@ -260,6 +268,43 @@ def test_files_are_judged_in_order_and_as_they_would_be_alone(judge, tmp_path):
     assert isinstance(dict(judge.judge_files(paths[7:8]))[paths[7]], ImageError)
 
 
+def test_verdicts_are_those_of_the_network_in_float32_image_by_image(judge):
+    network, calibration = judge.attributor.network, judge.calibration
+    for image, verdict in zip(IMAGES[::7], judge.judge(IMAGES[::7].copy()), strict=True):
+        seen_by = [image, *(some[0] for some in handled(image[None]))]
+        with torch.no_grad():
+            logits = np.concatenate([network(to_tensor(some[None])).double().numpy() for some in seen_by])
+        scores = logits / calibration.temperature - np.log(3 * np.array(calibration.prior))
+        shares = np.exp(scores) / np.exp(scores).sum(1, keepdims=True)
+        np.testing.assert_allclose([*verdict.probabilities.values()], shares[0], atol=1e-5)
+        assert verdict.known == pytest.approx(np.log(np.exp(scores[0]).sum()) - calibration.least, abs=1e-4)
+        assert verdict.agreeing == pytest.approx(np.mean(shares[1:].argmax(1) == shares[0].argmax()))
+        of_it = shares[:, shares[0].argmax()]
+        assert verdict.spread == pytest.approx((of_it.min(), of_it.max()), abs=1e-5)
+
+
+def test_batches_of_files_are_judged_side_by_side(judge, tmp_path, monkeypatch):
+    paths = [tmp_path / f"{number}.png" for number in range(2 * judging.AT_ONCE)]
+    for path, image in zip(paths, IMAGES, strict=False):
+        Image.fromarray(image).save(path)
+    alone = judge.judge(IMAGES[: len(paths)])
+    met = threading.Barrier(2)
+
+    def judge_together(self, images):
+        met.wait(timeout=60)  # for another one
+        return original(self, images)
+
+    original = Judge.judge
+    monkeypatch.setattr(Judge, "judge", judge_together)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        assert [verdict for _, verdict in judge.judge_files(paths)] == alone
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_of_a_large_image_the_squares_are_judged_too(judge, tmp_path):
     tiles = [planted(name, 1, seed=9)[0] for name in ("columns", "columns", "rows", "columns", "rows", "rows")]
     sheet = np.concatenate([np.concatenate(tiles[row : row + 3], axis=1) for row in (0, 3)])
@@ -270,6 +315,29 @@ def test_of_a_large_image_the_squares_are_judged_too(judge, tmp_path):
     assert small.squares is None
     np.testing.assert_array_equal(judge.square_map(sheet), [[1, 1, 2], [1, 2, 2]])
     assert judge.square_map(tiles[0][:20]).size == 0
+
+
+@pytest.mark.parametrize(
+    ("whole", "squares", "answer", "origin"),
+    [
+        ((9, 0, 0), {"columns": 4}, "unsure", "undecided"),  # a collage that looks like a photograph once it was shrunk
+        ((9, 0, 0), {"columns": 1, "rows": 1, "unknown": 2}, "unsure", "undecided"),
+        ((9, 0, 0), {"columns": 1, "real": 1, "unknown": 2}, "real", "real"),
+        ((9, 0, 0), {"unknown": 4}, "real", "real"),
+        ((0, 9, 0), {"columns": 3, "rows": 1}, "columns", "generated"),
+        ((0, 9, 0), {"real": 2, "unknown": 2}, "unsure", "undecided"),  # a photograph that was shrunk: not accused
+        ((-60, -61, -62), {"rows": 4}, "unsure", "undecided"),
+        ((-60, -61, -62), {"unknown": 4}, "unknown", "undecided"),
+        ((0, 0.8, 0.7), {"columns": 4}, "unsure", "undecided"),
+    ],
+)
+def test_where_squares_name_other_sources_than_the_whole_the_answer_is_not_sure(whole, squares, answer, origin):
+    (verdict,) = verdicts_on([whole], PLAIN)
+    counted = {name: squares.get(name, 0) for name in (*NAMES, "unknown")}
+    found = judging._with_squares(verdict, counted)
+    assert (found.answer, found.origin) == (answer, origin)
+    assert found == replace(verdict, answer=answer, origin=origin, squares=counted)
+    assert judging._with_squares(verdict, None) == verdict
 
 
 def test_of_an_image_that_has_to_be_enlarged_no_answer_is_sure(judge, tmp_path):

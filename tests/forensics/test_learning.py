@@ -14,9 +14,18 @@ from fingerprintlib.attribution.networks import AttributionNetwork
 from fingerprintlib.checkpoints import tensors_hash
 from fingerprintlib.data.images import coloured
 from fingerprintlib.errors import UsageError
+from fingerprintlib.forensics.examining import compare, forgotten
 from fingerprintlib.forensics.judging import Judge
-from fingerprintlib.forensics.learning import SourceEstimator, _widened, add_source
+from fingerprintlib.forensics.learning import (
+    LOST,
+    SourceEstimator,
+    _calibration,
+    _deferring,
+    _widened,
+    add_source,
+)
 from fingerprintlib.forensics.pictures import SHARES, Pictures, deal
+from fingerprintlib.statistics.metrics import Report
 
 from .conftest import WIDTH
 from .planted import NAMES, labelled, planted
@@ -156,6 +165,61 @@ def test_a_source_is_added_and_the_old_ones_are_not_forgotten(judge, four):
     assert right(after, images[~old], labels[~old]) > 0.75  # guessing: a quarter
     assert len(after.calibration.prior) == 4
     assert made.provenance["start"] == judge.attributor.provenance["recipe"]
+
+
+@pytest.mark.parametrize("louder", [-50.0, 0.5, 50.0])  # what the new source's scores are to the old ones'
+def test_a_new_source_does_not_take_from_the_old_ones(learned, judge, louder):
+    pictures = Pictures.dealt(*labelled(120, (*NAMES, "diagonal")), (*NAMES, "diagonal"))
+    network = _widened(learned.network, 4)
+    x = torch.from_numpy(planted("rows", 9)).movedim(-1, 1) / 127.5 - 1
+    with torch.no_grad():
+        network.classifier.weight[3] = network.classifier.weight[2]  # it has the fingerprint of the rows
+        network.classifier.bias[3] += louder + network(x)[:, 2:].diff().mean()
+    loud = replace(learned, class_names=pictures.class_names, network=network)
+    found = _deferring(judge, loud, pictures, seed=0)
+    images, labels = (each[pictures.split("validation")[1] < 3] for each in pictures.split("validation"))
+    after = Judge(found, _calibration(found, pictures, seed=0))
+    least = right(judge, images, labels) - LOST
+    assert right(after, images, labels) >= least
+    if louder < 0:
+        assert found is loud
+        return
+    assert torch.equal(found.network.classifier.bias[:3], network.classifier.bias[:3])
+    assert torch.equal(found.network.dense.weight, network.dense.weight)
+    with torch.no_grad():
+        found.network.classifier.bias[3] += 0.1  # it was lowered by no more than it takes
+    assert right(after, images, labels) < least
+
+
+def report(accuracy):
+    """On a thousand images."""
+    right = round(1000 * accuracy)
+    return Report.of(np.zeros(1000, int), (np.arange(1000) >= right).astype(int), ("a", "b"), np.arange(1000))
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "told"),
+    [
+        ((0.99, 0.98, 0.5, 0.9, 0.9, 0.5), None),
+        ((0.99, 1.0, 0.5, 0.9, 0.95, 0.5), None),
+        ((0.99, 0.979, 0.5, 0.9, 0.9, 0.5), "by 1.1 points as they are, by 0.0 points handled"),
+        ((0.99, 0.99, 0.5, 0.9, 0.88, 0.5), "by 0.0 points as they are, by 2.0 points handled"),
+    ],
+)
+def test_what_was_forgotten_is_told(accuracies, told):
+    warning = forgotten({str(place): report(accuracy) for place, accuracy in enumerate(accuracies)})
+    assert (warning is None) == (told is None)
+    assert told is None or told in warning
+
+
+def test_old_and_new_sources_are_compared_as_they_are_and_handled(judge, four):
+    made, pictures = four
+    images, labels = pictures.split("test")
+    compared = compare(judge, Judge.of(made), pictures)
+    assert [found.count for found in compared.values()] == 2 * [sum(labels < 3), sum(labels < 3), sum(labels == 3)]
+    clean, _, new, handled, _, _ = compared.values()
+    assert clean.accuracy == right(judge, images[labels < 3], labels[labels < 3]) >= handled.accuracy
+    assert new.accuracy == right(Judge.of(made), images[labels == 3], 3)
 
 
 def test_a_source_is_learned_under_the_attributors_colour_control(learned, pictures, tmp_path, monkeypatch):
