@@ -244,7 +244,7 @@ def offer(
 ) -> dict[str, bytes]:
     """Have the server offer a tiny data set under the addresses that the catalogue gives; its files."""
     made = MAKERS[name](patch)
-    server.files |= made if files is None else files
+    server.files |= made
     one = catalogue.PUBLISHED[name]
 
     def remote(download: catalogue.Download) -> Callable[[], tuple[str, str]]:

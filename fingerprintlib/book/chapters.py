@@ -39,7 +39,7 @@ from .parameters import FOLDER, ChapterError, Parameter, absolute, contents
 #: Knobs of a training. Where a chapter shows shipped networks, they are felt only by a small one beside those.
 OF_TRAINING = {"steps", "width", "emphasis", "learning_rate"}
 
-PROFILES = ("smoke", "quick", "full", "paper")
+PROFILES = ("smoke", "quick", "faces", "full", "paper")
 
 
 @dataclass(frozen=True)
