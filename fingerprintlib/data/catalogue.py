@@ -37,7 +37,7 @@ class Published:
         shows: what its images show.
         citation: who made it, where it was published.
         page: where its makers describe it and a browser finds the files.
-        terms: of use, as we know them. They were written down without a network: the page has the last word.
+        terms: of use, as we know them. They were not checked against the page, which has the last word.
         count: images, as its makers state it.
         side: the highest resolution that no image has to be enlarged for, in pixels.
         preparation: from a file's pixels to a square.
