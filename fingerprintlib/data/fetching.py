@@ -37,7 +37,7 @@ VARIABLE = "FINGERPRINTS_DATA"
 CARD, GROUPS = "fetched.json", "groups.json"
 OURS = (CARD, GROUPS)  # in a data set's folder; the second is written by `published`
 BLOCK = 1 << 20
-PATIENCE = 60  # seconds without a byte
+PATIENCE = 30  # seconds without a byte
 TRIES = 5  # connections in a row that break off before we give up
 SLACK = 2  # times what is expected: what unpacks to more is not what it claims to be
 PAGES = (b"<!doctype html", b"<html", b"<?xml")  # how web pages begin, in small letters
@@ -82,6 +82,8 @@ def fetch(name: str) -> Path:
     """
     one = find(name)
     place = home() / one.folder
+    if (place / CARD).is_file() and not any((home() / file.name).exists() for file in one.downloads):
+        return place  # which may be read-only
     try:
         with held(place):
             if not (place / CARD).is_file():

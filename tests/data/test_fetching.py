@@ -19,7 +19,9 @@ from fingerprintlib import store
 from fingerprintlib.cli import main
 from fingerprintlib.data import catalogue, fetching
 from fingerprintlib.data.catalogue import PUBLISHED
+from fingerprintlib.data.datasets import open_dataset
 from fingerprintlib.data.fetching import FetchError, card_of, check, fetch, home, state
+from fingerprintlib.data.published import group
 from fingerprintlib.errors import UsageError
 
 from ..archives import MAKERS, md5, offer, tar_gz, zipped
@@ -370,6 +372,22 @@ def test_a_folder_that_cannot_be_written_is_said_to_be(number, shelf, server, fl
 
     monkeypatch.setattr("pathlib.Path.mkdir", closed)
     refused(shelf, rf"could not be written to {shelf} \({os.strerror(number)}\).*where you may write\.")
+    monkeypatch.undo()
+
+
+def test_what_is_whole_needs_no_right_to_write(shelf, server, flowers, monkeypatch):
+    place = fetch("flowers102")
+    group("flowers102")
+    written = {path: path.stat().st_mtime_ns for path in [shelf, place, *place.iterdir()]}
+
+    def closed(*arguments, **options):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    for function in ("pathlib.Path.mkdir", "os.replace", "filelock.FileLock.acquire"):
+        monkeypatch.setattr(function, closed)
+    assert fetch("flowers102") == place
+    assert open_dataset("flowers102", 64).split("gan").image(0).shape == (64, 64, 3)
+    assert {path: path.stat().st_mtime_ns for path in [shelf, place, *place.iterdir()]} == written
 
 
 def test_a_folder_below_a_file_is_refused(shelf, server, flowers):
