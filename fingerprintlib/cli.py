@@ -14,6 +14,7 @@ import click
 
 from . import __version__
 from .cli_classroom import case, grade, swap
+from .cli_data import data
 from .cli_images import add_source, attribute, learn
 from .cli_kit import make_class
 from .cli_shipped import networks, zoo
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 LONG, LARGE = 1800, 10**10  # seconds, and bytes of disk; before what takes more, `book` and `run` ask
 ATTACK_HELP = "noise, blur, crop, jpeg, relight, combination, notch, resample or handling."
 SETTING = "CHAPTER.PARAM=VALUE"
-PROFILE_HELP = "Named set of parameters: smoke, quick, full or paper."
+PROFILE_HELP = "Named set of parameters: smoke, quick, faces, full or paper."
 
 
 class _Commands(click.Group):
@@ -72,6 +73,7 @@ main.add_command(add_source)
 main.add_command(case)
 main.add_command(grade)
 main.add_command(swap)
+main.add_command(data)
 main.add_command(zoo)
 main.add_command(networks)
 main.add_command(make_class)
@@ -269,26 +271,6 @@ def immunize(
         clean = some.evaluate(*corpus.split("test"))
         click.echo(f"{title:6s}  under {name}: {some.evaluate_corpus(met)}; clean: {clean.accuracy:.1%}")
     click.echo(str(out))
-
-
-@main.command("data")
-@click.argument("action", type=click.Choice(["make"]))
-@click.argument("name", type=click.Choice(["clothing", "scenes"]))
-@click.option("--from", "source", type=click.Path(path_type=Path, exists=True, file_okay=False), required=True)
-@click.option("--resolution", type=click.Choice(["64", "128"]), default="64", show_default=True, help="Of clothing.")
-def make_data(action: str, name: str, source: Path, resolution: str) -> None:
-    """Make a data set of the project again from the originals in a folder: the very same pixels."""
-    from .data.clothing import make_clothing
-    from .data.photographs import make_scenes
-    from .project import data_folder
-
-    if name == "clothing":
-        click.echo(
-            f"{make_clothing(source, int(resolution)):,} photographs in {data_folder() / 'clothing' / resolution}"
-        )
-    else:
-        make_scenes(source, data_folder() / "scenes")
-        click.echo(str(data_folder() / "scenes"))
 
 
 # What the Snakefile calls, from within the build folder; `fingerprints book` left the configuration there.

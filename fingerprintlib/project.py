@@ -5,7 +5,7 @@ from pathlib import Path
 
 from .errors import UsageError
 
-VARIABLE = "FINGERPRINTS_DATA"
+VARIABLE = "FINGERPRINTS_SHIPPED"
 MARK = "paper.yml"  # a file that tells the project's ``data`` from any other folder of that name
 PACKAGE = Path(__file__).resolve().parent
 
@@ -31,9 +31,9 @@ def find_root(folder: Path | str | None = None) -> Path:
 def data_folder() -> Path:
     """The project's folder ``data``.
 
-    It is the folder that FINGERPRINTS_DATA names, if that is set; else the one in the checkout that this package lies
-    in; else, for a package that was copied elsewhere when it was installed, the one of the checkout that the working
-    folder lies in.
+    It is the folder that FINGERPRINTS_SHIPPED names, if that is set; else the one in the checkout that this package
+    lies in; else, for a package that was copied elsewhere when it was installed, the one of the checkout that the
+    working folder lies in.
 
     Raises:
         UsageError: there is none of them.

@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from fingerprintlib.data.images import encode_webp
 from fingerprintlib.data.splits import SPLITS
 from fingerprintlib.provenance import content_hash
 
+from .archives import Server, serve
 from .wild import make_wild
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -121,7 +123,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project with twelve photographs of clothing by four contributors; their originals lie in ``originals``."""
     folder, originals = tmp_path / "data" / "clothing", tmp_path / "originals" / "deeper"
     originals.mkdir(parents=True)
-    monkeypatch.setenv("FINGERPRINTS_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("FINGERPRINTS_SHIPPED", str(tmp_path / "data"))
     rng = np.random.default_rng(0)
     rows = [["image", "contributor", "kind", "kids", "split", "pixels_64", "pixels_128"]]
     for number in range(12):
@@ -156,3 +158,20 @@ def smoke_book(tmp_path_factory: pytest.TempPathFactory) -> Project:
     assert result.returncode == 0, result.stderr
     project.output = result.stdout + result.stderr
     return project
+
+
+@pytest.fixture
+def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of the published data sets: empty, and not there yet."""
+    monkeypatch.setenv("FINGERPRINTS_DATA", str(tmp_path / "shelf"))
+    return tmp_path / "shelf"
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """A server on this machine that offers what a test puts there."""
+    offering = Server()
+    listening = serve(offering)
+    yield offering
+    listening.shutdown()
+    listening.server_close()

@@ -642,7 +642,7 @@ def test_a_knob_that_no_shipped_network_feels_is_said_to_be_so(slow_book):
         (["sweep", "attribution", "-p", "steps=3,4", "-s", "attribution.steps=4"], "is given to -p and to --set"),
         (["sweep", "attribution", "-p", "steps=3,4", "-s", "zoo.shown=20", "--publish", "x"], "without --set"),
         (["run", "zoo", "-p", "live=sngan", "-p", "live=progan"], "zoo.live is given twice"),
-        (["book", "-s", "real-images.dataset=cats"], "must be one of clothing, scenes, folder:PATH"),
+        (["book", "-s", "real-images.dataset=cats"], "must be one of clothing, scenes, cifar10, stl10, "),
     ],
 )
 def test_a_slip_is_refused_before_anything_runs(slow_book, arguments, said):

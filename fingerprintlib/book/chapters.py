@@ -5,8 +5,9 @@ A chapter is a MyST text notebook in ``book/``. Its first code cell is tagged ``
     steps: int = 400  # training steps of the attribution network [1..1000000]
     colour: str = "as_is"  # pixels as they are, or rank-equalized [as_is, equalized]
 
-that is name, type, default, meaning, and what is allowed: a range, a list, or any ``text``. Its front matter names what
-it ``reads`` of the project's ``data``, and the artifacts it ``opens`` (made by earlier chapters) and ``makes``::
+that is name, type, default, meaning, and what is allowed: a range, a list (which may go on in a comment below), or any
+``text``. Its front matter names what it ``reads`` of the project's ``data``, and the artifacts it ``opens`` (made by
+earlier chapters) and ``makes``::
 
     fingerprints:
       reads: [paper.yml, zoo]
@@ -34,12 +35,12 @@ from ..codehash import code_of_cells
 from ..errors import FingerprintsError, UsageError, one_line, unknown
 from ..project import find_root
 from ..provenance import file_hash, files_in, recipe_hash
-from .parameters import FOLDER, ChapterError, Parameter, absolute, contents
+from .parameters import FOLDER, ChapterError, Parameter, absolute, contents, lines_of
 
 #: Knobs of a training. Where a chapter shows shipped networks, they are felt only by a small one beside those.
 OF_TRAINING = {"steps", "width", "emphasis", "learning_rate"}
 
-PROFILES = ("smoke", "quick", "full", "paper")
+PROFILES = ("smoke", "quick", "faces", "full", "paper")
 
 
 @dataclass(frozen=True)
@@ -140,7 +141,7 @@ class Chapter:
         tagged = [source for tags, source in self.cells if "parameters" in tags]
         if len(tagged) != 1:
             raise ChapterError(f"{self.path.name} has {len(tagged)} cells tagged 'parameters'; it must have one.")
-        lines = [line for line in tagged[0].splitlines() if line.strip() and not line.startswith("#")]
+        lines = [line for line in lines_of(tagged[0]) if line.strip() and not line.startswith("#")]
         parameters = [Parameter.parse(line) for line in lines]
         return {parameter.name: parameter for parameter in parameters}
 

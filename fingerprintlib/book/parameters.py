@@ -44,7 +44,7 @@ class Parameter:
         Raises:
             ChapterError: the line has another form.
         """
-        match = PARAMETER_LINE.fullmatch(line.strip())
+        match = PARAMETER_LINE.fullmatch(re.sub(r"\n# *", " ", line.strip()))
         if not match or match["type"] not in TYPES:
             raise ChapterError(f"Parameter line {line!r} is not 'name: type = default  # meaning [low..high]'.")
         allowed, numeric = match["allowed"], match["type"] in ("int", "float")
@@ -107,6 +107,17 @@ class Parameter:
             with contextlib.suppress(ValueError):
                 value = TYPES[self.type](text)
         return self.check(value, where)
+
+
+def lines_of(source: str) -> list[str]:
+    """The lines of a cell; a list that goes on in comments below is one line with them, line breaks included."""
+    found: list[str] = []
+    for line in source.splitlines():
+        if found and line.startswith("#") and found[-1].count("[") > found[-1].count("]"):
+            found[-1] += f"\n{line}"
+        else:
+            found.append(line)
+    return found
 
 
 def absolute(value: Any, base: Path) -> Any:

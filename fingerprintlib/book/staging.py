@@ -24,7 +24,7 @@ from .chapters import Book, Chapter
 from .claims import ledger, load_claims
 from .downloads import notebook_of
 from .house import house_page
-from .parameters import PARAMETER_LINE
+from .parameters import PARAMETER_LINE, lines_of
 from .prose import filled, in_words
 from .published import Published, verdicts
 from .timings import cost, timings, timings_page
@@ -61,7 +61,7 @@ def merge(
         if published:
             _tell_claims(cell, published)
         if "parameters" in cell.metadata.get("tags", []):
-            cell.source = "\n".join(_with_value(line, values) for line in cell.source.splitlines())
+            cell.source = "\n".join(_with_value(line, values) for line in lines_of(cell.source))
     for index, cell in enumerate(text.cells):
         cell.id = f"{chapter.name}-{index}"  # random ids would make every page look new to Sphinx
         if cell.cell_type == "markdown":

@@ -14,11 +14,13 @@ from typing import Any
 from ..errors import UsageError, unknown
 from ..progress import progress_over
 from ..provenance import file_hash, recipe_hash
+from .catalogue import PUBLISHED
 from .clothing import open_clothing
 from .decoding import EXTENSIONS, ImageError, decode, name_of
 from .files import image_files, in_words, read_all
 from .images import Pixels, centre_square, resize
 from .photographs import PHOTOS, Photo
+from .published import open_published
 from .scenes import Tile, Window, open_scenes, overlap, scenes_tiles
 from .splits import SHARES, SPLITS, DatasetError, Joined, Split, split_of
 
@@ -38,8 +40,8 @@ __all__ = [
     "scenes_tiles",
 ]
 
-DATASETS = ("clothing", "scenes", "folder:PATH")
-RESOLUTIONS = range(32, 129)
+DATASETS = ("clothing", "scenes", *PUBLISHED, "folder:PATH")
+RESOLUTIONS = range(32, 257)
 ENOUGH = 40  # files with which a split is empty once in about seventy folders
 NAMED = 20  # files that an error names, at most
 
@@ -110,24 +112,28 @@ def open_dataset(spec: str, resolution: int, expect: str | None = None) -> Datas
     """Real images by name.
 
     Args:
-        spec: ``clothing``, ``scenes``, or ``folder:PATH`` (the files at any depth that `files.image_files` finds; each
-            is read once here, and what is passed over is told on standard error).
-        resolution: side of the images, 32 to 128; of ``clothing``, 32, 64 or 128.
+        spec: ``clothing``, ``scenes``, one of `catalogue.PUBLISHED`, or ``folder:PATH`` (the files at any depth that
+            `files.image_files` finds; each is read once here, and what is passed over is told on standard error).
+        resolution: side of the images, 32 to 256; of ``clothing`` 32, 64 or 128, of ``scenes`` at most 128, of others
+            at most what their images have.
         expect: the `Dataset.hash` that it must have.
 
     Raises:
         UsageError: an unknown name, a resolution out of range, a folder that is missing, empty or too small, other
             images than expected.
+        FetchError: a published data set is not here: `fingerprints data get` brings it.
         ImageError: files of a folder that cannot be read or are smaller than the resolution; all are told at once.
         DatasetError: a photograph is missing or altered.
     """
     if isinstance(resolution, bool) or not isinstance(resolution, int) or resolution not in RESOLUTIONS:
-        raise UsageError(f"The resolution {resolution!r} is not a whole number of 32 to 128 pixels.")
+        raise UsageError(f"The resolution {resolution!r} is not a whole number of 32 to 256 pixels.")
     kind, colon, path = spec.partition(":")
     if spec == "clothing":
         provenance, splits = open_clothing(resolution)
     elif spec == "scenes":
         provenance, splits = open_scenes(resolution)
+    elif spec in PUBLISHED:
+        provenance, splits = open_published(spec, resolution)
     elif kind == "folder" and colon:
         provenance, splits = _open_folder(Path(os.path.expanduser(path)), resolution)
     else:

@@ -24,7 +24,8 @@ FREQUENCIES = 14  # along each axis, from the lowest that is not constant
 # Measured on the 5,040 photographs of clothing at 64 pixels: no two are within 24 of 196 bits; each is with its JPEG of
 # quality 75, all but 5 are with their halves. Of the 5,096 originals (400 pixels) two are: one picture, sent twice.
 WITHIN = 24
-BLOCK = 1024  # images that are compared with all others at a time
+BLOCK = 1024  # images that are compared with all others at a time, at most
+PRODUCTS = 1 << 26  # and so many comparisons: 256 MB
 
 
 def near_duplicates(images: Iterable[Pixels | Path | str], within: int = WITHIN) -> NDArray[np.int64]:
@@ -55,7 +56,8 @@ def near_duplicates(images: Iterable[Pixels | Path | str], within: int = WITHIN)
     different, which = np.unique(np.stack(hashes), axis=0, return_inverse=True)
     signs = different.astype(np.float32)  # -1 or 1: their product tells in how many bits two hashes differ
     alike = FREQUENCIES**2 - 2 * within
-    blocks = [csr_array(signs[start : start + BLOCK] @ signs.T >= alike) for start in range(0, len(signs), BLOCK)]
+    step = max(1, min(BLOCK, PRODUCTS // len(signs)))
+    blocks = [csr_array(signs[start : start + step] @ signs.T >= alike) for start in range(0, len(signs), step)]
     groups = connected_components(vstack(blocks), directed=False)[1][which]
     _, first, number = np.unique(groups, return_index=True, return_inverse=True)
     return first.argsort().argsort()[number].astype(np.int64)

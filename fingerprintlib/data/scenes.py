@@ -64,8 +64,11 @@ def open_scenes(resolution: int) -> tuple[dict[str, Any], dict[str, Split]]:
     """The provenance and the splits of the scenes at a resolution of 32 to 128.
 
     Raises:
+        UsageError: a higher resolution, of which the photographs have too few tiles.
         DatasetError: a photograph is missing or altered.
     """
+    if resolution > 128:
+        raise UsageError(f"scenes come at 32 to 128 pixels, not at {resolution}. Choose one of these.")
     tiles = [tile for _, _, tiles in scenes_tiles(resolution) for tile in tiles]
     splits = {name: SceneSplit(name, resolution, [tile for tile in tiles if tile.split == name]) for name in SPLITS}
     provenance = {

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from fingerprintlib.book.chapters import PROFILES
+
 from ..conftest import Project, copy_project
 
 HEAD = """---
@@ -87,6 +89,6 @@ def small_book(tmp_path: Path) -> Project:
     (book / "_toc.yml").write_text(
         "format: jb-book\nroot: intro\nchapters:\n- file: 01-first\n- file: 02-second\n- file: timings\n"
     )
-    for profile in ("smoke", "quick", "full", "paper"):
+    for profile in PROFILES:
         (book / "profiles" / f"{profile}.yml").write_text("first: {count: 2}\n" if profile == "smoke" else "")
     return project

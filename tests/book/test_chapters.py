@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from fingerprintlib.book import chapters
 from fingerprintlib.book.chapters import PROFILES, Book, Chapter, ChapterError, Parameter
+from fingerprintlib.book.parameters import lines_of
 from fingerprintlib.errors import UsageError
 
 from ..conftest import ROOT
@@ -76,6 +77,14 @@ def test_other_lines_are_refused_as_the_chapters_mistake(line):
     with pytest.raises(ChapterError) as caught:
         knob(line)
     assert repr(line) in str(caught.value)
+
+
+def test_a_long_list_goes_on_in_a_comment_below():
+    source = 'a: str = "x"  # which [x, y,\n#   z, folder:PATH]\nb: int = 1  # how many [1..2]\n# [no more,\n# of it]'
+    first, *others = lines_of(source)
+    assert "\n".join([first, *others]) == source
+    assert others == ["b: int = 1  # how many [1..2]", "# [no more,\n# of it]"]
+    assert knob(first).choices == ("x", "y", "z", "folder:PATH")
 
 
 # --- values -------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from fingerprintlib.book.engine import run_chapter
 from fingerprintlib.book.parameters import ANY_FOLDER
 from fingerprintlib.book.prose import filled, in_words
 from fingerprintlib.book.timings import FREE
+from fingerprintlib.data.catalogue import PUBLISHED
 from fingerprintlib.errors import UsageError
 
 DRAWS = int(os.environ.get("FINGERPRINTS_DRAWS", "0"))
@@ -27,7 +28,7 @@ BOUNDED = ("if there are as many", "at most")  # what says so asks for no more t
 def allowed(parameter, usual):
     """What to draw of one knob; `usual` is its value at `smoke`."""
     if parameter.choices:
-        return st.sampled_from([choice for choice in parameter.choices if choice != ANY_FOLDER])
+        return st.sampled_from([choice for choice in parameter.choices if choice not in (ANY_FOLDER, *PUBLISHED)])
     if parameter.low is None:
         return st.just(usual)
     costly = parameter.name not in FREE and not any(words in parameter.meaning for words in BOUNDED)

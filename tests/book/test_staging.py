@@ -49,6 +49,7 @@ TIMINGS = {
         },
         "quick": {"page": {"seconds": 600, "memory": 15 * 10**8, "disk": 4 * 10**7}},
         "full": {},
+        "faces": {},
         "paper": {},
     },
     "own": "quick",

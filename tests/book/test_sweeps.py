@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from fingerprintlib.book import gallery, sweeps
-from fingerprintlib.book.chapters import Book
+from fingerprintlib.book.chapters import PROFILES, Book
 from fingerprintlib.book.grids import MOST_POINTS, Grid, name_of
 from fingerprintlib.book.sweeps import Estimate, Picture, Point, Sweep
 from fingerprintlib.errors import FingerprintsError, UsageError
@@ -53,7 +53,7 @@ def book(tmp_path):
     (tmp_path / "book" / "profiles").mkdir(parents=True)
     (tmp_path / "book" / "01-page.md").write_text(PAGE)
     (tmp_path / "book" / "_toc.yml").write_text("root: intro\nchapters:\n- file: 01-page\n")
-    for profile in ("smoke", "quick", "full", "paper"):
+    for profile in PROFILES:
         (tmp_path / "book" / "profiles" / f"{profile}.yml").write_text("page: {share: 0.25}\n")
     return Book(tmp_path)
 

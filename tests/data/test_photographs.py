@@ -28,7 +28,7 @@ def fresh():
 @pytest.fixture
 def data(tmp_path, monkeypatch):
     """The project's data in a folder of its own, where files may be spoilt."""
-    monkeypatch.setenv("FINGERPRINTS_DATA", str(tmp_path))
+    monkeypatch.setenv("FINGERPRINTS_SHIPPED", str(tmp_path))
     (tmp_path / "scenes").mkdir()
     for path in SCENES.iterdir():
         (tmp_path / "scenes" / path.name).symlink_to(path)
@@ -146,7 +146,7 @@ def test_scenes_are_the_originals_shrunk(originals, tmp_path, monkeypatch):
     out = tmp_path / "data" / "scenes"
     make_scenes(originals, out)
     assert contents(out) == {"a_by_Ann.webp", "b_by_Bob.webp", "CREDITS.md"}
-    monkeypatch.setenv("FINGERPRINTS_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("FINGERPRINTS_SHIPPED", str(tmp_path / "data"))
     sizes = [photographs.pixels(photo).shape for photo in photographs.PHOTOS[1:]]
     assert sizes == [(96, 64, 3), (64, 94, 3)]
     assert "| b_by_Bob.webp |" in (out / "CREDITS.md").read_text()
