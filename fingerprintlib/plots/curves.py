@@ -66,9 +66,11 @@ def persistence(
     shares = ", ".join(dict.fromkeys(f"{100 * share:.0f} %" for share in guessing.values()))
     bottom = lower_end(lowest)
     axes[0].set_ylim(bottom, 104 - 0.04 * bottom)
+    line = shown.pop("chance")
     if bottom > 0:
-        del shown["chance"]
         _chance_below(axes[0], shares)
+    else:
+        shown["chance"] = line  # the last
     legend_below(figure, shown, columns=4)
     return Plot(figure, f"Accuracy in per cent against {what}. {listed(words)}. Chance: {shares}.")
 

@@ -81,9 +81,7 @@ def scales(found: Mapping[str, Mapping[str, float]]) -> Plot:
     for k, (name, values) in enumerate(found.items(), 1):
         ax.plot(*zip(*values.items(), strict=True), color=colour_of(k), marker=marker_of(k), ms=4, lw=1.2, label=name)
     ax.axhline(1, **FLOOR)
-    ax.set(
-        yscale="log", ylabel="distance / floor, logarithmic", xlabel="features of colour, or of details of this size"
-    )
+    ax.set(yscale="log", ylabel="distance / floor (log)", xlabel="features of colour, or of details of this size")
     everything = [value for values in found.values() for value in values.values()]
     least, most = min(0.8, 0.9 * min(everything)), 1.3 * max(2, *everything)
     steps = (1, 1.5, 2, 3, 5, 7) if most < 10 * least else (1, 2, 5)

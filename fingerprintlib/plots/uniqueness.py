@@ -60,7 +60,7 @@ def roc_curves(curves: Mapping[str, tuple[Floats, Floats]], rates: Mapping[str, 
     Where all rates are below 10 %, only the upper left corner is shown, in which the lines are.
     """
     widest = 100 * max(rates.values())
-    side = 100 if widest >= 10 else max(5 * np.ceil(widest), 1)  # of the corner, in per cent
+    side = 100 if widest >= 10 else max(3 * np.ceil(widest), 1)  # of the corner, in per cent
     figure, ax = new_ax(3.4)
     for k, (name, (impostors, accepted)) in enumerate(curves.items()):
         label = f"{name}: {100 * rates[name]:.1f} %"
