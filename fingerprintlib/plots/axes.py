@@ -1,6 +1,6 @@
 """What figures are put together from: figures with their axes, legends, pictures, notes, estimates, lists in words."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -98,6 +98,14 @@ def estimate(ax: Axes, y: float, value: float, interval: Interval, marker: str, 
     """A value as a marker and its interval as a bar along the horizontal axis."""
     ax.plot(interval, [y, y], color=colour, lw=2)
     ax.plot(value, y, marker, color=colour, ms=size)
+
+
+def lower_end(shares: Sequence[float]) -> float:
+    """Where an axis of shares, in per cent, begins: at 0, or near the lowest where all are above 90 %.
+
+    From 0 on, marks that all stand at the ceiling would lie on one another.
+    """
+    return 0 if min(shares) <= 90 else 5 * ((min(shares) - 1) // 5)
 
 
 def beside(index: int, count: int, step: float) -> float:

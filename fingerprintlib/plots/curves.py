@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
 
 from ..statistics.intervals import Interval
-from .axes import beside, legend_below, listed, new_ax, new_panels, new_row, note
+from .axes import beside, legend_below, listed, lower_end, new_ax, new_panels, new_row
 from .style import MARKERS, REFERENCE, Plot, accent_of, colour_of, dash_of, marker_of, styled
 
 Curve = Mapping[int, tuple[float, Interval]]  # x -> accuracy in [0, 1] and its interval
@@ -35,23 +36,25 @@ def persistence(
     figure, axes = new_row(3.0, len(curves), sharex=True, sharey=True)
     names = list(dict.fromkeys(name for lines in curves.values() for name in lines))  # one look in all panels
     guessing = chance if isinstance(chance, Mapping) else dict.fromkeys(curves, chance)
-    words, ticks = {}, set()
+    words, ticks, shown, lowest = {}, set(), {}, []
     for ax, (panel, lines) in zip(axes, curves.items(), strict=True):
         for k, (name, points) in enumerate(paper.get(panel, {}).items()):
-            reported = {"color": "0.55", "ls": (":", "--")[k % 2], "marker": "d", "mfc": "white", "ms": 4.5, "lw": 1}
-            ax.plot(list(points), list(points.values()), **reported, label=name)
+            reported = {"color": "0.55", "marker": "ds"[k % 2], "mfc": "white", "ms": 4.5, "lw": 1}  # dots are chance
+            (shown[name],) = ax.plot(list(points), list(points.values()), **reported)
             ticks |= set(points)
+            lowest.append(min(points.values()))
         for name, curve in lines.items():
             k = names.index(name)
             values, low, high = 100 * np.array([(accuracy, *interval) for accuracy, interval in curve.values()]).T
             style = {"color": accent_of(k), "marker": marker_of(k), "ms": 4.5, "lw": 1.4, "capsize": 2}
             style["ls"] = ("-", "-", "-", "-.")[k % 4]
-            ax.errorbar(list(curve), values, (values - low, high - values), **style, label=name)
+            shown[name] = ax.errorbar(list(curve), values, (values - low, high - values), **style)
             ticks |= set(curve)
+            lowest += [*values]
             told = [f"{value:.1f} at {x}" for x, value in zip(curve, values, strict=True)]
             words[f"{panel}, {name}" if panel else name] = told
-        ax.axhline(100 * guessing[panel], **REFERENCE)
-        ax.set(xscale="log" if log else "linear", xlabel=what, title=panel, ylim=(0, 104))
+        shown["chance"] = ax.axhline(100 * guessing[panel], **REFERENCE)
+        ax.set(xscale="log" if log else "linear", xlabel=what, title=panel)
     ordered = sorted(ticks)
     # In a logarithmic axis the label of a size that is little larger than the last would touch that of the last.
     near = [log and n > 0 and tick < 1.25 * ordered[n - 1] for n, tick in enumerate(ordered)]
@@ -60,9 +63,15 @@ def persistence(
     if falling:
         axes[0].invert_xaxis()
     axes[0].set_ylabel("attribution accuracy, %")
-    note(axes[0], "chance", (axes[0].get_xlim()[0], 100 * next(iter(guessing.values()))), (3, 3))
-    legend_below(figure)
     shares = ", ".join(dict.fromkeys(f"{100 * share:.0f} %" for share in guessing.values()))
+    bottom = lower_end(lowest)
+    axes[0].set_ylim(bottom, 104 - 0.04 * bottom)
+    line = shown.pop("chance")
+    if bottom > 0:
+        _chance_below(axes[0], shares)
+    else:
+        shown["chance"] = line  # the last
+    legend_below(figure, shown, columns=4)
     return Plot(figure, f"Accuracy in per cent against {what}. {listed(words)}. Chance: {shares}.")
 
 
@@ -91,7 +100,7 @@ def against_strength(
             style = {"marker": marker_of(k), "color": accent_of(k), "ls": dash_of(k), "ms": 4, "lw": 1.1}
             ax.plot(places, values, **style, label=method)
             words.append(f"{name}, {method}: from {values[0]:.0f} % to {values[-1]:.0f} %")
-        ax.axhline(100 * chance, **REFERENCE)
+        ax.axhline(100 * chance, **REFERENCE, label="chance")
         ax.set_xticks(range(len(strengths)), [f"{strength:g}" for strength in strengths])
         ax.set_xlabel(unit, fontsize=8)
         ax.set(title=name, ylim=(0, 104))
@@ -123,7 +132,7 @@ def choices(found: Mapping[str, tuple[str, Mapping[str, Sequence[tuple[float, fl
             best = int(y.argmax())
             ax.plot(x[best], 100 * y[best], **style)
             words.append(f"{method}, {condition}: {100 * y[best]:.0f} % at {x[best]:g}")
-        ax.axhline(100 * chance, **REFERENCE)
+        ax.axhline(100 * chance, **REFERENCE, label="chance")
         ax.set(xscale="log", xlabel=setting, title=method, ylim=(0, 103))
         ax.minorticks_off()
         ax.xaxis.set_major_formatter("{x:g}")
@@ -141,8 +150,12 @@ def training_curves(histories: Mapping[str, Sequence[Mapping[str, float]]], chan
         values = [100 * point["validation_accuracy"] for point in history]
         style = {"color": colour_of(1 + k), "marker": marker_of(k), "ls": dash_of(k // len(MARKERS))}
         ax.plot(steps, values, **style, ms=4, lw=1.2, label=name)
-    ax.axhline(100 * chance, **REFERENCE, label="chance")
-    ax.set(xlabel="training steps", ylabel="validation accuracy, %", ylim=(0, 103))
+    bottom = lower_end([100 * point["validation_accuracy"] for history in histories.values() for point in history])
+    if bottom > 0:
+        _chance_below(ax, f"{100 * chance:.0f} %")
+    else:
+        ax.axhline(100 * chance, **REFERENCE, label="chance")
+    ax.set(xlabel="training steps", ylabel="validation accuracy, %", ylim=(bottom, 103 - 0.03 * bottom))
     ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     ends = ", ".join(f"{name} ends at {100 * h[-1]['validation_accuracy']:.0f} %" for name, h in histories.items())
     return Plot(figure, f"Validation accuracy during training: {ends}; chance is {100 * chance:.0f} %.")
@@ -162,8 +175,13 @@ def accuracy_by_number(curves: Mapping[str, Mapping[int, tuple[float, float, flo
         mean, low, high = 100 * np.array(list(values.values())).T
         errors = {"yerr": (mean - low, high - mean), "capsize": 2.5, "elinewidth": 1}
         ax.errorbar(x, mean, color=colour_of(k + 1), marker=marker_of(k), ms=5, lw=1.2, label=name, **errors)
-    ax.plot(numbers, [100 / number for number in numbers], **REFERENCE, marker=".", ms=4, label="chance")
-    ax.set(xlabel="sources to choose from", ylabel="attribution accuracy, %", ylim=(0, 103))
+    bottom = lower_end([100 * mean for values in curves.values() for mean, *_ in values.values()])
+    if bottom > 0:
+        bottom = min(bottom, 5 * min(100 * low // 5 for values in curves.values() for _, low, _ in values.values()))
+        _chance_below(ax, f"{100 / numbers[0]:.0f} to {100 / numbers[-1]:.0f} %")
+    else:
+        ax.plot(numbers, [100 / number for number in numbers], **REFERENCE, marker=".", ms=4, label="chance")
+    ax.set(xlabel="sources to choose from", ylabel="attribution accuracy, %", ylim=(bottom, 103 - 0.03 * bottom))
     ax.set_xticks(numbers)
     ax.set_xlim(numbers[0] - 0.4, numbers[-1] + 0.4)
     legend_below(figure)
@@ -192,3 +210,8 @@ def against_number(curves: Mapping[str, Mapping[int, float]], what: str) -> Plot
     ends = {name: list(values.values()) for name, values in curves.items()}
     words = "; ".join(f"{name} from {values[0]:.3g} to {values[-1]:.3g}" for name, values in ends.items())
     return Plot(figure, f"{what}, from {numbers[0]} to {numbers[-1]} images in each set: {words}.")
+
+
+def _chance_below(ax: Axes, chance: str) -> None:
+    """Say where chance is, on an axis that does not reach down to it."""
+    ax.text(0.01, 0.03, f"\N{DOWNWARDS ARROW} chance, {chance}", transform=ax.transAxes, size=7.5, color="0.35")

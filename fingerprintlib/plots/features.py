@@ -46,11 +46,11 @@ def frechet_ratios(found: Mapping[str, Mapping[str, FrechetRatio]], paper: Mappi
     """
     rows = list(dict.fromkeys(space for ratios in found.values() for space in ratios))
     theirs = [f"the paper's {name}" for name in paper or {}]
-    figure, ax = new_ax(0.42 * len(rows + theirs) + 1.0)
+    figure, ax = new_ax(0.55 * len(rows + theirs) + 0.9)
     words = []
     for which, (condition, ratios) in enumerate(found.items()):
         for space, value in ratios.items():
-            y = rows.index(space) + beside(which, len(found), 0.6 / len(found))
+            y = rows.index(space) + beside(which, len(found), 0.72 / len(found))
             estimate(ax, y, value.ratio, value.interval, marker_of(which), accent_of(which))
             note(ax, f"{value.ratio:.3g}", (value.interval[1], y), (5, 0), va="center")
             words.append(f"{space}, {condition}: {value.ratio:.3g}")
@@ -60,7 +60,11 @@ def frechet_ratios(found: Mapping[str, Mapping[str, FrechetRatio]], paper: Mappi
         note(ax, f"{reported:g}", (reported, y), (7, 0), va="center")
         words.append(f"the paper's {name}: {reported:g}")
     ax.axvline(1, **REFERENCE)
-    ax.set(xscale="log", xlabel="distance between classes / within a class", ylim=(len(rows + theirs) - 0.5, -0.6))
+    ax.set(
+        xscale="log",
+        xlabel="distance between classes / within a class, logarithmic",
+        ylim=(len(rows + theirs) - 0.5, -0.6),
+    )
     ax.set_yticks(range(len(rows + theirs)), [*rows, *theirs])
     low, high = ax.get_xlim()
     ax.set_xlim(min(0.8, low), high * 1.6)

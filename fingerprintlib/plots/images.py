@@ -1,6 +1,7 @@
 """Figures that show images, and the networks that make them."""
 
 from collections.abc import Mapping, Sequence
+from textwrap import fill
 
 import numpy as np
 from matplotlib.patches import Rectangle
@@ -80,10 +81,11 @@ def tile_map(photos: Sequence[tuple[str, Pixels, Sequence[tuple[str, int, int, i
         photos: title, uint8 ``[H, W, 3]``, and for each tile its split, top, left and side.
     """
     colours = dict(zip(SPLITS, ("#b35806", "#f1a340", "#ffffff", "#8073ac"), strict=True))
-    figure, axes = new_panels(len(photos), 4, 1.8)
+    figure, axes = new_panels(len(photos), 4, 1.85)
     for ax, (title, image, tiles) in zip(axes, photos, strict=True):
         ax.imshow(image // 2 + 64, interpolation="auto")  # muted, so that the marks can be read
-        ax.set_title(title, fontsize=7.5, loc="left")
+        ax.set_anchor("NW")  # the title of a narrow one has room to its right
+        ax.set_title(fill(title, 26), fontsize=7.5, loc="left")
         ax.axis("off")
         size = 6.5 if len(tiles) < 60 else 3.5
         for split, top, left, side in tiles:
@@ -169,4 +171,4 @@ def growth(previews: Mapping[str, tuple[Sequence[int], Pixels]]) -> Plot:
 
 
 def _short(count: int) -> str:
-    return f"{count / 1000:.0f}k" if count >= 1000 else str(count)
+    return f"{count / 1000:.3g}k" if count >= 1000 else str(count)

@@ -7,7 +7,7 @@ import numpy as np
 
 from ..data.images import Pixels
 from ..statistics.intervals import Interval
-from .axes import Floats, beside, estimate, legend_below, listed, new_ax, new_panels, new_row, note
+from .axes import Floats, beside, estimate, legend_below, listed, lower_end, new_ax, new_panels, new_row, note
 from .style import FLOOR, PALETTE, REFERENCE, Plot, accent_of, colour_of, dash_of, marker_of, styled
 
 
@@ -81,12 +81,14 @@ def scales(found: Mapping[str, Mapping[str, float]]) -> Plot:
     for k, (name, values) in enumerate(found.items(), 1):
         ax.plot(*zip(*values.items(), strict=True), color=colour_of(k), marker=marker_of(k), ms=4, lw=1.2, label=name)
     ax.axhline(1, **FLOOR)
-    ax.set(yscale="log", ylabel="distance / floor", xlabel="features of colour, or of details of this size")
-    ax.set_yticks([1, 2, 5, 10, 20, 50], minor=False)
+    ax.set(yscale="log", ylabel="distance / floor (log)", xlabel="features of colour, or of details of this size")
+    everything = [value for values in found.values() for value in values.values()]
+    least, most = min(0.8, 0.9 * min(everything)), 1.3 * max(2, *everything)
+    steps = (1, 1.5, 2, 3, 5, 7) if most < 10 * least else (1, 2, 5)
+    ax.set_yticks([step * 10.0**power for power in range(-3, 4) for step in steps])
     ax.set_yticks([], minor=True)
     ax.yaxis.set_major_formatter("{x:g}")
-    highest = max(max(values.values()) for values in found.values())
-    ax.set_ylim(0.8, 1.3 * max(highest, 2))
+    ax.set_ylim(max(least, 1e-3), most)
     legend_below(figure)
     words = listed({name: [f"{group} {value:.1f}" for group, value in some.items()] for name, some in found.items()})
     return Plot(figure, f"Distances to held-out real images in units of the floor, by features. {words}.")
@@ -95,14 +97,14 @@ def scales(found: Mapping[str, Mapping[str, float]]) -> Plot:
 @styled
 def accuracies(
     rows: Sequence[tuple[str, str, float, Interval]],
-    chance: float,
+    chance: float | Mapping[str, float],
     what: str = "attribution accuracy on the test split",
 ) -> Plot:
-    """Accuracies with their 95 % intervals, chance marked.
+    """Accuracies with their 95 % intervals, chance marked; if all are above 90 %, the axis begins near the lowest.
 
     Args:
         rows: method, condition, accuracy in [0, 1], interval; conditions become colours and markers.
-        chance: accuracy of guessing, in [0, 1].
+        chance: accuracy of guessing, in [0, 1]; where it is not the same for all, by method.
         what: the share that is shown, for the axis.
     """
     methods = list(dict.fromkeys(row[0] for row in rows))
@@ -115,14 +117,21 @@ def accuracies(
         note(ax, f"{100 * accuracy:.1f}", (100 * high, y), (5, 0), va="center")
     for which, condition in enumerate(conditions):
         ax.plot([], [], marker=marker_of(which), color=accent_of(which), label=condition)
-    ax.axvline(100 * chance, **REFERENCE)
-    note(ax, "chance", (100 * chance, -0.45), (3, 0), color="0.35")
-    ax.set(xlim=(0, 106), ylim=(len(methods) - 0.5, -0.6), xlabel=f"{what}, %")
+    guessing = dict.fromkeys(methods, chance) if isinstance(chance, float | int) else chance
+    places = [100 * guessing[method] for method in methods]
+    told = ", ".join(dict.fromkeys(f"{place:.0f} %" for place in places))
+    left = min(lower_end([100 * row[2] for row in rows]), *(100 * low // 5 * 5 for *_, (low, _) in rows))
+    if left > 0:
+        note(ax, f"\N{LEFTWARDS ARROW} chance, {told}", (left, -0.6), (0, 2), va="bottom", color="0.35")
+    else:
+        ax.vlines(places, np.arange(len(methods)) - 0.6, np.arange(len(methods)) + 0.5, **REFERENCE)
+        note(ax, "chance", (places[0], -0.6), (0, 2), ha="center", va="bottom", color="0.35")
+    ax.set(xlim=(left, 100 + 0.06 * (100 - left)), ylim=(len(methods) - 0.5, -0.6), xlabel=f"{what}, %")
     ax.set_yticks(range(len(methods)), methods)
     if len(conditions) > 1:
         legend_below(figure)
     words = "; ".join(f"{method}, {condition}: {100 * accuracy:.1f} %" for method, condition, accuracy, _ in rows)
-    return Plot(figure, f"{what[0].upper()}{what[1:]}, with 95 % intervals. {words}. Chance: {100 * chance:.0f} %.")
+    return Plot(figure, f"{what[0].upper()}{what[1:]}, with 95 % intervals. {words}. Chance: {told}.")
 
 
 @styled
@@ -179,7 +188,8 @@ def distributions(values: Mapping[str, Floats], what: str) -> Plot:
         ordered, parts = np.sort(some), 100 * np.arange(1, len(some) + 1) / len(some)
         style = {"color": colour_of(k + 1), "ls": dash_of(k % 4), "lw": 1.4}
         ax.plot(ordered, parts, drawstyle="steps-post", label=name, **style)
-    ax.axhline(10, color="0.6", lw=0.8, ls=":")
+    ax.axhline(10, **FLOOR)
+    note(ax, "a tenth", (ax.get_xlim()[0], 10), (3, 3), color="0.35")
     ax.set(xlabel=what, ylabel="images at most so far, %", ylim=(0, 101))
     legend_below(figure)
     words = ", ".join(f"{name} {np.median(some):.3f}" for name, some in values.items())
@@ -199,7 +209,7 @@ def ledger(rows: Sequence[tuple[str, str, float, Interval, float, str]]) -> Plot
     for y, (claim, verdict, effect, (low, high), bound, unit) in enumerate(rows):
         estimate(ax, y, 100 * effect, (100 * low, 100 * high), "o", PALETTE[1], size=6)
         told = f"{100 * effect:+.1f} points" if unit == "points" else f"{100 * effect:.0f} {unit}"
-        note(ax, told, (100 * effect, y), (0, 6), ha="right" if effect > 0.7 else "center")
+        ax.text(1.01, y, told, transform=ax.get_yaxis_transform(), va="center", size=7.5)  # beside all marks
         ax.plot([100 * bound] * 2, [y - 0.3, y + 0.3], color=PALETTE[2], lw=1.6)
         words.append(f"{claim}: {told}, {verdict}")
     ax.plot([], [], "o-", color=PALETTE[1], label="effect, 95 % interval")
@@ -250,16 +260,20 @@ def detection_curves(curves: Mapping[tuple[str, str], tuple[Floats, Floats]]) ->
     """
     figure, ax = new_ax(3.2)
     methods, conditions = (list(dict.fromkeys(words)) for words in zip(*curves, strict=True))
-    words = []
+    words, begins = [], []
     for (method, condition), (rung, found) in curves.items():
         line = {"color": colour_of(1 + methods.index(method)), "ls": dash_of(conditions.index(condition))}
-        ax.plot(100 * np.maximum(rung, 1e-4), 100 * found, drawstyle="steps-post", lw=1.4, **line)
-        ax.plot([], [], label=f"{method}, {condition}", **line)
-        words.append(f"{method}, {condition}: {100 * found[rung <= 0.01].max():.0f} %")
+        caught = f"{method}, {condition}: {100 * found[rung <= 0.01].max():.0f} %"
+        ax.plot(100 * np.maximum(rung, 1e-4), 100 * found, drawstyle="steps-post", lw=1.4, label=caught, **line)
+        words.append(caught)
+        begins.append(100 * found[rung <= 0.001].max())
     for alarms in (1, 5):
         ax.axvline(alarms, **REFERENCE)
     ax.set(xscale="log", xlabel="false alarms, % of photographs", ylabel="caught, % of generated images")
-    ax.set(xlim=(0.09, 100), ylim=(0, 102))
+    least = 10 * (
+        min((share for share in begins if share > 0), default=0) // 10
+    )  # one that catches none hides no other
+    ax.set(xlim=(0.09, 100), ylim=(least, 102 - 0.02 * least))
     ax.xaxis.set_major_formatter("{x:g}")
-    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    ax.legend(title="caught at 1 % false alarms", loc="center left", bbox_to_anchor=(1.0, 0.5))
     return Plot(figure, f"Generated images caught against false alarms. At 1 % false alarms: {'; '.join(words)}.")

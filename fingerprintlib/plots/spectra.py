@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.image import AxesImage
+from matplotlib.patches import Patch
 
 from ..attribution.spectra import grid_frequencies, log_power, radial_mean
-from .axes import Floats, bare, legend_below, listed, new_ax, new_axes, new_panels, new_row, new_table, note
+from .axes import Floats, bare, legend_below, listed, new_ax, new_axes, new_panels, new_row, new_table
 from .style import WIDTH, Plot, colour_of, dash_of, marker_of, signed, styled
 
 FREQUENCY = "frequency, cycles a pixel"
@@ -34,7 +35,7 @@ def patterns(found: Mapping[str, Floats]) -> Plot:
         bare(pattern_ax)
         power = log_power(plane)
         above = power - np.median(power)
-        shown = _spectrum(spectrum_ax, above, cmap="gray_r", vmin=0, vmax=3)
+        shown = _spectrum(spectrum_ax, above, cmap="gray", vmin=0, vmax=3)
         spectrum_ax.spines[:].set_visible(True)
         top = np.unravel_index(above.argmax(), above.shape)
         down, across = (abs(at - side // 2) / side for at, side in zip(top, above.shape, strict=True))
@@ -120,7 +121,8 @@ def spectrum_maps(found: Mapping[str, Floats], reference: str, periods: Sequence
         for period, look in zip(periods, looks, strict=True):
             y, x = (grid_frequencies(side, period).T - side // 2 + 0.5) / side
             ax.plot(x, y, **look, clip_on=False)
-        ax.set_title(name)
+        ax.set_title(name, pad=10)  # clear of the marks at the edge
+        ax.set_xlabel("cycles a pixel")
         top = np.unravel_index(np.abs(values).argmax(), values.shape)
         place = ", ".join(f"{(index - side // 2) / side:.2g}" for index in top)
         words.append(f"{name} {values[top]:+.1f} dB at ({place})")
@@ -251,7 +253,7 @@ def enlarging(small: Floats, kernel: Floats) -> Plot:
         small: power of an image along one axis, ``[S / 2]``, from frequency 0 on.
         kernel: what the kernel multiplies power by, ``[S]``, from frequency 0 to half a cycle a pixel.
     """
-    figure, axes = new_row(2.2, 3, sharey=True)
+    figure, axes = new_row(2.5, 3, sharey=True)
     decibels = 10 * np.log10(np.maximum(small, 1e-3))
     twice = np.concatenate([decibels, decibels[::-1]])
     weighed = twice + 10 * np.log10(np.maximum(kernel, 1e-12))
@@ -262,14 +264,20 @@ def enlarging(small: Floats, kernel: Floats) -> Plot:
     for ax, level in zip(axes[1:], (twice, weighed), strict=True):
         ax.fill_between(frequency[:half], floor, level[:half], color=colour_of(1), alpha=0.35, lw=0)
         ax.fill_between(frequency[upper], floor, np.maximum(level[upper], floor), color=colour_of(2), alpha=0.55, lw=0)
-    axes[2].plot(frequency, twice.max() + 10 * np.log10(np.maximum(kernel, 1e-12)), color="0.25", lw=1.3, ls="--")
-    note(axes[1], "the copy", (0.375, decibels[-1]), (0, 14), ha="center")
-    note(axes[2], "the kernel", (0.27, twice.max()), (0, -12), ha="left")
-    note(axes[2], "what is left\nof the copy", (0.36, weighed[half]), (0, 4), ha="center")
+    gain = twice.max() + 10 * np.log10(np.maximum(kernel, 1e-12))
+    (kernel_line,) = axes[2].plot(frequency, gain, color="0.25", lw=1.3, ls="--")
     highest = twice.max() + 4
     for ax, title in zip(axes, ("a small image", "zeros in between", "blurred by the kernel"), strict=True):
         ax.set(title=title, xlabel="cycles a pixel", xlim=(0, 0.5), xticks=[0, 0.25, 0.5], ylim=(floor, highest))
         ax.set_yticks([])
-    axes[0].set_ylabel("power")
+    axes[0].set_ylabel("power, dB")
+    legend_below(
+        figure,
+        {
+            "the small image": Patch(color=colour_of(1), alpha=0.35),
+            "its mirrored copy": Patch(color=colour_of(2), alpha=0.55),
+            "what the kernel lets through": kernel_line,
+        },
+    )
     what = "the spectrum of a small image; the same, with a mirrored copy in its upper half; and the copy, weakened"
     return Plot(figure, f"Three steps of enlarging: {what} by the kernel but not gone.")

@@ -63,8 +63,8 @@ def accent_of(index: int) -> str:
 
 
 def marker_of(index: int) -> str:
-    """The marker of this number."""
-    return MARKERS[index % len(MARKERS)]
+    """The marker of this number; where the colours begin anew, other markers go with them."""
+    return MARKERS[(index + index // len(PALETTE)) % len(MARKERS)]
 
 
 def dash_of(index: int) -> Any:

@@ -12,6 +12,8 @@ from .style import PALETTE, REFERENCE, Plot, colour_of, dash_of, marker_of, styl
 def dendrograms(distances: Mapping[str, Floats], names: Sequence[str], what: Sequence[str]) -> Plot:
     """Trees of sources, side by side: two are joined where the branches meet, groups at their mean distance.
 
+    The axis is logarithmic where the nearest are ten times nearer than the farthest; it then ends short of 0.
+
     Args:
         distances: title to a symmetric matrix ``[K, K]``, K at least 2; the diagonal does not count.
         names: of the K sources.
@@ -26,12 +28,18 @@ def dendrograms(distances: Mapping[str, Floats], names: Sequence[str], what: Seq
         apart = np.where(np.eye(len(matrix), dtype=bool), 0, matrix)
         joined = linkage(squareform(apart), "average")
         tree = dendrogram(joined, labels=list(names), no_plot=True)
+        nearest, farthest = joined[[0, -1], 2]
+        wide = 10 * nearest < farthest and nearest > 0  # on a linear axis, the near ones would be one line
+        foot = nearest / 1.5 if wide else 0.0
         for heights, places in zip(tree["dcoord"], tree["icoord"], strict=True):
-            ax.plot(heights, places, color=PALETTE[1], lw=1.3)
+            ax.plot(np.maximum(heights, foot), places, color=PALETTE[1], lw=1.3)
         ax.set_yticks(10 * np.arange(len(names)) + 5, tree["ivl"], size=8)
-        ax.set_xlim(1.03 * max(joined[-1, 2], 1e-9), 0)
+        if wide:
+            ax.set_xscale("log")
+            ax.xaxis.set_major_formatter("{x:g}")
+        ax.set_xlim((1.2 if wide else 1.03) * max(farthest, 1e-9), foot)
         ax.yaxis.tick_right()
-        ax.set(title=title, xlabel=label)
+        ax.set(title=title, xlabel=f"{label}, logarithmic" if wide else label)
         ax.spines["left"].set_visible(False)
         ax.tick_params(axis="y", length=0)
         first, second = (names[int(k)] for k in joined[0, :2])
@@ -48,7 +56,11 @@ def roc_curves(curves: Mapping[str, tuple[Floats, Floats]], rates: Mapping[str, 
     Args:
         curves: name to the shares of impostors and of genuine that are accepted, in [0, 1].
         rates: name to the equal error rate in [0, 1]; it is where the line meets the falling diagonal.
+
+    Where all rates are below 10 %, only the upper left corner is shown, in which the lines are.
     """
+    widest = 100 * max(rates.values())
+    side = 100 if widest >= 10 else max(3 * np.ceil(widest), 1)  # of the corner, in per cent
     figure, ax = new_ax(3.4)
     for k, (name, (impostors, accepted)) in enumerate(curves.items()):
         label = f"{name}: {100 * rates[name]:.1f} %"
@@ -56,7 +68,8 @@ def roc_curves(curves: Mapping[str, tuple[Floats, Floats]], rates: Mapping[str, 
         ax.plot(100 * rates[name], 100 * (1 - rates[name]), marker_of(k), color=colour_of(k), ms=6, label=label)
     ax.plot([0, 100], [0, 100], **REFERENCE)
     ax.plot([0, 100], [100, 0], color="0.75", lw=0.8)
-    ax.set(xlabel="impostors accepted, %", ylabel="genuine accepted, %", xlim=(-1, 101), ylim=(-1, 101), aspect="equal")
+    ax.set(xlabel="impostors accepted, %", ylabel="genuine accepted, %", aspect="equal")
+    ax.set(xlim=(-side / 100, 1.01 * side), ylim=(100 - 1.01 * side, 100 + side / 100))
     ax.legend(title="equal error rate", loc="center left", bbox_to_anchor=(1.05, 0.5))
     words = ", ".join(f"{name} {100 * rate:.1f} %" for name, rate in rates.items())
     return Plot(figure, f"Curves of genuine against impostors accepted. Equal error rates: {words}; guessing is 50 %.")

@@ -106,6 +106,33 @@ def test_the_keyboard_turns_the_knobs_of_the_gallery(visit):
     assert troubles == []
 
 
+def test_on_a_telephone_letters_stay_readable_and_wide_tables_say_so(visit):
+    page, _ = visit("16-claims")
+    page.set_viewport_size({"width": 390, "height": 800})
+    figure = page.locator("article div.cell_output figure").first
+    # 9 points in a figure of 7.2 inches: at least 9 of the page's pixels.
+    assert figure.locator("img").bounding_box()["width"] / (72 * 7.2) * 9 > 9
+    assert figure.evaluate("f => f.scrollWidth > f.clientWidth && getComputedStyle(f).overflowX === 'auto'")
+    assert "swipe" in figure.evaluate("f => getComputedStyle(f, '::before').content")
+    assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
+    table = page.locator("article .pst-scrollable-table-container").first
+    assert "gradient" in table.evaluate("t => getComputedStyle(t).backgroundImage")
+    colours = table.evaluate("t => [...t.querySelectorAll('td')].map(cell => getComputedStyle(cell).backgroundColor)")
+    assert {colour.startswith("rgba(") for colour in colours} == {True}, "cells hide the shadow that says there is more"
+
+
+def test_in_the_dark_figures_keep_their_colours_and_captions_can_be_read(visit):
+    page, _ = visit("16-claims")
+    page.evaluate("document.documentElement.dataset.theme = 'dark'")
+    filters = page.eval_on_selector_all("article img", "found => found.map(image => getComputedStyle(image).filter)")
+    assert set(filters) == {"none"}
+    caption = page.locator("article figcaption .caption-text").first
+    assert caption.evaluate("c => getComputedStyle(c).color") == page.locator("article p").first.evaluate(
+        "p => getComputedStyle(p).color"
+    )
+    assert caption.evaluate("c => getComputedStyle(c).opacity") == "1"
+
+
 def test_formulas_are_drawn(visit):
     page, _ = visit("02-zoo")
     page.wait_for_selector("mjx-container svg")

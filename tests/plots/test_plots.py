@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from fingerprintlib import plots
 from fingerprintlib.data.splits import SPLITS
@@ -717,3 +718,52 @@ def test_distances_have_bars_as_long_as_their_errors():
     bars = [[segment[:, 0] for line in ax.collections for segment in line.get_segments()] for ax in axes]
     np.testing.assert_allclose(bars[0], [[1.5, 2.5], [3.0, 3.0]])
     assert not bars[1]
+
+
+def test_an_axis_begins_near_results_that_are_all_high_and_says_where_chance_is():
+    high, mixed = [("network", "grey", 0.97, (0.96, 0.98))], ROWS
+    near, whole = (plots.accuracies(rows, 0.2).figure.axes[0] for rows in (high, mixed))
+    assert near.get_xlim()[0] == 95
+    assert "chance, 20 %" in " ".join(text.get_text() for text in near.texts)
+    assert whole.get_xlim()[0] == 0
+    low_interval = plots.accuracies([("network", "grey", 0.97, (0.81, 0.98))], 0.2).figure.axes[0]
+    assert low_interval.get_xlim()[0] == 80  # no interval is cut
+    curves = {"": {"grey": {1: (0.99, (0.97, 1.0)), 2: (0.95, (0.93, 0.97))}}}
+    assert plots.persistence(curves, {}, "side", 0.2).figure.axes[0].get_ylim()[0] == 90
+    assert plots.persistence({"": {"grey": CURVE}}, {}, "side", 0.2).figure.axes[0].get_ylim()[0] == 0
+
+
+def test_chance_is_marked_in_the_row_for_which_it_is():
+    rows = [(name, "grey", 0.5, (0.4, 0.6)) for name in ("ten", "two")]
+    plot = plots.accuracies(rows, {"ten": 0.1, "two": 0.5})
+    (marks,) = [some for some in plot.figure.axes[0].collections if len(some.get_segments()) == 2]
+    assert [segment[0, 0] for segment in marks.get_segments()] == [10, 50]
+    assert "Chance: 10 %, 50 %" in plot.alt
+
+
+def test_no_two_of_many_sources_share_colour_and_marker():
+    looks = {(style.colour_of(k), style.marker_of(k)) for k in range(20)}
+    assert len(looks) == 20
+
+
+def test_long_titles_and_near_moments_can_be_read():
+    tiles = [("Cables of a bridge over an estuary, seen from below", pixels(48, 32), TILES[:1])] * 4
+    figure = plots.tile_map(tiles).figure
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    titles = [
+        text.get_window_extent() for ax in figure.axes for text in ax.findobj(Text) if "Cables" in text.get_text()
+    ]
+    assert len(titles) == 4
+    assert all(one.x1 < other.x0 for one, other in itertools.pairwise(titles))
+    assert titles[-1].x1 <= figure.bbox.x1
+    growth = plots.growth({"progan": ([96, 1536, 2400], pixels(3, 4, 16, 16))}).figure.axes[0]
+    assert [text.get_text() for text in growth.texts] == ["96", "1.54k", "2.4k"]
+
+
+def test_near_sources_can_be_seen_in_a_tree_with_far_ones():
+    apart = np.array([[0, 1, 100], [1, 0, 100], [100, 100, 0.0]])
+    ax = plots.dendrograms({"a": apart}, ("x", "y", "z"), ["distance"]).figure.axes[0]
+    assert ax.get_xscale() == "log"
+    assert "logarithmic" in ax.get_xlabel()
+    assert sorted(max(line.get_xdata()) for line in ax.lines) == [1, 100]
