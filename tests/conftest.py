@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ import pytest
 from PIL import Image
 
 from fingerprintlib.book.grids import Grid
-from fingerprintlib.book.sweeps import Estimate, Picture, Point, Sweep, publish
+from fingerprintlib.book.sweeps import Estimate, Picture, Point, Sweep, publish, zoo_hash
 from fingerprintlib.data import clothing
 from fingerprintlib.data.decoding import decode
 from fingerprintlib.data.images import encode_webp
@@ -153,7 +153,9 @@ def wild(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def smoke_book(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """The real book, built in a copy. Tests that change the copy come last (see tests/book/test_book.py)."""
     project = copy_project(tmp_path_factory.mktemp("book"))
-    publish(example_sweep(), "example", project.root / "data" / "sweeps")  # so that the gallery has something to show
+    sweep = example_sweep()  # so that the gallery has something to show: of the generators of today
+    sweep = replace(sweep, provenance=sweep.provenance | {"zoo": zoo_hash(project.root / "data" / "zoo")})
+    publish(sweep, "example", project.root / "data" / "sweeps")
     result = project.fingerprints("book", "--profile", "smoke")
     assert result.returncode == 0, result.stderr
     project.output = result.stdout + result.stderr

@@ -14,7 +14,7 @@ from fingerprintlib.checkpoints import CheckpointError, load_checkpoint, tensors
 from fingerprintlib.codehash import code_of
 from fingerprintlib.errors import FingerprintsError, UsageError
 from fingerprintlib.gans import GANS, MODELS, SNGAN, build, training
-from fingerprintlib.runtime import make_fabric
+from fingerprintlib.runtime import computed_with, make_fabric
 
 #: Eleven steps or so; ProGAN's, which grow with the resolution, have room for every level.
 BUDGETS = {
@@ -120,7 +120,7 @@ def test_training_changes_what_it_should(name, fabric, reals, tmp_path):
     assert run.previews.shape[1:] == (training.PREVIEWS, 32, 32, 3)
     assert len(run.previews) == len(run.moments) <= len(training.MOMENTS)
     assert run.moments[-1] == run.card["images_seen"] == run.history["images"][-1] == BUDGETS[name]
-    assert run.card["recipe"]["precision"] == "bfloat16"
+    assert run.card["recipe"]["precision"] == computed_with(fabric)["precision"]
     assert run.history.keys() == {"images", "generator"} | ({"discriminator"} if name in GANS else set())
 
 
