@@ -54,9 +54,11 @@ class Calibration:
         least: of the energy; an image below it is of no known source.
         line: of the evidence that an image is generated, see `Judge.evidence`; what is above it is called generated.
             None where there are no photographs among the sources.
-        bounds: of that evidence, beyond which so few images do not carry (`likelihood_ratios.empirical_bounds`).
-        told: how it was measured: numbers of ``images`` and ``photographs``, ``rejected`` and ``alarms`` (shares
-            wanted), ``error`` before and after (expected calibration errors).
+        bounds: of that evidence, beyond which so few images do not carry (`likelihood_ratios.empirical_bounds`). A
+            group of images counts once, with the one that misleads the most, and so do an image and its handled copy.
+        told: how it was measured: numbers of ``images``, of ``photographs`` and of their ``groups``, whether they were
+            ``handled``, too; ``rejected`` and ``alarms`` (shares wanted), ``error`` before and after (expected
+            calibration errors).
     """
 
     temperature: float
@@ -75,6 +77,7 @@ class Calibration:
         rejected: float = REJECTED,
         alarms: float = ALARMS,
         handled: Pixels | None = None,
+        groups: np.ndarray | None = None,
     ) -> Self:
         """Measured on validation images: none that it learned from, and of each source as large a share as of those.
 
@@ -86,9 +89,11 @@ class Calibration:
             alarms: the share of photographs that may be called generated.
             handled: the same images, handled. All is measured on both, but for the energy: handling takes it away, and
                 a line that let all handled images pass would let strangers pass, too.
+            groups: int ``[N]``, images of one number are not independent of each other (see `corpus.Corpus.groups`); by
+                default each is one of its own. It decides how far the bounds reach.
 
         Raises:
-            UsageError: images of another kind or size, or a source has none.
+            UsageError: images of another kind or size, a source has none, or there is not one group an image.
         """
         names = attributor.class_names
         check_images(images)
@@ -98,9 +103,13 @@ class Calibration:
             raise UsageError(
                 f"Images of each source are needed to calibrate by; there is none of {', '.join(lacking)}."
             )
+        groups = np.arange(len(images)) if groups is None else np.asarray(groups)
+        if groups.shape != labels.shape:
+            raise UsageError(f"groups must be [{len(labels)}], one an image, not {list(groups.shape)}.")
         logits, prior, clean = _logits(attributor, images), counts / len(labels), len(images)
         if handled is not None:
-            logits, labels = np.concatenate([logits, _logits(attributor, handled)]), np.tile(labels, 2)
+            logits = np.concatenate([logits, _logits(attributor, handled)])
+            labels, groups = np.tile(labels, 2), np.tile(groups, 2)
         temperature = fit_temperature(*_with_one_misleading(logits, labels))
         scores = _scores(logits, temperature, prior)
         line = bounds = None
@@ -109,11 +118,13 @@ class Calibration:
             evidence = _evidence(scores, names.index(REAL))
             # Never below 0, where generated would be called what is likelier real.
             line = max(0.0, threshold(evidence[photographs], alarms))
-            bounds = empirical_bounds(evidence, ~photographs)
+            bounds = empirical_bounds(evidence, ~photographs, groups)
         errors = [expected_calibration_error(softmax(logits / t, axis=1), labels) for t in (1.0, temperature)]
         told = {
-            "images": len(labels),
-            "photographs": int(photographs.sum()),
+            "images": clean,
+            "photographs": int(photographs[:clean].sum()),
+            "groups": len(np.unique(groups[photographs])),
+            "handled": handled is not None,
             "rejected": rejected,
             "alarms": alarms,
             "error": errors,

@@ -123,7 +123,7 @@ def _calibrated(made: Attributor, corpus: LabelledImages, folder: Path | str, se
 def _calibration(made: Attributor, corpus: LabelledImages, seed: int) -> Calibration:
     images, labels = corpus.split("validation")
     handled = attacked(corpus, HANDLING, control=made.colour, seed=seed).split("validation")[0]
-    return Calibration.of(made, images, labels, handled=handled)
+    return Calibration.of(made, images, labels, handled=handled, groups=corpus.groups("validation"))
 
 
 def add_source(

@@ -178,7 +178,7 @@ def misleading_evidence(log10_lrs: ArrayLike, genuine: ArrayLike, strength: floa
     return float(np.mean(values[genuine] < -line)), float(np.mean(values[~genuine] > line))
 
 
-def empirical_bounds(log10_lrs: ArrayLike, genuine: ArrayLike) -> Interval:
+def empirical_bounds(log10_lrs: ArrayLike, genuine: ArrayLike, groups: ArrayLike | None = None) -> Interval:
     """How far these comparisons carry: the log10 LRs below and above which nothing is known, ``low <= 0 <= high``.
 
     Beyond them LRs are to be cut off: ``np.clip(log10_lrs, *bounds)``. They are the empirical lower and upper bounds
@@ -190,11 +190,36 @@ def empirical_bounds(log10_lrs: ArrayLike, genuine: ArrayLike) -> Interval:
 
     Of n genuine comparisons and m others, the bounds are no wider than those of `IsotonicCalibrator`.
 
-    Args and Raises: see `cllr`.
+    Ten photographs by one hand, or a photograph and its copies, are not ten comparisons: who has never met a hand that
+    misleads has met so many hands, not so many photographs. So each group counts once in each kind, with the LR that
+    misleads the most. That is on the safe side: a group is bounded by its worst.
+
+    Args:
+        log10_lrs, genuine: see `cllr`.
+        groups: int ``[N]``, see `corpus.Corpus.groups`; by default each comparison is one of its own.
+
+    Raises:
+        UsageError: as `cllr`, or there is not one group for each.
     """
     values, genuine = two_kinds("log10_lrs", log10_lrs, "genuine", genuine)
+    if groups is not None:
+        values, genuine = _worst_of_each(values, genuine, np.asarray(groups))
     low, high = _upper_bound(-values[~genuine], -values[genuine]), _upper_bound(values[genuine], values[~genuine])
     return 0.0 - low, high
+
+
+def _worst_of_each(
+    values: NDArray[np.float64], genuine: NDArray[np.bool_], groups: np.ndarray
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Of each kind one a group: the least of the genuine, the largest of the others."""
+    if groups.shape != values.shape:
+        raise UsageError(f"groups must be [{len(values)}], one for each of log10_lrs, not {list(groups.shape)}.")
+    order = np.argsort(np.where(genuine, values, -values), kind="stable")  # the most misleading first
+    firsts = [
+        order[mine][np.unique(groups[order[mine]], return_index=True)[1]] for mine in (genuine[order], ~genuine[order])
+    ]
+    kept = np.concatenate(firsts)
+    return values[kept], genuine[kept]
 
 
 def _upper_bound(genuine: NDArray[np.float64], others: NDArray[np.float64]) -> float:

@@ -126,6 +126,24 @@ def test_handled_images_count_for_all_but_the_energy(uncertain):
     assert np.mean([one.known < 0 for one in verdicts]) == both.told["rejected"]
 
 
+def test_the_bounds_count_contributors_and_no_image_twice():
+    """All are told apart with ease: then 300 photographs carry as far as 300, and those by 20 people as far as 20."""
+    labels = np.arange(900) % 3
+    logits = 12.0 * np.eye(3)[labels] + RNG.normal(0, 0.1, (900, 3))
+    told = Told(np.concatenate([logits, logits]))
+    again, hands = numbered(1800)[900:], np.where(labels == 0, np.arange(900) % 20, 1000 + np.arange(900))
+
+    def reach(**more):
+        return Calibration.of(told, numbered(900), labels, **more).bounds[1]
+
+    alone = np.log10(600 / 601 * 301)
+    assert reach() == reach(handled=again) == pytest.approx(alone)
+    assert reach(groups=hands) == reach(groups=hands, handled=again) == pytest.approx(np.log10(600 / 601 * 21))
+    assert Calibration.of(told, numbered(900), labels, handled=again, groups=hands).told["groups"] == 20
+    with pytest.raises(UsageError, match=r"groups must be \[900\], one an image"):
+        reach(groups=hands[:5])
+
+
 def test_the_unknown_among_validation_images_are_the_share_asked_for(judge, pictures):
     images, labels = pictures.split("validation")
     calibration = Calibration.of(judge.attributor, images, labels, rejected=0.1)

@@ -208,6 +208,23 @@ def test_empirical_bounds_are_where_the_lrs_first_lose(genuine, others, part):
     assert empirical_bounds(-values, ~own) == pytest.approx((-high, -low))
 
 
+def test_bounds_count_a_group_once_with_its_worst():
+    lrs, genuine = two([5] * 99, [-5] * 99)
+    # Copies add nothing; ten photographs by each of nine hands are nine: 99/100 over 1/10.
+    assert empirical_bounds(np.tile(lrs, 3), np.tile(genuine, 3), np.tile(np.arange(198), 3)) == empirical_bounds(
+        lrs, genuine
+    )
+    hands = np.where(genuine, np.arange(198), 1000 + np.arange(198) % 9)
+    assert empirical_bounds(lrs, genuine, hands)[1] == pytest.approx(math.log10(9.9))
+    # The worst of each speaks: of the genuine the least, of the others the largest.
+    values, own = [3, 1, 4, -2, 2, -3], [1, 1, 1, 0, 0, 0]
+    assert empirical_bounds(values, own, [0, 0, 1, 2, 2, 3]) == empirical_bounds([1, 4, 2, -3], [1, 1, 0, 0])
+    # A number that both kinds have does not make them one.
+    assert empirical_bounds(values, own, [0, 0, 1, 0, 0, 1]) == empirical_bounds([1, 4, 2, -3], [1, 1, 0, 0])
+    with pytest.raises(UsageError, match=r"groups must be \[6\], one for each"):
+        empirical_bounds(values, own, [0, 1])
+
+
 def test_misleading_evidence_by_hand():
     lrs, genuine = two([0, -0.5, 2, -2], [1, -1])
     assert misleading_evidence(lrs, genuine) == (2 / 4, 1 / 2)  # an LR of 1 misleads nobody
