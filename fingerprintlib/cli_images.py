@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 SHIPPED = "open-world-attributor"  # in data/networks: it has learned to withstand handling, and is calibrated
 MOST_SHOWN = 12  # images in a figure
 UNFINISHED = ".unfinished"  # behind the name of what is being made
+FIGURES, TABLES = (".png", ".pdf", ".svg"), (".csv",)  # how the names of what `attribute` writes end
+MARK = "fingerprints attribute"  # stands in the figures that it writes, which it may write over
 FORMULAS = ("=", "+", "-", "@", "\t", "\r")  # how text begins that a spreadsheet takes for a formula
 
 
@@ -39,11 +41,11 @@ FORMULAS = ("=", "+", "-", "@", "\t", "\r")  # how text begins that a spreadshee
     help="Made by `learn`.  [default: the one that comes with the book, of its zoo's generators]",
 )
 @click.option("--json", "as_json", is_flag=True, help="A JSON object a line, with all that was found.")
-@click.option("--csv", "table", type=click.Path(path_type=Path, dir_okay=False), help="File for a table.")
+@click.option("--csv", "table", type=click.Path(path_type=Path, dir_okay=False), help="CSV file for a table.")
 @click.option(
     "--figure",
     type=click.Path(path_type=Path, dir_okay=False),
-    help=f"PNG file for the evidence, of the first {MOST_SHOWN} images.",
+    help=f"File for the evidence of the first {MOST_SHOWN} images: .png, .pdf or .svg.",
 )
 @click.option(
     "--report",
@@ -69,15 +71,16 @@ def attribute(
     from .project import data_folder
     from .provenance import write_atomically
 
-    for out in (table, figure, report):
-        _require_folder(out)
-    if figure and figure.suffix.lower() != ".png":
-        raise UsageError(f"The figure is a PNG file: call it {figure.with_suffix('.png').name}, not {figure.name}.")
+    written = {"--csv": table, "--figure": figure, "--report": report}
+    outs = {option: out for option, out in written.items() if out}
+    for option, out in outs.items():
+        _require_output(option, out, FIGURES if option == "--figure" else TABLES)
     judge = Judge.load(file or data_folder() / "networks" / f"{SHIPPED}.safetensors")
     files, passed_over = image_files(*paths)
     if not files:
         told = f" ({in_words(passed_over)})" if passed_over else ""
         raise UsageError(f"There is no image file there{told}. Name a file, or a folder that has some.")
+    _require_apart(outs, [*files, *(one.path for one in passed_over)])
     answers: Counter[str] = Counter()
     shown: list[tuple[Path, Verdict]] = []
     reported: dict[str, Verdict] = {}
@@ -102,7 +105,8 @@ def attribute(
     if figure and shown:
         from .plots.cases import case_of, cases
 
-        write_atomically(figure, cases([case_of(judge, *one) for one in shown]).png())
+        drawn = cases([case_of(judge, *one) for one in shown])
+        write_atomically(figure, drawn.saved(figure.suffix[1:].lower(), MARK))
     if reported and report:
         from .classroom.report import Answers, write_report
 
@@ -264,8 +268,36 @@ def _require_folder(out: Path | None) -> None:
         raise UsageError(f"There is no folder {out.parent} to write {out.name} into. Make it, or name another.")
 
 
-def _require_place(out: Path) -> None:
+def _require_output(option: str, out: Path, suffixes: Sequence[str]) -> None:
+    """Refuse a file whose name ends otherwise, and a picture that somebody else made."""
+    if out.suffix.lower() not in suffixes:
+        what = "figure" if option == "--figure" else "table"
+        raise UsageError(
+            f"{option} is where the {what} is written: call it {out.with_suffix(suffixes[0]).name}, not {out.name}. "
+            "Name the images to be judged behind it."
+        )
     _require_folder(out)
+    if suffixes == FIGURES and out.is_file() and out.stat().st_size and MARK.encode() not in out.read_bytes():
+        raise UsageError(f"{option} {out} would overwrite a picture that this command did not make. Name another.")
+
+
+def _require_apart(outs: Mapping[str, Path], inputs: Sequence[Path]) -> None:
+    """Refuse to write over what is to be read, or two things into one file."""
+    taken = {os.path.realpath(path) for path in inputs}
+    for option, out in outs.items():
+        twins = out.exists() and any(path.is_file() and out.samefile(path) for path in inputs)  # a hard link
+        if twins or os.path.realpath(out) in taken:
+            raise UsageError(f"{option} {out} would overwrite one of the files to be judged. Name another.")
+    if len({os.path.realpath(out) for out in outs.values()}) < len(outs):
+        raise UsageError(f"{' and '.join(outs)} name one file. Give each its own.")
+
+
+def _require_place(out: Path) -> None:
+    from .data.decoding import EXTENSIONS
+
+    _require_folder(out)
+    if out.suffix.lower() in EXTENSIONS:
+        raise UsageError(f"--out {out.name} is called like a picture. Give the file another suffix: .safetensors.")
     if out.suffix == ".html":
         raise UsageError(f"{out.name} is what its page would be called. Give the file another suffix: .safetensors.")
 

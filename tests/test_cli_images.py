@@ -1,6 +1,7 @@
 """The commands about a reader's own images, from the files that they are given to those that they write."""
 
 import csv
+import hashlib
 import json
 import os
 import re
@@ -152,6 +153,31 @@ def test_a_table_that_could_not_be_finished_leaves_the_earlier_one(file, folder,
     assert sorted(path.name for path in tmp_path.iterdir()) == ["images", "t.csv"]
 
 
+@pytest.mark.parametrize("options", [["--figure", "000.png"], ["--figure", "./000.png"], ["--figure", "hard.png"],
+    ["--csv", "001.png"], ["--figure", "other.svg"], ["--report", "002.png"], ["--csv", "t.csv", "--report", "t.csv"],
+    ["--csv", "photo.csv"]])  # fmt: skip
+@pytest.mark.parametrize("images", [["000.png", "001.png", "002.png", "photo.csv"], ["002.png", "photo.csv"], ["."]])
+def test_no_picture_is_overwritten(file, folder, monkeypatch, options, images):
+    monkeypatch.chdir(folder)
+    shutil.copy("002.png", "photo.csv")  # a file that is asked for by name is judged whatever its name is
+    shutil.copy("002.png", "other.svg")
+    os.link("000.png", "hard.png")
+    before = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
+    result = run("attribute", "--attributor", file, *options, *images)
+    assert result.exit_code == 2
+    assert re.search("would overwrite|call it|name one file", result.stderr)
+    assert {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()} == before
+
+
+@pytest.mark.parametrize("suffix", ["png", "pdf", "svg"])
+def test_its_own_figure_it_writes_again(file, folder, tmp_path, suffix):
+    out = tmp_path / f"evidence.{suffix}"
+    for _ in range(2):
+        result = run("attribute", folder / "000.png", "--attributor", file, "--figure", out)
+        assert result.exit_code == 0, result.stderr
+    assert out.read_bytes().startswith({"png": b"\x89PNG", "pdf": b"%PDF", "svg": b"<?xml"}[suffix])
+
+
 def test_the_evidence_is_drawn(file, folder, tmp_path):
     result = run("attribute", folder, "--attributor", file, "--figure", tmp_path / "evidence.png")
     assert result.exit_code == 0
@@ -167,7 +193,8 @@ def test_the_evidence_is_drawn(file, folder, tmp_path):
         (["."], "There is no image file there (1 passed over: of another suffix (1: .txt))"),
         (["empty"], "There is no image file there. Name a file"),
         (["notes.txt", "--csv", "no/t.csv"], "There is no folder no to write t.csv into"),
-        (["notes.txt", "--figure", "a.pdf"], "call it a.png, not a.pdf"),
+        (["notes.txt", "--figure", "a.jpg"], "call it a.png, not a.jpg"),
+        (["notes.txt", "--csv", "a.txt"], "call it a.csv, not a.txt"),
     ],
 )
 def test_what_cannot_be_attributed(file, tmp_path, monkeypatch, arguments, message):
@@ -366,6 +393,7 @@ def test_killed_in_mid_training_a_command_goes_on_to_the_same_weights(home, tmp_
     ("arguments", "message"),
     [
         (["learn", ".", "--out", "a.html"], "Give the file another suffix: .safetensors"),
+        (["learn", ".", "--out", "a.JPG"], "is called like a picture"),
         (["learn", ".", "--out", "no/a.safetensors"], "There is no folder no to write a.safetensors into"),
         (["learn", ".", "--out", "a.safetensors"], "has 0 sub-folders"),
         (["learn", ".", "--out", "a.safetensors", "--side", "48"], "'48' is not one of '32', '64', '128', '256'"),
