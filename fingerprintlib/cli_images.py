@@ -23,11 +23,14 @@ if TYPE_CHECKING:
     from .forensics.findings import Findings
     from .forensics.judging import Verdict
     from .forensics.pictures import Pictures
+    from .statistics.intervals import Interval
 
 SHIPPED = "open-world-attributor"  # in data/networks: it has learned to withstand handling, and is calibrated
 MOST_SHOWN = 12  # images in a figure
 UNFINISHED = ".unfinished"  # behind the name of what is being made
 FIGURES, TABLES = (".png", ".pdf", ".svg"), (".csv",)  # how the names of what `attribute` writes end
+HEADINGS = f"{'ANSWER':12}  {'LIKELIEST':16}  {'GENERATED OR REAL':68}  REMARKS"
+STRANGERS = "Images of other generators will be unknown, or named wrongly; and so will photographs of other things."
 MARK = "fingerprints attribute"  # stands in the figures that it writes, which it may write over
 FORMULAS = ("=", "+", "-", "@", "\t", "\r")  # how text begins that a spreadsheet takes for a formula
 
@@ -62,8 +65,18 @@ def attribute(
 ) -> None:
     """Say of image files, and of those in folders, which known source they are from, if any.
 
-    The answer is a source; `unknown`, if the image is like nothing that the attributor has learned; or `unsure`, if it
-    flips as soon as the image is handled a little. The exit status is 1 if a file could not be read.
+    ANSWER is a source, or a sibling of the same make; `unknown`, if the image is like nothing that the attributor has
+    learned; or `unsure`, if it flips as soon as the image is handled a little, looks generated but not clearly, or had
+    to be shrunk or enlarged. The one that comes with the book knows real (photographs of clothing, 64 x 64 pixels),
+    progan, sngan, cramergan and mmdgan.
+
+    LIKELIEST is the most probable source, if the image is of one of those known. GENERATED OR REAL says how many times
+    likelier such scores are of one than of the other; `at least`, where the data support no larger number. Squares of a
+    large image are judged each by itself, at most 64, spread over it. Of a screenshot, crop the picture out first.
+
+    In the CSV file, `known by` is how far the image is from being unknown (below 0 it is), `agreeing` the share of
+    three harmless changes under which the likeliest source stays, `low` and `high` its probabilities then. Chapter 15
+    of the book explains it all. The exit status is 1 if a file could not be read.
     """
     from .data.decoding import ImageError, name_of
     from .data.files import image_files, in_words
@@ -86,6 +99,9 @@ def attribute(
     reported: dict[str, Verdict] = {}
     unread = 0
     width = min(60, max(len(name_of(path)) for path in files))
+    click.echo(f"Knows: {', '.join(judge.class_names)}. {STRANGERS}", err=True)
+    if not as_json:
+        click.echo(f"{'FILE':{width}}  {HEADINGS}")
     with _table(table, judge.class_names) as write_row:
         for path, found in judge.judge_files(files):
             if as_json:
@@ -97,7 +113,7 @@ def attribute(
                 continue
             answers[found.answer] += 1
             if not as_json:
-                click.echo(f"{name_of(path):{width}}  {in_a_line(found)}")
+                click.echo(f"{name_of(path):{width}}  {in_a_line(found, judge.calibration.bounds)}")
             if figure and len(shown) < MOST_SHOWN:
                 shown.append((path, found))
             if report:
@@ -193,26 +209,23 @@ def add_source(attributor: Path, folder: Path, name: str, out: Path, old: Path |
     _finish(out, made, pictures, findings, seed)
 
 
-def in_a_line(verdict: "Verdict") -> str:
-    """A verdict for people: ``progan    99.8 %  generated (10^2.1)``, and what makes it doubtful."""
+def in_a_line(verdict: "Verdict", bounds: "Interval | None" = None) -> str:
+    """A verdict for people, in columns, see `HEADINGS`; the last is what makes it doubtful.
+
+    Args:
+        bounds: of the evidence, see `judging.Calibration`.
+    """
+    from .forensics.judging import UNKNOWN
+    from .forensics.wording import handling_in_words, origin_in_words, squares_in_words
+
     likeliest = verdict.likeliest
-    words = [f"{verdict.answer:12}"]
-    if verdict.answer != likeliest:
-        words.append(f"{likeliest}?")
-    words.append(f"{verdict.probabilities[likeliest]:.1%}")
-    if verdict.evidence is not None and verdict.known >= 0:  # of an unknown image it would say nothing
-        words.append(f"{verdict.origin} (10^{verdict.evidence:+.1f})")
-    if verdict.agreeing < 1:
-        low, high = verdict.spread
-        words.append(f"{low:.0%} to {high:.0%} when handled")
-    if verdict.enlarged_from:
-        height, width = verdict.enlarged_from
-        words.append(f"enlarged from {width} x {height} pixels")
-    if verdict.squares:
-        total = sum(verdict.squares.values())
-        most = max(verdict.squares, key=lambda name: (verdict.squares or {})[name])
-        words.append(f"{verdict.squares[most]} of {total} squares: {most}")
-    return "  ".join(words)
+    share = "" if verdict.answer == UNKNOWN else f"{likeliest} {verdict.probabilities[likeliest]:.1%}"
+    remarks = [handling_in_words(verdict), squares_in_words(verdict)]
+    for size, what in ((verdict.enlarged_from, "enlarged"), (verdict.shrunk_from, "shrunk")):
+        if size:
+            remarks.append(f"{what} from {size[1]} x {size[0]} pixels")
+    words = f"{verdict.answer:12}  {share:16}  {origin_in_words(verdict, bounds):68}"
+    return f"{words}  {'; '.join(filter(None, remarks))}".rstrip()
 
 
 # --- what `attribute` writes ----------------------------------------------------------------------
@@ -233,10 +246,17 @@ def _row(path: Path, found: "Verdict | ImageError") -> dict[str, Any]:
         **row,
         "answer": f"'{found.answer}" if found.answer.startswith(FORMULAS) else found.answer,
         "origin": found.origin,
-        "log10 of generated to real": "" if found.evidence is None else f"{found.evidence:.2f}",
+        "log10 of generated to real": "" if found.evidence is None or found.known < 0 else f"{found.evidence:.2f}",
         "known by": f"{found.known:.2f}",
         "agreeing": f"{found.agreeing:.2f}",
+        "low": f"{found.spread[0]:.4f}",
+        "high": f"{found.spread[1]:.4f}",
         **shares,
+        **{
+            name: f"{size[1]} x {size[0]}"
+            for name, size in (("enlarged from", found.enlarged_from), ("shrunk from", found.shrunk_from))
+            if size
+        },
         "squares": json.dumps(found.squares) if found.squares else "",
     }
 
@@ -247,8 +267,8 @@ def _table(path: Path | None, sources: Sequence[str]) -> Iterator[Callable[[dict
     if path is None:
         yield lambda row: None
         return
-    columns = ["file", "answer", "origin", "log10 of generated to real", "known by", "agreeing"]
-    columns += [*(f"p({source})" for source in sources), "squares", "not read"]
+    columns = ["file", "answer", "origin", "log10 of generated to real", "known by", "agreeing", "low", "high"]
+    columns += [*(f"p({source})" for source in sources), "squares", "enlarged from", "shrunk from", "not read"]
     partial = path.with_name(f".{os.getpid()}.partial")
     try:
         with open(partial, "w", newline="", encoding="utf-8", errors="surrogateescape") as file:

@@ -20,10 +20,11 @@ from PIL import Image
 from fingerprintlib.attribution import training
 from fingerprintlib.attribution.attributor import Attributor
 from fingerprintlib.cli import main
+from fingerprintlib.cli_images import in_a_line
 from fingerprintlib.data.decoding import decode
 from fingerprintlib.errors import FingerprintsError
 from fingerprintlib.forensics import learning
-from fingerprintlib.forensics.judging import Judge
+from fingerprintlib.forensics.judging import Judge, Verdict
 from fingerprintlib.forensics.pictures import Pictures
 
 from .forensics.planted import NAMES, labelled, planted, write
@@ -106,9 +107,41 @@ def test_a_line_an_image_for_people(wild, file):
     names = ["photo.png", "new\nline.png", "caf\udce9.png"]
     result = run("attribute", *(wild / name for name in names), "--attributor", file)
     assert result.exit_code == 0
-    lines = result.stdout.splitlines()
+    heading, *lines = result.stdout.splitlines()
+    assert heading.split() == ["FILE", "ANSWER", "LIKELIEST", "GENERATED", "OR", "REAL", "REMARKS"]
+    assert "Knows: real, columns, rows." in result.stderr
     assert len(lines) == 3
     assert [repr(str(wild / name))[1:-1] in line for name, line in zip(names, lines, strict=True)] == [True] * 3
+
+
+def verdict(answer, evidence, origin, **others):
+    shares = dict(zip(NAMES, (0.01, 0.98, 0.01), strict=True))
+    return Verdict(answer, shares, evidence, origin, -1.0 if answer == "unknown" else 5.0, 1.0, (0.98, 0.98), **others)
+
+
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        (
+            verdict("columns", 2.9, "generated"),
+            "columns 98.0%  generated: at least 790 times likelier generated than a",
+        ),
+        (verdict("columns", 1.52, "generated"), "about 33 times likelier generated than a photograph"),
+        (verdict("real", -3.456, "real"), "real: at least 2,800 times likelier a photograph than generated"),
+        (verdict("unknown", 2.9, "undecided"), "undecided: neither evidence for a fake nor for a photograph"),
+        (verdict("unsure", None, "undecided", shrunk_from=(64, 96)), "shrunk from 96 x 64 pixels"),
+        (
+            verdict("unsure", None, "undecided", squares={"real": 4, "columns": 3, "rows": 0, "unknown": 5}),
+            "squares: 5 unknown, 4 real, 3 columns; parts may be generated: crop them out",
+        ),
+        (verdict("real", -1.0, "real", squares={"real": 64}), "64 sampled squares: 64 real"),
+    ],
+)
+def test_a_line_says_in_words_what_was_found(found, words):
+    line = re.sub(" {2,}", "  ", in_a_line(found, (-3.456, 2.9)))
+    assert words in line
+    assert ("98.0%" in line) == (found.answer != "unknown")
+    assert "10^" not in line
 
 
 def test_what_is_said_is_what_the_judge_says(folder, file):
@@ -343,6 +376,7 @@ KILLED = """
 import os, signal, sys
 from fingerprintlib import training_run
 from fingerprintlib.cli import main
+from fingerprintlib.cli_images import in_a_line
 from fingerprintlib.data.decoding import decode
 
 def save_and_die(run):
