@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -23,10 +23,15 @@ if TYPE_CHECKING:
     from .forensics.findings import Findings
     from .forensics.judging import Verdict
     from .forensics.pictures import Pictures
+    from .statistics.intervals import Interval
 
 SHIPPED = "open-world-attributor"  # in data/networks: it has learned to withstand handling, and is calibrated
 MOST_SHOWN = 12  # images in a figure
 UNFINISHED = ".unfinished"  # behind the name of what is being made
+FIGURES, TABLES = (".png", ".pdf", ".svg"), (".csv",)  # how the names of what `attribute` writes end
+HEADINGS = f"{'ANSWER':12}  {'LIKELIEST':16}  {'GENERATED OR REAL':68}  REMARKS"
+STRANGERS = "Images of other generators will be unknown, or named wrongly; and so will photographs of other things."
+MARK = "fingerprints attribute"  # stands in the figures that it writes, which it may write over
 FORMULAS = ("=", "+", "-", "@", "\t", "\r")  # how text begins that a spreadsheet takes for a formula
 
 
@@ -39,11 +44,11 @@ FORMULAS = ("=", "+", "-", "@", "\t", "\r")  # how text begins that a spreadshee
     help="Made by `learn`.  [default: the one that comes with the book, of its zoo's generators]",
 )
 @click.option("--json", "as_json", is_flag=True, help="A JSON object a line, with all that was found.")
-@click.option("--csv", "table", type=click.Path(path_type=Path, dir_okay=False), help="File for a table.")
+@click.option("--csv", "table", type=click.Path(path_type=Path, dir_okay=False), help="CSV file for a table.")
 @click.option(
     "--figure",
     type=click.Path(path_type=Path, dir_okay=False),
-    help=f"PNG file for the evidence, of the first {MOST_SHOWN} images.",
+    help=f"File for the evidence of the first {MOST_SHOWN} images: .png, .pdf or .svg.",
 )
 @click.option(
     "--report",
@@ -60,8 +65,18 @@ def attribute(
 ) -> None:
     """Say of image files, and of those in folders, which known source they are from, if any.
 
-    The answer is a source; `unknown`, if the image is like nothing that the attributor has learned; or `unsure`, if it
-    flips as soon as the image is handled a little. The exit status is 1 if a file could not be read.
+    ANSWER is a source, or a sibling of the same make; `unknown`, if the image is like nothing that the attributor has
+    learned; or `unsure`, if it flips as soon as the image is handled a little, looks generated but not clearly, or had
+    to be shrunk or enlarged. The one that comes with the book knows real (photographs of clothing, 64 x 64 pixels),
+    progan, sngan, cramergan and mmdgan.
+
+    LIKELIEST is the most probable source, if the image is of one of those known. GENERATED OR REAL says how many times
+    likelier such scores are of one than of the other; `at least`, where the data support no larger number. Squares of a
+    large image are judged each by itself, at most 64, spread over it. Of a screenshot, crop the picture out first.
+
+    In the CSV file, `known by` is how far the image is from being unknown (below 0 it is), `agreeing` the share of
+    three harmless changes under which the likeliest source stays, `low` and `high` its probabilities then. Chapter 15
+    of the book explains it all. The exit status is 1 if a file could not be read.
     """
     from .data.decoding import ImageError, name_of
     from .data.files import image_files, in_words
@@ -69,20 +84,24 @@ def attribute(
     from .project import data_folder
     from .provenance import write_atomically
 
-    for out in (table, figure, report):
-        _require_folder(out)
-    if figure and figure.suffix.lower() != ".png":
-        raise UsageError(f"The figure is a PNG file: call it {figure.with_suffix('.png').name}, not {figure.name}.")
+    written = {"--csv": table, "--figure": figure, "--report": report}
+    outs = {option: out for option, out in written.items() if out}
+    for option, out in outs.items():
+        _require_output(option, out, FIGURES if option == "--figure" else TABLES)
     judge = Judge.load(file or data_folder() / "networks" / f"{SHIPPED}.safetensors")
     files, passed_over = image_files(*paths)
     if not files:
         told = f" ({in_words(passed_over)})" if passed_over else ""
         raise UsageError(f"There is no image file there{told}. Name a file, or a folder that has some.")
+    _require_apart(outs, [*files, *(one.path for one in passed_over)])
     answers: Counter[str] = Counter()
     shown: list[tuple[Path, Verdict]] = []
     reported: dict[str, Verdict] = {}
     unread = 0
     width = min(60, max(len(name_of(path)) for path in files))
+    click.echo(f"Knows: {', '.join(judge.class_names)}. {STRANGERS}", err=True)
+    if not as_json:
+        click.echo(f"{'FILE':{width}}  {HEADINGS}")
     with _table(table, judge.class_names) as write_row:
         for path, found in judge.judge_files(files):
             if as_json:
@@ -94,7 +113,7 @@ def attribute(
                 continue
             answers[found.answer] += 1
             if not as_json:
-                click.echo(f"{name_of(path):{width}}  {in_a_line(found)}")
+                click.echo(f"{name_of(path):{width}}  {in_a_line(found, judge.calibration.bounds)}")
             if figure and len(shown) < MOST_SHOWN:
                 shown.append((path, found))
             if report:
@@ -102,7 +121,8 @@ def attribute(
     if figure and shown:
         from .plots.cases import case_of, cases
 
-        write_atomically(figure, cases([case_of(judge, *one) for one in shown]).png())
+        drawn = cases([case_of(judge, *one) for one in shown])
+        write_atomically(figure, drawn.saved(figure.suffix[1:].lower(), MARK))
     if reported and report:
         from .classroom.report import Answers, write_report
 
@@ -189,26 +209,23 @@ def add_source(attributor: Path, folder: Path, name: str, out: Path, old: Path |
     _finish(out, made, pictures, findings, seed)
 
 
-def in_a_line(verdict: "Verdict") -> str:
-    """A verdict for people: ``progan    99.8 %  generated (10^2.1)``, and what makes it doubtful."""
+def in_a_line(verdict: "Verdict", bounds: "Interval | None" = None) -> str:
+    """A verdict for people, in columns, see `HEADINGS`; the last is what makes it doubtful.
+
+    Args:
+        bounds: of the evidence, see `judging.Calibration`.
+    """
+    from .forensics.judging import UNKNOWN
+    from .forensics.wording import handling_in_words, origin_in_words, squares_in_words
+
     likeliest = verdict.likeliest
-    words = [f"{verdict.answer:12}"]
-    if verdict.answer != likeliest:
-        words.append(f"{likeliest}?")
-    words.append(f"{verdict.probabilities[likeliest]:.1%}")
-    if verdict.evidence is not None and verdict.known >= 0:  # of an unknown image it would say nothing
-        words.append(f"{verdict.origin} (10^{verdict.evidence:+.1f})")
-    if verdict.agreeing < 1:
-        low, high = verdict.spread
-        words.append(f"{low:.0%} to {high:.0%} when handled")
-    if verdict.enlarged_from:
-        height, width = verdict.enlarged_from
-        words.append(f"enlarged from {width} x {height} pixels")
-    if verdict.squares:
-        total = sum(verdict.squares.values())
-        most = max(verdict.squares, key=lambda name: (verdict.squares or {})[name])
-        words.append(f"{verdict.squares[most]} of {total} squares: {most}")
-    return "  ".join(words)
+    share = "" if verdict.answer == UNKNOWN else f"{likeliest} {verdict.probabilities[likeliest]:.1%}"
+    remarks = [handling_in_words(verdict), squares_in_words(verdict)]
+    for size, what in ((verdict.enlarged_from, "enlarged"), (verdict.shrunk_from, "shrunk")):
+        if size:
+            remarks.append(f"{what} from {size[1]} x {size[0]} pixels")
+    words = f"{verdict.answer:12}  {share:16}  {origin_in_words(verdict, bounds):68}"
+    return f"{words}  {'; '.join(filter(None, remarks))}".rstrip()
 
 
 # --- what `attribute` writes ----------------------------------------------------------------------
@@ -229,10 +246,17 @@ def _row(path: Path, found: "Verdict | ImageError") -> dict[str, Any]:
         **row,
         "answer": f"'{found.answer}" if found.answer.startswith(FORMULAS) else found.answer,
         "origin": found.origin,
-        "log10 of generated to real": "" if found.evidence is None else f"{found.evidence:.2f}",
+        "log10 of generated to real": "" if found.evidence is None or found.known < 0 else f"{found.evidence:.2f}",
         "known by": f"{found.known:.2f}",
         "agreeing": f"{found.agreeing:.2f}",
+        "low": f"{found.spread[0]:.4f}",
+        "high": f"{found.spread[1]:.4f}",
         **shares,
+        **{
+            name: f"{size[1]} x {size[0]}"
+            for name, size in (("enlarged from", found.enlarged_from), ("shrunk from", found.shrunk_from))
+            if size
+        },
         "squares": json.dumps(found.squares) if found.squares else "",
     }
 
@@ -243,8 +267,8 @@ def _table(path: Path | None, sources: Sequence[str]) -> Iterator[Callable[[dict
     if path is None:
         yield lambda row: None
         return
-    columns = ["file", "answer", "origin", "log10 of generated to real", "known by", "agreeing"]
-    columns += [*(f"p({source})" for source in sources), "squares", "not read"]
+    columns = ["file", "answer", "origin", "log10 of generated to real", "known by", "agreeing", "low", "high"]
+    columns += [*(f"p({source})" for source in sources), "squares", "enlarged from", "shrunk from", "not read"]
     partial = path.with_name(f".{os.getpid()}.partial")
     try:
         with open(partial, "w", newline="", encoding="utf-8", errors="surrogateescape") as file:
@@ -264,8 +288,36 @@ def _require_folder(out: Path | None) -> None:
         raise UsageError(f"There is no folder {out.parent} to write {out.name} into. Make it, or name another.")
 
 
-def _require_place(out: Path) -> None:
+def _require_output(option: str, out: Path, suffixes: Sequence[str]) -> None:
+    """Refuse a file whose name ends otherwise, and a picture that somebody else made."""
+    if out.suffix.lower() not in suffixes:
+        what = "figure" if option == "--figure" else "table"
+        raise UsageError(
+            f"{option} is where the {what} is written: call it {out.with_suffix(suffixes[0]).name}, not {out.name}. "
+            "Name the images to be judged behind it."
+        )
     _require_folder(out)
+    if suffixes == FIGURES and out.is_file() and out.stat().st_size and MARK.encode() not in out.read_bytes():
+        raise UsageError(f"{option} {out} would overwrite a picture that this command did not make. Name another.")
+
+
+def _require_apart(outs: Mapping[str, Path], inputs: Sequence[Path]) -> None:
+    """Refuse to write over what is to be read, or two things into one file."""
+    taken = {os.path.realpath(path) for path in inputs}
+    for option, out in outs.items():
+        twins = out.exists() and any(path.is_file() and out.samefile(path) for path in inputs)  # a hard link
+        if twins or os.path.realpath(out) in taken:
+            raise UsageError(f"{option} {out} would overwrite one of the files to be judged. Name another.")
+    if len({os.path.realpath(out) for out in outs.values()}) < len(outs):
+        raise UsageError(f"{' and '.join(outs)} name one file. Give each its own.")
+
+
+def _require_place(out: Path) -> None:
+    from .data.decoding import EXTENSIONS
+
+    _require_folder(out)
+    if out.suffix.lower() in EXTENSIONS:
+        raise UsageError(f"--out {out.name} is called like a picture. Give the file another suffix: .safetensors.")
     if out.suffix == ".html":
         raise UsageError(f"{out.name} is what its page would be called. Give the file another suffix: .safetensors.")
 

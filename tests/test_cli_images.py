@@ -1,6 +1,7 @@
 """The commands about a reader's own images, from the files that they are given to those that they write."""
 
 import csv
+import hashlib
 import json
 import os
 import re
@@ -19,10 +20,11 @@ from PIL import Image
 from fingerprintlib.attribution import training
 from fingerprintlib.attribution.attributor import Attributor
 from fingerprintlib.cli import main
+from fingerprintlib.cli_images import in_a_line
 from fingerprintlib.data.decoding import decode
 from fingerprintlib.errors import FingerprintsError
 from fingerprintlib.forensics import learning
-from fingerprintlib.forensics.judging import Judge
+from fingerprintlib.forensics.judging import Judge, Verdict
 from fingerprintlib.forensics.pictures import Pictures
 
 from .forensics.planted import NAMES, labelled, planted, write
@@ -105,9 +107,41 @@ def test_a_line_an_image_for_people(wild, file):
     names = ["photo.png", "new\nline.png", "caf\udce9.png"]
     result = run("attribute", *(wild / name for name in names), "--attributor", file)
     assert result.exit_code == 0
-    lines = result.stdout.splitlines()
+    heading, *lines = result.stdout.splitlines()
+    assert heading.split() == ["FILE", "ANSWER", "LIKELIEST", "GENERATED", "OR", "REAL", "REMARKS"]
+    assert "Knows: real, columns, rows." in result.stderr
     assert len(lines) == 3
     assert [repr(str(wild / name))[1:-1] in line for name, line in zip(names, lines, strict=True)] == [True] * 3
+
+
+def verdict(answer, evidence, origin, **others):
+    shares = dict(zip(NAMES, (0.01, 0.98, 0.01), strict=True))
+    return Verdict(answer, shares, evidence, origin, -1.0 if answer == "unknown" else 5.0, 1.0, (0.98, 0.98), **others)
+
+
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        (
+            verdict("columns", 2.9, "generated"),
+            "columns 98.0%  generated: at least 790 times likelier generated than a",
+        ),
+        (verdict("columns", 1.52, "generated"), "about 33 times likelier generated than a photograph"),
+        (verdict("real", -3.456, "real"), "real: at least 2,800 times likelier a photograph than generated"),
+        (verdict("unknown", 2.9, "undecided"), "undecided: neither evidence for a fake nor for a photograph"),
+        (verdict("unsure", None, "undecided", shrunk_from=(64, 96)), "shrunk from 96 x 64 pixels"),
+        (
+            verdict("unsure", None, "undecided", squares={"real": 4, "columns": 3, "rows": 0, "unknown": 5}),
+            "squares: 5 unknown, 4 real, 3 columns; parts may be generated: crop them out",
+        ),
+        (verdict("real", -1.0, "real", squares={"real": 64}), "64 sampled squares: 64 real"),
+    ],
+)
+def test_a_line_says_in_words_what_was_found(found, words):
+    line = re.sub(" {2,}", "  ", in_a_line(found, (-3.456, 2.9)))
+    assert words in line
+    assert ("98.0%" in line) == (found.answer != "unknown")
+    assert "10^" not in line
 
 
 def test_what_is_said_is_what_the_judge_says(folder, file):
@@ -152,6 +186,31 @@ def test_a_table_that_could_not_be_finished_leaves_the_earlier_one(file, folder,
     assert sorted(path.name for path in tmp_path.iterdir()) == ["images", "t.csv"]
 
 
+@pytest.mark.parametrize("options", [["--figure", "000.png"], ["--figure", "./000.png"], ["--figure", "hard.png"],
+    ["--csv", "001.png"], ["--figure", "other.svg"], ["--report", "002.png"], ["--csv", "t.csv", "--report", "t.csv"],
+    ["--csv", "photo.csv"]])  # fmt: skip
+@pytest.mark.parametrize("images", [["000.png", "001.png", "002.png", "photo.csv"], ["002.png", "photo.csv"], ["."]])
+def test_no_picture_is_overwritten(file, folder, monkeypatch, options, images):
+    monkeypatch.chdir(folder)
+    shutil.copy("002.png", "photo.csv")  # a file that is asked for by name is judged whatever its name is
+    shutil.copy("002.png", "other.svg")
+    os.link("000.png", "hard.png")
+    before = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
+    result = run("attribute", "--attributor", file, *options, *images)
+    assert result.exit_code == 2
+    assert re.search("would overwrite|call it|name one file", result.stderr)
+    assert {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()} == before
+
+
+@pytest.mark.parametrize("suffix", ["png", "pdf", "svg"])
+def test_its_own_figure_it_writes_again(file, folder, tmp_path, suffix):
+    out = tmp_path / f"evidence.{suffix}"
+    for _ in range(2):
+        result = run("attribute", folder / "000.png", "--attributor", file, "--figure", out)
+        assert result.exit_code == 0, result.stderr
+    assert out.read_bytes().startswith({"png": b"\x89PNG", "pdf": b"%PDF", "svg": b"<?xml"}[suffix])
+
+
 def test_the_evidence_is_drawn(file, folder, tmp_path):
     result = run("attribute", folder, "--attributor", file, "--figure", tmp_path / "evidence.png")
     assert result.exit_code == 0
@@ -167,7 +226,8 @@ def test_the_evidence_is_drawn(file, folder, tmp_path):
         (["."], "There is no image file there (1 passed over: of another suffix (1: .txt))"),
         (["empty"], "There is no image file there. Name a file"),
         (["notes.txt", "--csv", "no/t.csv"], "There is no folder no to write t.csv into"),
-        (["notes.txt", "--figure", "a.pdf"], "call it a.png, not a.pdf"),
+        (["notes.txt", "--figure", "a.jpg"], "call it a.png, not a.jpg"),
+        (["notes.txt", "--csv", "a.txt"], "call it a.csv, not a.txt"),
     ],
 )
 def test_what_cannot_be_attributed(file, tmp_path, monkeypatch, arguments, message):
@@ -316,6 +376,7 @@ KILLED = """
 import os, signal, sys
 from fingerprintlib import training_run
 from fingerprintlib.cli import main
+from fingerprintlib.cli_images import in_a_line
 from fingerprintlib.data.decoding import decode
 
 def save_and_die(run):
@@ -366,6 +427,7 @@ def test_killed_in_mid_training_a_command_goes_on_to_the_same_weights(home, tmp_
     ("arguments", "message"),
     [
         (["learn", ".", "--out", "a.html"], "Give the file another suffix: .safetensors"),
+        (["learn", ".", "--out", "a.JPG"], "is called like a picture"),
         (["learn", ".", "--out", "no/a.safetensors"], "There is no folder no to write a.safetensors into"),
         (["learn", ".", "--out", "a.safetensors"], "has 0 sub-folders"),
         (["learn", ".", "--out", "a.safetensors", "--side", "48"], "'48' is not one of '32', '64', '128', '256'"),

@@ -30,6 +30,7 @@ BEYOND = 0.1  # of the way from guessing to being always right: what colours may
 ALIKE = 0.1  # the share of a source's images that show what another one shows
 PROBED = 300  # images of each source that a probe learns from, or is asked about
 NAMED = 3  # examples
+RULE_OF_THREE = 3  # none of n independent ones shows, at 95 %, that no more than 3 / n are (Hanley 1983)
 
 
 @dataclass(frozen=True)
@@ -84,10 +85,11 @@ def _numbers(counts: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
             f"No source is called {REAL!r}, so nothing can be said of whether an image is generated. Photographs like "
             f"those that the generators learned from belong into a sub-folder {REAL!r}."
         )
-    elif counts[REAL]["validation"] * ALARMS < 1:
+    elif counts[REAL]["validation"] * ALARMS < RULE_OF_THREE:
         yield (
             f"The line above which an image is called generated is drawn by {counts[REAL]['validation']} photographs. "
-            f"That no more than {ALARMS:.1%} of all are beyond it, so few cannot show: {round(1 / ALARMS)} could."
+            f"That no more than {ALARMS:.1%} of all are beyond it, so few cannot show: it takes about "
+            f"{round(RULE_OF_THREE / ALARMS):,}, each by another contributor."
         )
 
 

@@ -47,8 +47,12 @@ class Plot(NamedTuple):
 
     def png(self) -> bytes:
         """The figure as a PNG file."""
-        buffer = io.BytesIO()
-        self.figure.savefig(buffer, format="png")
+        return self.saved()
+
+    def saved(self, kind: str = "png", maker: str | None = None) -> bytes:
+        """The figure as a file of some kind, ``"png"``, ``"pdf"`` or ``"svg"``; in it may stand who made it."""
+        buffer, key = io.BytesIO(), "Software" if kind == "png" else "Creator"
+        self.figure.savefig(buffer, format=kind, metadata={key: maker} if maker else None)
         return buffer.getvalue()
 
 

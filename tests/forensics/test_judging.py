@@ -331,6 +331,8 @@ def test_of_a_large_image_the_squares_are_judged_too(judge, tmp_path):
     ((_, large), (_, small)) = judge.judge_files([tmp_path / "sheet.png", tmp_path / "tile.png"])
     assert large.squares == {"real": 0, "columns": 3, "rows": 3, "unknown": 0}
     assert small.squares is None
+    assert (large.answer, large.origin, large.evidence, large.shrunk_from) == ("unsure", "undecided", None, (64, 96))
+    assert small.shrunk_from is None
     np.testing.assert_array_equal(judge.square_map(sheet), [[1, 1, 2], [1, 2, 2]])
     assert judge.square_map(tiles[0][:20]).size == 0
 
@@ -356,6 +358,23 @@ def test_where_squares_name_other_sources_than_the_whole_the_answer_is_not_sure(
     assert (found.answer, found.origin) == (answer, origin)
     assert found == replace(verdict, answer=answer, origin=origin, squares=counted)
     assert judging._with_squares(verdict, None) == verdict
+
+
+def test_a_shrunk_image_is_not_exonerated_by_who_never_met_one(judge, tmp_path):
+    large = planted("real", 1)[0].repeat(3, axis=0).repeat(3, axis=1)
+    Image.fromarray(large).save(tmp_path / "large.png")
+
+    def ask(**provenance):
+        told = {**judge.attributor.provenance, **provenance}
+        ((_, verdict),) = Judge.of(replace(judge.attributor, provenance=told)).judge_files([tmp_path / "large.png"])
+        return verdict
+
+    (alone,) = judge.judge(seen(large, SIDE)[None])
+    assert (alone.answer, alone.origin) == ("real", "real")  # what it would say
+    assert (ask().answer, ask().origin, ask().evidence) == ("unsure", "undecided", None)
+    assert ask(view="middle").shrunk_from is None
+    met = ask(folders={"columns": "there"})
+    assert (met.evidence, met.shrunk_from) == (alone.evidence, None)
 
 
 def test_of_an_image_that_has_to_be_enlarged_no_answer_is_sure(judge, tmp_path):

@@ -9,6 +9,7 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
@@ -516,14 +517,24 @@ def test_pictures_show_the_pixels_that_they_were_given():
         np.testing.assert_array_equal(shown[:16, 18 * index : 18 * index + 16], images[index])
 
 
-def test_the_likeliest_source_of_a_case_stands_out():
-    figure = plots.cases([case("a.png", [0.2, 0.7, 0.1]), case("b.png", [0.6, 0.3, 0.1])]).figure
-    bars = [ax.patches for ax in figure.axes if ax.patches]
-    for patches, likeliest in zip(bars, (1, 0), strict=True):
-        widths = [bar.get_width() for bar in patches]
-        colours = [bar.get_facecolor() for bar in patches]
-        assert int(np.argmax(widths)) == likeliest
-        assert colours.count(colours[likeliest]) == 1
+def test_the_bars_of_a_case_have_the_colours_of_the_sources_and_mean_nothing_of_the_unknown():
+    found = [case("a.png", [0.2, 0.7, 0.1]), case("b.png", [0.6, 0.3, 0.1], height=30, width=45)]
+    found[1] = found[1]._replace(verdict="unknown", told=["undecided: neither"])
+    plot = plots.cases(found)
+    known, strange = ([*ax.patches] for ax in plot.figure.axes if len(ax.patches) == 3)
+    assert [bar.get_width() for bar in known] == [0.2, 0.7, 0.1]
+    assert [to_hex(bar.get_facecolor()) for bar in known] == [style.colour_of(k) for k in range(3)]
+    assert {bar.get_hatch() for bar in known} == {None}
+    assert {bar.get_hatch() for bar in strange} == {"////"}
+    assert "b.png: unknown: undecided: neither" in plot.alt
+    frames = [ax.patches[0] for ax in plot.figure.axes if len(ax.patches) == 1]
+    assert [(frame.get_x(), frame.get_y(), frame.get_width()) for frame in frames] == [(7.0, -0.5, 30)]
+
+
+def test_the_map_of_a_case_has_the_shape_of_the_image():
+    figure = plots.cases([case("a.png", [1, 0, 0], np.zeros((4, 8), int), 40, 60)]).figure
+    (shown,) = [ax.images[0] for ax in figure.axes if ax.images and ax.images[0].get_array().shape == (4, 8)]
+    assert shown.get_extent() == [0, 60, 40, 0]
 
 
 def test_a_matrix_of_sources_with_odd_names_is_drawn():
