@@ -44,7 +44,10 @@ class _Commands(click.Group):
             click.echo(f"Error: {_sentence(error)}", err=True)
             context.exit(getattr(error, "exit_status", 1))
         except (KeyboardInterrupt, click.Abort):
-            click.echo("\nStopped. What was finished is kept; the same command goes on from there.", err=True)
+            kept = "What was finished is kept; the same command goes on from there."
+            if context.invoked_subcommand == "attribute":
+                kept = "Nothing was written; the same command begins anew."
+            click.echo(f"\nStopped. {kept}", err=True)
             context.exit(130)
 
 

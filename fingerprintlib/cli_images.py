@@ -131,6 +131,8 @@ def attribute(
     click.echo(f"{sum(answers.values())} of {len(files)} images judged: {counts or 'none'}", err=True)
     if passed_over:
         click.echo(in_words(passed_over), err=True)
+    if any(one.path.suffix.lower() in (".heic", ".heif") for one in passed_over):
+        click.echo("HEIC files are not read: export them as JPEG, in the best quality.", err=True)
     if unread:
         raise FingerprintsError(f"{unread} of {len(files)} image files could not be read; they are named above.")
 

@@ -91,6 +91,7 @@ def test_of_a_wild_folder_every_file_is_judged_named_or_counted(wild, file, tmp_
         assert line.endswith(found[str(wild / name)]["error"])
     assert f"{len(judged)} of {len(judged | refused)} images judged: " in result.stderr
     assert f"{len(PASSED_OVER)} passed over: hidden (4)" in result.stderr
+    assert "HEIC files are not read: export them as JPEG" in result.stderr
     assert f"Error: {len(refused)} of {len(judged | refused)} image files could not be read" in result.stderr
     table = rows_of(tmp_path / "table.csv")
     assert [row["file"] for row in table] == [*found]
@@ -209,6 +210,17 @@ def test_its_own_figure_it_writes_again(file, folder, tmp_path, suffix):
         result = run("attribute", folder / "000.png", "--attributor", file, "--figure", out)
         assert result.exit_code == 0, result.stderr
     assert out.read_bytes().startswith({"png": b"\x89PNG", "pdf": b"%PDF", "svg": b"<?xml"}[suffix])
+
+
+def test_stopped_it_tells_that_nothing_is_kept(file, folder, monkeypatch):
+    def judge_files(self, paths):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Judge, "judge_files", judge_files)
+    result = run("attribute", folder, "--attributor", file)
+    assert result.exit_code == 130
+    assert "Nothing was written" in result.stderr
+    assert "kept" not in result.stderr
 
 
 def test_the_evidence_is_drawn(file, folder, tmp_path):

@@ -73,7 +73,7 @@ def decode(source: Path | str | bytes, max_pixels: int = MAX_PIXELS, convert: bo
         deep = _is_deep_png(image)
         levels, opaque = _deep_levels(image, source) if deep else _levels(image)
         if not opaque:
-            raise ImageError(f"{name} is partly transparent. Flatten it on a background and save it again.")
+            raise ImageError(f"{name} is partly transparent. Save it without transparency: as JPEG, or on white.")
         return _in_srgb(levels, image) if convert else _in_8_bits(levels)
 
 

@@ -1,16 +1,19 @@
 """Folders become labelled pictures, and what a network could learn instead of fingerprints is found."""
 
 import io
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
+from scipy.stats import binomtest
 
 from fingerprintlib.data.decoding import decode
 from fingerprintlib.data.files import Reason
 from fingerprintlib.data.headers import Header, nearest_quality, read_header
 from fingerprintlib.errors import UsageError
+from fingerprintlib.forensics import findings
 from fingerprintlib.forensics.findings import _distributions, _shares
 from fingerprintlib.forensics.learning import add_source
 from fingerprintlib.forensics.pictures import SHARES, Pictures
@@ -291,3 +294,11 @@ def test_folders_of_all_sources_are_remembered(from_folders, home, tmp_path, mon
     monkeypatch.setattr("fingerprintlib.forensics.learning.hardened", lambda *rest, **options: attributor)
     made = add_source(attributor, joined, tmp_path)
     assert made.provenance["folders"]["rows"] == str(home / "rows")
+
+
+def test_how_many_photographs_show_that_alarms_are_rare():
+    told = [*findings._numbers({"real": {"validation": 333}, "rows": {"validation": 333}})]
+    (wanted,) = [int(count.replace(",", "")) for one in told for count in re.findall(r"takes about ([\d,]+)", one)]
+    upper = binomtest(0, wanted).proportion_ci(0.9).high  # two-sided: its upper end is a 95 % limit
+    assert upper == pytest.approx(findings.ALARMS, rel=0.01)
+    assert [*findings._numbers({"real": {"validation": wanted}, "rows": {"validation": wanted}})] == []
