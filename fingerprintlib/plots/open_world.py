@@ -8,22 +8,30 @@ from ..statistics.calibration import ReliabilityCurve
 from .axes import Floats, legend_below, listed, new_axes, new_row
 from .style import REFERENCE, Plot, accent_of, colour_of, dash_of, marker_of, styled
 
+LEAST_DOUBT = 0.01  # percent: where the axes begin
+
 
 @styled
 def reliability(curves: Mapping[str, ReliabilityCurve]) -> Plot:
-    """How often images are named rightly against how confident the network was, with 95 % intervals.
+    """How often images are named wrongly against how much the network doubted, with 95 % intervals; both logarithmic.
+
+    Of a good network nearly all confidences are close to 1, where only what is lacking shows. A bin without any error
+    is drawn at the bottom, with what its interval still allows.
 
     Args:
         curves: title to its bins; see `calibration.reliability_curve`.
     """
     figure, axes = new_row(2.9, len(curves), sharey=True)
     for k, (ax, (title, curve)) in enumerate(zip(np.atleast_1d(axes), curves.items(), strict=True)):
-        ax.plot([0, 100], [0, 100], **REFERENCE)
-        errors = np.maximum(0, [curve.accuracy - curve.low, curve.high - curve.accuracy])
+        doubt, wrong, least, most = (100 * (1 - x) for x in (curve.confidence, curve.accuracy, curve.high, curve.low))
+        ends = LEAST_DOUBT, 100
+        ax.plot(ends, ends, **REFERENCE)
+        shown = np.clip(wrong, *ends)
+        errors = np.maximum(0, [shown - np.clip(least, *ends), np.clip(most, *ends) - shown])
         style = {"fmt": marker_of(k), "color": accent_of(k), "capsize": 2, "elinewidth": 1}
-        ax.errorbar(100 * curve.confidence, 100 * curve.accuracy, 100 * errors, **style)
-        ax.set(title=title, xlabel="confidence, %", xlim=(0, 103), ylim=(0, 103))
-    np.atleast_1d(axes)[0].set_ylabel("named rightly, %")
+        ax.errorbar(np.clip(doubt, *ends), shown, errors, **style, clip_on=False)
+        ax.set(title=title, xlabel="doubt (100 less confidence), %", xscale="log", yscale="log", xlim=ends, ylim=ends)
+    np.atleast_1d(axes)[0].set_ylabel("named wrongly, %")
     told = listed(
         {
             title: [
