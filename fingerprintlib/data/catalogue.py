@@ -6,6 +6,8 @@ are those that torchvision and scikit-learn keep, read off them when they are ne
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
 
 from ..errors import unknown
 
@@ -71,36 +73,40 @@ class Published:
         return sum(one.size for one in self.downloads)
 
 
-def _cifar10() -> tuple[str, str]:
-    from torchvision.datasets import CIFAR10
+def library(name: str) -> Any:
+    """A module of another package that knows where a data set is, and how its files are laid out.
 
-    return CIFAR10.url, CIFAR10.tgz_md5
+    It is asked for by name, so that its version does not count among what a chapter was computed with (see
+    `codehash`): it changes no image, and if it did, `datasets.Dataset.hash` would tell.
+    """
+    return import_module(name)
+
+
+def _cifar10() -> tuple[str, str]:
+    found = library("torchvision.datasets").CIFAR10
+    return found.url, found.tgz_md5
 
 
 def _stl10() -> tuple[str, str]:
-    from torchvision.datasets import STL10
-
-    return STL10.url, STL10.tgz_md5
+    found = library("torchvision.datasets").STL10
+    return found.url, found.tgz_md5
 
 
 def _flowers102() -> tuple[str, str]:
-    from torchvision.datasets import Flowers102
-
-    name, md5 = Flowers102._file_dict["image"]
-    return Flowers102._download_url_prefix + name, md5
+    found = library("torchvision.datasets").Flowers102
+    name, md5 = found._file_dict["image"]
+    return found._download_url_prefix + name, md5
 
 
 def _celeba(name: str) -> tuple[str, str]:
-    from torchvision.datasets import CelebA
-
-    number, md5 = next((number, md5) for number, md5, file in CelebA.file_list if file == name)
+    listed = library("torchvision.datasets").CelebA.file_list
+    number, md5 = next((number, md5) for number, md5, file in listed if file == name)
     return DRIVE.format(number), md5
 
 
 def _lfw() -> tuple[str, str]:
-    from sklearn.datasets import _lfw as lfw  # torchvision names a server that no longer answers
-
-    return lfw.FUNNELED_ARCHIVE.url, lfw.FUNNELED_ARCHIVE.checksum
+    found = library("sklearn.datasets._lfw").FUNNELED_ARCHIVE  # torchvision names a server that no longer answers
+    return found.url, found.checksum
 
 
 def _lsun() -> tuple[str, str]:

@@ -24,7 +24,7 @@ from ..errors import UsageError
 from ..progress import progress_over
 from ..provenance import content_hash, recipe_hash, write_json
 from ..store import get_or_make
-from .catalogue import Published, find
+from .catalogue import Published, find, library
 from .decoding import ImageError, decode
 from .duplicates import WITHIN, near_duplicates
 from .fetching import CARD, GROUPS, FetchError, card_of, home
@@ -271,10 +271,9 @@ def _read(source: Path | bytes, name: str) -> Pixels:
 
 
 def _cifar10(place: Path) -> Contents:
-    from torchvision.datasets import CIFAR10
-
+    reader = library("torchvision.datasets").CIFAR10
     try:  # the batches are pickles: torchvision compares their MD5 before it opens one
-        parts = {"train": CIFAR10(place, train=True), "test": CIFAR10(place, train=False)}
+        parts = {"train": reader(place, train=True), "test": reader(place, train=False)}
     except RuntimeError as error:
         raise DatasetError(
             f"{place} is not CIFAR-10 as it was published. Remove it and run `fingerprints data get cifar10`."
@@ -286,13 +285,12 @@ def _cifar10(place: Path) -> Contents:
 
 
 def _stl10(place: Path) -> Contents:
-    from torchvision.datasets import STL10
-
-    folder, side = place / STL10.base_folder, 96
-    listed = dict(STL10.train_list + STL10.test_list)
+    layout = library("torchvision.datasets").STL10
+    folder, side = place / layout.base_folder, 96
+    listed = dict(layout.train_list + layout.test_list)
     parts, names, kinds = [], [], []
     try:
-        classes = (folder / STL10.class_names_file).read_text().split()
+        classes = (folder / layout.class_names_file).read_text().split()
         for file in (file for file in listed if file.endswith("_X.bin")):
             # Mapped, as torchvision would read three gigabytes. Colour by colour, and each column by column.
             images = np.memmap(folder / file, np.uint8, "r").reshape(-1, 3, side, side).transpose(0, 3, 2, 1)
