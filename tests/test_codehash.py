@@ -268,7 +268,7 @@ def test_a_corpus_depends_on_all_that_can_sample():
     ("package", "stale"),
     [
         ("PyWavelets", {"baselines", "fingerprints", "attacks"}),
-        ("torchvision", {"real-images", "attacks"}),
+        ("torchvision", {"attacks"}),
         ("matplotlib", None),
     ],
 )
