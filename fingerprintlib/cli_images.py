@@ -215,7 +215,7 @@ def in_a_line(verdict: "Verdict", bounds: "Interval | None" = None) -> str:
     """A verdict for people, in columns, see `HEADINGS`; the last is what makes it doubtful.
 
     Args:
-        bounds: of the evidence, see `judging.Calibration`.
+        bounds: of the evidence, see `calibrating.Calibration`.
     """
     from .forensics.judging import UNKNOWN
     from .forensics.wording import handling_in_words, origin_in_words, squares_in_words

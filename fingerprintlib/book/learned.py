@@ -7,9 +7,10 @@ from pandas import DataFrame
 
 from .. import plots
 from ..data.files import in_words
+from ..forensics.calibrating import REJECTED
 from ..forensics.examining import Examination
 from ..forensics.findings import PROBED, Findings
-from ..forensics.judging import REJECTED, Judge
+from ..forensics.judging import Judge
 from ..plots import Plot
 from ..statistics.metrics import Report
 from .widgets import data_url, standing_alone

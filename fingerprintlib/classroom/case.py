@@ -26,7 +26,8 @@ from .. import __version__
 from ..data.decoding import name_of
 from ..data.images import Pixels
 from ..errors import UsageError
-from ..forensics.judging import REAL, UNKNOWN
+from ..forensics.calibrating import REAL
+from ..forensics.judging import UNKNOWN
 from ..forensics.pictures import check_names
 from ..forensics.reading import read_sources, source_folders
 from ..gans import GANS

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from ..data.decoding import name_of
 from ..errors import UsageError
-from ..forensics.judging import REAL, UNKNOWN
+from ..forensics.calibrating import REAL
+from ..forensics.judging import UNKNOWN
 from ..statistics.intervals import Interval, by_group, mean_interval, share_interval, told
 from ..statistics.likelihood_ratios import cllr, cllr_min
 from ..tables import aligned

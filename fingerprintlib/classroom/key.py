@@ -34,7 +34,7 @@ class Exhibit:
     """What an exhibit is.
 
     Attributes:
-        source: that made it; of a photograph `judging.REAL`.
+        source: that made it; of a photograph `calibrating.REAL`.
         kind: one of `KINDS`.
         sha256: of its file, 64 hexadecimal digits.
         group: what images of one number have in common (of photographs the camera); None of one that stands alone.

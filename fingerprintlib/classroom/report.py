@@ -19,7 +19,8 @@ from scipy.special import expit
 
 from ..data.decoding import name_of
 from ..errors import UsageError, unknown
-from ..forensics.judging import REAL, UNKNOWN
+from ..forensics.calibrating import REAL
+from ..forensics.judging import UNKNOWN
 from ..provenance import write_atomically
 
 if TYPE_CHECKING:

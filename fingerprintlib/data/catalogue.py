@@ -1,7 +1,7 @@
 """The published data sets that the book can learn from, and all there is to say of each: origin, terms, files, sides.
 
-Nothing of them is shipped: `fetching` downloads them, and `published` opens what it has left. Addresses and checksums
-are those that torchvision and scikit-learn keep, read off them when they are needed.
+Nothing of them is shipped: `fetching` downloads them, `contents` reads what it has left, and `published` deals it to
+splits. Addresses and checksums are those that torchvision and scikit-learn keep, read off them when they are needed.
 """
 
 from collections.abc import Callable

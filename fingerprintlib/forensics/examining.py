@@ -12,8 +12,9 @@ from ..attribution.probes import HistogramProbe, PlainProbe
 from ..data.labelled import LabelledImages, first_of_each
 from ..statistics.calibration import ReliabilityCurve, expected_calibration_error, reliability_curve
 from ..statistics.metrics import Report
+from .calibrating import REAL
 from .findings import probe
-from .judging import GENERATED, REAL, UNKNOWN, UNSURE, Judge, Verdict
+from .judging import GENERATED, UNKNOWN, UNSURE, Judge, Verdict
 
 CONDITIONS = ("as they are", "handled")  # the images
 ANSWERS = ("rightly", "wrongly", UNSURE, UNKNOWN)

@@ -19,7 +19,7 @@ from ..data.files import PassedOver
 from ..data.headers import Header
 from ..data.labelled import LabelledImages
 from ..statistics.metrics import Report, beyond_chance
-from .judging import ALARMS, REAL
+from .calibrating import ALARMS, REAL
 from .reading import ReadImages
 
 ENOUGH = 200  # images of a source, for intervals of a few points

@@ -1,136 +1,39 @@
 """Judging images that come from anywhere: which known source, how surely, or none of them.
 
-An attributor always names one of its sources. A `Judge` knows in addition what that is worth: its `Calibration`, which
-was measured on validation images. So it can answer ``unknown``, where an image is like nothing that was learned, and
-``unsure``, where the answer flips as soon as the image is handled a little, where the squares of a large image name
-other sources than the whole does, or where an image looks generated, but not so clearly that an honest photographer may
-be accused.
+An attributor always names one of its sources. A `Judge` knows in addition what that is worth: its calibration, which
+was measured on validation images (`calibrating`). So it can answer ``unknown``, where an image is like nothing that was
+learned, and ``unsure``, where the answer flips as soon as the image is handled a little, where the squares of a large
+image name other sources than the whole does, or where an image looks generated, but not so clearly that an honest
+photographer may be accused.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import cache, cached_property
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple, Self, TypeVar
 
 import numpy as np
 import torch
-from scipy.special import logsumexp, softmax
+from scipy.special import softmax
 
 from ..attribution.attributor import Attributor
 from ..data.decoding import ImageError, decode
 from ..data.files import in_order
-from ..data.images import Pixels, check_images, check_labels
+from ..data.images import Pixels, check_images
 from ..errors import UsageError
-from ..runtime import Fabric, make_fabric
-from ..statistics.calibration import energy, expected_calibration_error, fit_temperature
-from ..statistics.intervals import Interval
-from ..statistics.likelihood_ratios import empirical_bounds
-from ..statistics.verification import threshold
+from ..statistics.calibration import energy
+from .calibrating import REAL, Calibration, evidence_of, logits_of, scores_of
 from .viewing import handled, seen, squares
 
-REAL, UNKNOWN, UNSURE = "real", "unknown", "unsure"  #: answers besides the generators' names
+UNKNOWN, UNSURE = "unknown", "unsure"  #: answers besides the sources' names
 GENERATED, UNDECIDED = "generated", "undecided"  #: besides ``real``, where an image comes from
 
-REJECTED, ALARMS = 0.02, 0.003  # shares of validation images of known sources, and of photographs: see `Calibration.of`
-BATCH = 64  # images whose scores are computed together, always as many: rounding may differ with the shape of a batch
 AT_ONCE = 16  # files that are judged together: with their harmless changes they are a batch
 CALIBRATION = "calibration"  # where it stands in an attributor's provenance
 
 Item = TypeVar("Item")
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """What an attributor's scores are worth.
-
-    Attributes:
-        temperature: by which its logits are divided to become those of calibrated probabilities. To the images one is
-            added that misleads, as clearly as the usual one leads: where all are named rightly, nothing else would
-            hold confidence back.
-        prior: the share of each source among the images; they sum to 1. A network that sees one source more often than
-            another names it more often; that is taken out (logit adjustment: Menon et al. 2021, arXiv 2007.07314).
-        least: of the energy; an image below it is of no known source.
-        line: of the evidence that an image is generated, see `Judge.evidence`; what is above it is called generated.
-            None where there are no photographs among the sources.
-        bounds: of that evidence, beyond which so few images do not carry (`likelihood_ratios.empirical_bounds`). A
-            group of images counts once, with the one that misleads the most, and so do an image and its handled copy.
-        told: how it was measured: numbers of ``images``, of ``photographs`` and of their ``groups``, whether they were
-            ``handled``, too; ``rejected`` and ``alarms`` (shares wanted), ``error`` before and after (expected
-            calibration errors).
-    """
-
-    temperature: float
-    prior: Sequence[float]
-    least: float
-    line: float | None
-    bounds: Interval | None
-    told: Mapping[str, Any]
-
-    @classmethod
-    def of(
-        cls,
-        attributor: Attributor,
-        images: Pixels,
-        labels: np.ndarray,
-        rejected: float = REJECTED,
-        alarms: float = ALARMS,
-        handled: Pixels | None = None,
-        groups: np.ndarray | None = None,
-    ) -> Self:
-        """Measured on validation images: none that it learned from, and of each source as large a share as of those.
-
-        Args:
-            attributor: whose scores are calibrated.
-            images: uint8 ``[N, R, R, 3]``.
-            labels: int ``[N]``, indices of its class names; all of them occur.
-            rejected: the share of the images of known sources that may be called unknown.
-            alarms: the share of photographs that may be called generated.
-            handled: the same images, handled. All is measured on both, but for the energy: handling takes it away, and
-                a line that let all handled images pass would let strangers pass, too.
-            groups: int ``[N]``, images of one number are not independent of each other (see `corpus.Corpus.groups`); by
-                default each is one of its own. It decides how far the bounds reach.
-
-        Raises:
-            UsageError: images of another kind or size, a source has none, or there is not one group an image.
-        """
-        names = attributor.class_names
-        check_images(images)
-        check_labels(labels, len(images), class_count=len(names))
-        counts = np.bincount(labels, minlength=len(names))
-        if lacking := [name for name, count in zip(names, counts, strict=True) if not count]:
-            raise UsageError(
-                f"Images of each source are needed to calibrate by; there is none of {', '.join(lacking)}."
-            )
-        groups = np.arange(len(images)) if groups is None else np.asarray(groups)
-        if groups.shape != labels.shape:
-            raise UsageError(f"groups must be [{len(labels)}], one an image, not {list(groups.shape)}.")
-        logits, prior, clean = _logits(attributor, images), counts / len(labels), len(images)
-        if handled is not None:
-            logits = np.concatenate([logits, _logits(attributor, handled)])
-            labels, groups = np.tile(labels, 2), np.tile(groups, 2)
-        temperature = fit_temperature(*_with_one_misleading(logits, labels))
-        scores = _scores(logits, temperature, prior)
-        line = bounds = None
-        photographs = labels == names.index(REAL) if REAL in names else np.zeros(len(labels), bool)
-        if photographs.any():
-            evidence = _evidence(scores, names.index(REAL))
-            # Never below 0, where generated would be called what is likelier real.
-            line = max(0.0, threshold(evidence[photographs], alarms))
-            bounds = empirical_bounds(evidence, ~photographs, groups)
-        errors = [expected_calibration_error(softmax(logits / t, axis=1), labels) for t in (1.0, temperature)]
-        told = {
-            "images": clean,
-            "photographs": int(photographs[:clean].sum()),
-            "groups": len(np.unique(groups[photographs])),
-            "handled": handled is not None,
-            "rejected": rejected,
-            "alarms": alarms,
-            "error": errors,
-        }
-        least = -threshold(-energy(scores[:clean]), rejected)
-        return cls(temperature, tuple(prior.tolist()), least, line, bounds, told)
 
 
 @dataclass(frozen=True)
@@ -235,7 +138,7 @@ class Judge:
         Raises:
             UsageError: images of another kind or size.
         """
-        return _scores(_logits(self.attributor, images), self.calibration.temperature, self.calibration.prior)
+        return scores_of(logits_of(self.attributor, images), self.calibration.temperature, self.calibration.prior)
 
     def probabilities(self, images: Pixels) -> np.ndarray:
         """Calibrated probabilities of uint8 images ``[N, R, R, 3]``: float64 ``[N, K]``, rows sum to 1."""
@@ -249,7 +152,7 @@ class Judge:
         """
         if REAL not in self.class_names:
             raise UsageError(f"No source is called {REAL!r}: whether an image is generated was never learned.")
-        return _evidence(self.scores(images), self.class_names.index(REAL))
+        return evidence_of(self.scores(images), self.class_names.index(REAL))
 
     def judge(self, images: Pixels) -> list[Verdict]:
         """A verdict on each of the uint8 images ``[N, R, R, 3]``; it does not depend on the others.
@@ -266,7 +169,7 @@ class Judge:
         its_own = np.take_along_axis(shares, best[:1, :, None], axis=2)[..., 0]  # [V, N]: of the likeliest source
         evidence: np.ndarray | list[None] = [None] * len(images)
         if REAL in self.class_names:
-            evidence = _evidence(scores[0], self.class_names.index(REAL))
+            evidence = evidence_of(scores[0], self.class_names.index(REAL))
         verdicts = []
         for i, k in enumerate(best[0]):
             answer, (strength, origin) = self.class_names[k], self._origin(evidence[i])
@@ -401,37 +304,3 @@ def _batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
     several = iter(items)
     while some := list(islice(several, size)):
         yield some
-
-
-@cache
-def _float32(accelerator: str) -> Fabric:
-    return make_fabric(accelerator, "32-true")
-
-
-def _logits(attributor: Attributor, images: Pixels) -> np.ndarray:
-    """Float64 ``[N, K]``; those of an image do not depend on the others, to the last digit."""
-    check_images(images)
-    padded = np.concatenate([images, np.repeat(images[-1:], -len(images) % BATCH, axis=0)])
-    fabric = _float32(attributor.fabric.device.type)  # exact to the last digits, and on CPUs sooner than bfloat16
-    exact = replace(attributor, given_fabric=fabric)
-    parts = [exact.logits(padded[start : start + BATCH]) for start in range(0, len(padded), BATCH)]
-    return np.concatenate(parts)[: len(images)].astype(np.float64)
-
-
-def _with_one_misleading(logits: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """One more: the logits that are clearer than those of half of the images, as if of the source that comes second."""
-    order = np.argsort(logits, axis=1)
-    first, second = (np.take_along_axis(logits, order[:, [k]], axis=1)[:, 0] for k in (-1, -2))
-    usual = np.argsort(first - second)[len(labels) // 2]
-    return np.concatenate([logits, logits[[usual]]]), np.append(labels, order[usual, -2])
-
-
-def _scores(logits: np.ndarray, temperature: float, prior: Sequence[float] | np.ndarray) -> np.ndarray:
-    """Logits ``[N, K]`` as those of calibrated probabilities, where all sources are alike likely before."""
-    return logits / temperature - np.log(len(prior) * np.asarray(prior))
-
-
-def _evidence(scores: np.ndarray, real: int) -> np.ndarray:
-    """The decimal logarithm of the likelihood ratio of generated to real, float64 ``[N]``; generators count alike."""
-    others = np.delete(scores, real, axis=1)
-    return (logsumexp(others, axis=1) - np.log(others.shape[1]) - scores[:, real]) / np.log(10)

@@ -25,7 +25,8 @@ from ..data.labelled import LabelledImages
 from ..errors import UsageError
 from ..runtime import Fabric, make_fabric
 from ..store import named
-from .judging import CALIBRATION, Calibration, Judge
+from .calibrating import Calibration
+from .judging import CALIBRATION, Judge
 from .pictures import Pictures
 
 RATE, DECAY = 0.004, 0.5  # of both trainings, see `training.Hyperparameters`: those of the book's networks

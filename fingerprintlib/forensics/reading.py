@@ -14,7 +14,7 @@ from ..data.headers import Header, read_header
 from ..data.images import Pixels
 from ..errors import UsageError, unknown
 from ..progress import progress
-from .judging import REAL
+from .calibrating import REAL
 from .viewing import seen
 
 VIEWS = ("shrunk", "middle")

@@ -15,8 +15,8 @@ from ..errors import UsageError
 from ..project import data_folder
 from ..zoo.generators import GeneratorSource
 from ..zoo.shipped import Zoo
+from .calibrating import REAL
 from .findings import Findings, findings
-from .judging import REAL
 from .pictures import SHARES, Pictures, check_counts, check_names, deal
 from .reading import read_sources, source_folders
 

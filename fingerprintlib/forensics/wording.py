@@ -1,7 +1,8 @@
 """What a verdict says, in words for people who were not there when it was calibrated."""
 
 from ..statistics.intervals import Interval
-from .judging import GENERATED, REAL, UNKNOWN, Verdict
+from .calibrating import REAL
+from .judging import GENERATED, UNKNOWN, Verdict
 
 SAMPLED = 64  # squares: so many are looked at of a large image, spread over it, and no more
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fingerprintlib.data import published
+from fingerprintlib.data import contents, published
 from fingerprintlib.data.catalogue import PUBLISHED
 from fingerprintlib.data.datasets import SPLITS, open_dataset
 from fingerprintlib.data.duplicates import near_duplicates
@@ -78,7 +78,7 @@ def test_celeba_is_the_papers_square_bit_for_bit(fetched):
 
 
 def test_lsun_is_the_first_bedrooms_their_middle_squares_at_128_bit_for_bit(fetched, monkeypatch):
-    monkeypatch.setattr(published, "FIRST", 40)
+    monkeypatch.setattr(contents, "FIRST", 40)
     fetched("lsun:bedroom")
     values = bedrooms(50)
     first = sorted(values)[:40]

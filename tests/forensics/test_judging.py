@@ -16,13 +16,8 @@ from fingerprintlib.data.decoding import ImageError, decode
 from fingerprintlib.data.images import to_tensor
 from fingerprintlib.errors import UsageError
 from fingerprintlib.forensics import judging
-from fingerprintlib.forensics.judging import (
-    Calibration,
-    Judge,
-    handled,
-    seen,
-    squares,
-)
+from fingerprintlib.forensics.calibrating import Calibration
+from fingerprintlib.forensics.judging import Judge, handled, seen, squares
 from fingerprintlib.runtime import Fabric
 
 from .planted import NAMES, SIDE, labelled, planted
