@@ -148,10 +148,9 @@ def sliders(sweep: Sweep, pictures: bool) -> str:
     widget, first = widget_id("knobs", sweep.name + data), frames[0]
     picture = ""
     if first.get("picture"):
-        picture = (
-            f'<figure><img class="fp-picture" alt="{html.escape(first["pictured"])}" src="{first["picture"]}">'
-            f"<figcaption>A figure of the chapter {html.escape(sweep.title)}, made with these values.</figcaption></figure>"
-        )
+        told = f"A figure of the chapter {html.escape(sweep.title)}, made with these values."
+        picture = f'<img class="fp-picture" alt="{html.escape(first["pictured"])}" src="{first["picture"]}">'
+        picture = f"<figure>{picture}<figcaption>{told}</figcaption></figure>"
     return SLIDERS.substitute(
         id=widget,
         frame=FRAME,
