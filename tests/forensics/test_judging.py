@@ -124,7 +124,7 @@ def test_an_eighth_of_those_rejected_have_too_much_energy_for_their_source():
     assert 3 < np.sum(above[labels == 0]) < 17  # both sources take part
     assert np.all(found[above] > np.quantile(found, 0.98))
     # The energy that all images of the second source have is a stranger's where the first is the likeliest.
-    stranger = Judge(Told([(250, -99), (-99, 250)], ("real", "gan")), calibration).judge(numbered(2))
+    stranger = verdicts_on([(250, -99), (-99, 250)], calibration, ("real", "gan"))
     assert [one.answer for one in stranger] == ["unknown", "gan"]
     assert stranger[0].origin == "undecided"
 
