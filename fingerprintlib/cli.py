@@ -33,6 +33,19 @@ PROFILE_HELP = "Named set of parameters: smoke, quick, faces, full or paper."
 class _Commands(click.Group):
     """Turns whatever goes wrong into one sentence and an exit status; ``--debug`` shows the traceback instead."""
 
+    def parse_args(self, context: click.Context, arguments: list[str]) -> list[str]:
+        given = [*arguments]
+        try:
+            return super().parse_args(context, arguments)
+        except click.NoSuchOption as error:
+            for name in given:
+                if name in self.commands and any(error.option_name in one.opts for one in self.commands[name].params):
+                    option = error.option_name
+                    raise click.UsageError(
+                        f"{option} belongs behind the command: {context.info_name} {name} {option} ...", context
+                    ) from error
+            raise
+
     def invoke(self, context: click.Context) -> Any:
         try:
             return super().invoke(context)
@@ -105,7 +118,7 @@ def book(profile: str, cores: int | None, settings: tuple[str, ...], yes: bool, 
     click.echo(str(index))
 
 
-@main.command()
+@main.command(context_settings={"allow_extra_args": True})  # to say what is wrong with them
 @click.argument("chapter")
 @click.option("-p", "settings", multiple=True, metavar="NAME=VALUE", help="Turn a knob.")
 @click.option("-s", "--set", "others", multiple=True, metavar=SETTING, help="Turn a knob of another chapter.")
@@ -121,6 +134,9 @@ def run(
 
     project = Book()
     name = project.chapter(chapter).name
+    for extra in click.get_current_context().args:
+        mend = f"Write -p before it: -p {extra}." if "=" in extra else "This command runs one chapter."
+        raise UsageError(f"{extra} is one argument too many. {mend}")
     if dotted := [setting for setting in settings if "." in setting.partition("=")[0]]:
         raise UsageError(f"-p {dotted[0]}: give NAME=VALUE. For a knob of another chapter: -s {dotted[0]}.")
     overrides = project.overrides([*(f"{name}.{setting}" for setting in settings), *others])

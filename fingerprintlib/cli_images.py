@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .errors import FingerprintsError, UsageError
-from .tables import aligned
+from .tables import aligned, padded, width_of
 
 if TYPE_CHECKING:
     from .attribution.attributor import Attributor
@@ -78,6 +78,9 @@ def attribute(
     three harmless changes under which the likeliest source stays, `low` and `high` its probabilities then. Chapter 15
     of the book explains it all. The exit status is 1 if a file could not be read.
     """
+    from .progress import waiting
+
+    begun = click.get_current_context().with_resource(waiting("loading ..."))
     from .data.decoding import ImageError, name_of
     from .data.files import image_files, in_words
     from .forensics.judging import Judge
@@ -98,12 +101,13 @@ def attribute(
     shown: list[tuple[Path, Verdict]] = []
     reported: dict[str, Verdict] = {}
     unread = 0
-    width = min(60, max(len(name_of(path)) for path in files))
+    width = min(60, max(width_of(name_of(path)) for path in files))
     click.echo(f"Knows: {', '.join(judge.class_names)}. {STRANGERS}", err=True)
     if not as_json:
         click.echo(f"{'FILE':{width}}  {HEADINGS}")
     with _table(table, judge.class_names) as write_row:
         for path, found in judge.judge_files(files):
+            begun()
             if as_json:
                 click.echo(_as_json(path, found))
             write_row(_row(path, found))
@@ -113,7 +117,7 @@ def attribute(
                 continue
             answers[found.answer] += 1
             if not as_json:
-                click.echo(f"{name_of(path):{width}}  {in_a_line(found, judge.calibration.bounds)}")
+                click.echo(f"{padded(name_of(path), width)}  {in_a_line(found, judge.calibration.bounds)}")
             if figure and len(shown) < MOST_SHOWN:
                 shown.append((path, found))
             if report:
@@ -168,6 +172,7 @@ def learn(folder: Path, out: Path, side: str, view: str, steps: int, seed: int) 
     from .forensics.sources import open_sources
 
     _require_place(out)
+    _tell_of_earlier(out)
     pictures, findings = open_sources(folder, int(side), view, seed)
     _tell(findings)
     made = learn_from(pictures, _unfinished(out), steps=steps, seed=seed)
@@ -198,6 +203,7 @@ def add_source(attributor: Path, folder: Path, name: str, out: Path, old: Path |
     from .forensics.sources import open_again
 
     _require_place(out)
+    _tell_of_earlier(out)
     before = Judge.load(attributor)
     pictures, findings = open_again(before.attributor, {name: folder}, _unfinished(out), old)
     _tell(findings)
@@ -226,7 +232,7 @@ def in_a_line(verdict: "Verdict", bounds: "Interval | None" = None) -> str:
     for size, what in ((verdict.enlarged_from, "enlarged"), (verdict.shrunk_from, "shrunk")):
         if size:
             remarks.append(f"{what} from {size[1]} x {size[0]} pixels")
-    words = f"{verdict.answer:12}  {share:16}  {origin_in_words(verdict, bounds):68}"
+    words = f"{padded(verdict.answer, 12)}  {padded(share, 16)}  {padded(origin_in_words(verdict, bounds), 68)}"
     return f"{words}  {'; '.join(filter(None, remarks))}".rstrip()
 
 
@@ -326,6 +332,13 @@ def _require_place(out: Path) -> None:
 
 def _unfinished(out: Path) -> Path:
     return out.with_name(out.name + UNFINISHED)
+
+
+def _tell_of_earlier(out: Path) -> None:
+    """That there is something to go on from."""
+    earlier = _unfinished(out)
+    if earlier.is_dir() and any(earlier.iterdir()):
+        click.echo(f"Goes on from what an earlier run left in {earlier}, where that was the same.", err=True)
 
 
 def _tell(findings: "Findings") -> None:

@@ -30,10 +30,18 @@ def one_line(text: str) -> str:
     return line if line.endswith((".", "!", "?")) else line + "."
 
 
-def unknown(kind: str, name: object, known: "list[str] | tuple[str, ...]") -> UsageError:
-    """The error for a name that does not exist, with the nearest that does (or all, when none is near)."""
+def unknown(kind: str, name: object, known: "list[str] | tuple[str, ...]", of: str = "") -> UsageError:
+    """The error for a name that does not exist, with the nearest that does (or all, when none is near).
+
+    Args:
+        kind: what is called so.
+        name: that does not exist.
+        known: those that do.
+        of: whose it would be.
+    """
     import difflib
 
     near = difflib.get_close_matches(str(name), known, n=1)
     hint = f"Did you mean {near[0]!r}?" if near else f"There is: {', '.join(known) or 'none'}."
-    return UsageError(f"Unknown {kind} {name!r}. {hint}")
+    whose = f" of {of}" if of else ""
+    return UsageError(f"Unknown {kind} {name!r}{whose}. {hint}")

@@ -2,7 +2,9 @@
 
 import os
 import sys
-from collections.abc import Iterable, Iterator
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 Item = TypeVar("Item")
@@ -34,6 +36,23 @@ def progress(total: int, description: str, unit: str, initial: int = 0, delay: f
         leave=False,
         disable=bool(os.environ.get("FINGERPRINTS_QUIET")),
     )
+
+
+@contextmanager
+def waiting(text: str, delay: float = 2) -> Iterator[Callable[[], None]]:
+    """Say on standard error what is waited for, if that takes longer than `delay` seconds; what is given ends it."""
+
+    def tell() -> None:
+        print(text, file=sys.stderr, flush=True)
+
+    timer = threading.Timer(delay, tell)
+    timer.daemon = True
+    if not os.environ.get("FINGERPRINTS_QUIET"):
+        timer.start()
+    try:
+        yield timer.cancel
+    finally:
+        timer.cancel()
 
 
 def progress_over(items: Iterable[Item], total: int, description: str, unit: str) -> Iterator[Item]:

@@ -651,6 +651,25 @@ def test_a_slip_is_refused_before_anything_runs(slow_book, arguments, said):
     assert said in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--json", "attribute", "x"], "--json belongs behind the command: main attribute --json ..."),
+        (["--figure", "a.png", "attribute", "x"], "--figure belongs behind the command: main attribute --figure ..."),
+        (["-p", "steps=3", "run", "zoo"], "-p belongs behind the command: main run -p ..."),
+        (["--jsom", "attribute", "x"], "No such option '--jsom'"),
+        (["run", "attribution", "steps=3"], "Write -p before it: -p steps=3."),
+        (["run", "attribution", "zoo"], "zoo is one argument too many. This command runs one chapter."),
+        (["run", "your-images", "-p", "file=x"], "Unknown parameter 'file' of chapter 'your-images'. Did you mean"),
+        (["run", "99"], "Unknown chapter '99'"),
+    ],
+)
+def test_a_slip_of_order_is_told_how_to_mend(slow_book, arguments, said):
+    result = CliRunner().invoke(main, arguments)
+    assert (result.exit_code, slow_book) == (2, [])
+    assert said in result.stderr
+
+
 def test_timings_of_what_was_never_built_are_not_published(in_project, monkeypatch, tmp_path):
     monkeypatch.setattr("fingerprintlib.book.timings.build_folder", lambda book, profile: tmp_path)
     result = CliRunner().invoke(main, ["timings", "--profile", "paper"])

@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
+from fingerprintlib import progress
 from fingerprintlib.attribution import training
 from fingerprintlib.attribution.attributor import Attributor
 from fingerprintlib.cli import main
@@ -113,6 +115,30 @@ def test_a_line_an_image_for_people(wild, file):
     assert "Knows: real, columns, rows." in result.stderr
     assert len(lines) == 3
     assert [repr(str(wild / name))[1:-1] in line for name, line in zip(names, lines, strict=True)] == [True] * 3
+
+
+def test_columns_do_not_shift_with_wide_characters(file, folder):
+    shutil.copy(folder / "000.png", folder / "写真の一.png")
+    shutil.copy(folder / "000.png", folder / "cafe\u0301.png")
+    heading, *lines = run("attribute", *sorted(folder.iterdir()), "--attributor", file).stdout.splitlines()
+    assert len(lines) == 5
+    for line in lines:
+        name = re.match(r".*?\.png +", line)[0]
+        width = len(name) + 4 * ("写" in name) - ("\u0301" in name)  # four wide characters, and a mark
+        assert width == heading.index("ANSWER")
+
+
+def test_before_the_first_verdict_it_says_that_it_loads(file, folder, monkeypatch):
+    def judge_files(self, paths):
+        time.sleep(0.3)
+        yield from original(self, paths)
+
+    original = Judge.judge_files
+    monkeypatch.setattr(Judge, "judge_files", judge_files)
+    monkeypatch.setattr("fingerprintlib.progress.waiting", partial(progress.waiting, delay=0.1))
+    assert "loading" not in run("attribute", folder, "--attributor", file).stderr  # quiet
+    monkeypatch.delenv("FINGERPRINTS_QUIET")
+    assert "loading ...\n" in run("attribute", folder, "--attributor", file).stderr
 
 
 def verdict(answer, evidence, origin, **others):
@@ -317,6 +343,13 @@ def check_page(text):
     assert "&lt;b&gt;broken.png is not an image" in text
     assert "<b>broken" not in text
     assert "<td>real</td>\n      <td>28</td>\n      <td>6</td>\n      <td>6</td>" in text
+    lead = "".join(re.findall(r'<(?:p|ul) class="lead">.*?</(?:p|ul)>', text))
+    assert (
+        len(re.findall(r"named rightly \d+\.\d %, wrongly \d+\.\d %, unsure \d+\.\d %, unknown \d+\.\d %", lead)) == 2
+    )
+    assert "right in 33.3 %" in lead
+    assert not re.search(r"\([^)]*\(", lead)  # no brackets in brackets
+    assert not re.search(r"\d%", text.partition("</h1>")[2].partition("base64")[0])  # one way to write it
     for words in ("labels shuffled at random", "colours, flat areas and motifs", "Strangers", "temperature"):
         assert words in text
 
@@ -337,10 +370,13 @@ def test_an_earlier_file_survives_a_failure_and_nothing_is_trained_twice(home, s
     assert out.read_text() == "earlier"
     assert not out.with_suffix(".html").exists()
     assert (tmp_path / "made.safetensors.unfinished").is_dir()
+    assert "Goes on" not in result.stderr
     with monkeypatch.context() as patch:
         patch.setattr("fingerprintlib.attribution.attributor.fit", fail)
         patch.setattr("fingerprintlib.attacks.immunization.fit", fail)
-        assert run(*arguments).exit_code == 0
+        result = run(*arguments)
+    assert result.exit_code == 0
+    assert f"Goes on from what an earlier run left in {out}.unfinished" in result.stderr
     assert Judge.load(out).class_names == NAMES
     assert not (tmp_path / "made.safetensors.unfinished").exists()
 

@@ -1,13 +1,14 @@
 """The bar: silent when asked, on standard error, and a widget where somebody runs a notebook."""
 
 import sys
+import time
 from types import SimpleNamespace
 
 import pytest
 from tqdm import tqdm
 from tqdm.notebook import tqdm as widget
 
-from fingerprintlib.progress import progress, progress_over
+from fingerprintlib.progress import progress, progress_over, waiting
 
 
 def test_the_bar_is_silent_when_asked(monkeypatch, capsys):
@@ -43,3 +44,19 @@ def test_what_is_quickly_done_shows_no_bar(monkeypatch, capsys):
     bar = progress(3, "reading", "files")
     bar.close()
     assert "reading" in capsys.readouterr().err
+
+
+def test_who_waits_is_told_so_unless_it_is_over(monkeypatch, capsys):
+    monkeypatch.delenv("FINGERPRINTS_QUIET", raising=False)
+    with waiting("loading ...", delay=0.01):
+        time.sleep(0.2)
+    assert capsys.readouterr() == ("", "loading ...\n")
+    with waiting("loading ...", delay=0.1) as begun:
+        begun()
+        time.sleep(0.2)
+    with waiting("loading ...", delay=0.1):
+        pass
+    monkeypatch.setenv("FINGERPRINTS_QUIET", "1")
+    with waiting("loading ...", delay=0.01):
+        time.sleep(0.2)
+    assert capsys.readouterr() == ("", "")

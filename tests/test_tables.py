@@ -1,7 +1,19 @@
 import pytest
 
 from fingerprintlib.statistics.intervals import told
-from fingerprintlib.tables import markdown
+from fingerprintlib.tables import aligned, markdown, padded
+
+
+def test_columns_stand_below_each_other_in_a_terminal():
+    # é is here a letter and a mark above it, as some file systems write it; the wide ones take two columns each.
+    assert aligned([["NAME", "N"], ["写真", "1"], ["cafe\u0301", "2"], ["plain", "3"]]) == [
+        "NAME   N",
+        "写真   1",
+        "cafe\u0301   2",
+        "plain  3",
+    ]
+    assert padded("ﾊﾝ", 4) == "ﾊﾝ  "  # half-width
+    assert padded("too long", 3) == "too long"
 
 
 def test_rows_become_a_table_with_numbers_at_the_right():

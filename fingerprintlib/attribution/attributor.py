@@ -187,7 +187,7 @@ class SourceClassifier(Generic[Network]):
         parameters = signature(cls.network_type).parameters
         known = {name: parameters[name].default for name in cls.options} | {"width": width}
         for name in options.keys() - known.keys():
-            raise unknown(f"setting of the {cls.kind}", name, list(Settings.__annotations__))
+            raise unknown("setting", name, list(Settings.__annotations__), f"the {cls.kind}")
         return {
             "network": {
                 "class_count": len(corpus.class_names),

@@ -148,7 +148,7 @@ class Chapter:
     def parameter(self, name: str) -> Parameter:
         """The knob of that name, or an error that names the nearest one."""
         if name not in self.parameters:
-            raise unknown(f"parameter of chapter {self.name!r}", name, sorted(self.parameters))
+            raise unknown("parameter", name, sorted(self.parameters), f"chapter {self.name!r}")
         return self.parameters[name]
 
     def values(self, *layers: tuple[str, Mapping[str, Any]]) -> dict[str, Any]:
@@ -278,9 +278,10 @@ class Book:
         return [path for path in found if path.suffix != ".md" or path in known or not Chapter(path).is_notebook]
 
     def chapter(self, name: str) -> Chapter:
-        """The chapter called so (``attribution`` or ``03-attribution``), or an error that names the nearest."""
+        """The chapter called so (``attribution``, ``03-attribution`` or ``3``), or an error that names the nearest."""
         for chapter in self.chapters:
-            if name in (chapter.name, chapter.path.stem):
+            number = chapter.path.stem.partition("-")[0]
+            if name in (chapter.name, chapter.path.stem, number, number.lstrip("0")):
                 return chapter
         raise unknown("chapter", name, [chapter.name for chapter in self.chapters])
 

@@ -36,7 +36,7 @@ def check_knobs(chapter: Chapter, namespace: Mapping[str, Any], sources: Iterabl
         chapter.parameter(name)
     missing = [name for name in chapter.parameters if name not in namespace]
     if missing:
-        raise unknown(f"parameter of chapter {chapter.name!r}", missing[0], [])
+        raise unknown("parameter", missing[0], [], f"chapter {chapter.name!r}")
     return chapter.values((f"Chapter {chapter.name}", {name: namespace[name] for name in chapter.parameters}))
 
 

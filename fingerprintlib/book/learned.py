@@ -8,7 +8,7 @@ from pandas import DataFrame
 from .. import plots
 from ..data.files import in_words
 from ..forensics.calibrating import REJECTED
-from ..forensics.examining import Examination
+from ..forensics.examining import ANSWERS, CONDITIONS, Examination
 from ..forensics.findings import PROBED, Findings
 from ..forensics.judging import Judge
 from ..plots import Plot
@@ -42,19 +42,19 @@ def page(judge: Judge, findings: Findings, examined: Examination, title: str) ->
     """
     names = judge.class_names
     first, *_ = examined.reports.values()
-    chance = 1 / len(names)
-    words = "; ".join(f"{condition}: {_share(report)}" for condition, report in examined.reports.items())
+    chance = _percent(1 / len(names))
     parts = [
         f"<h1>{html.escape(title)}</h1>",
         f'<p class="lead">Which of {len(names)} sources is an image from: {html.escape(", ".join(names))}? Of '
-        f"{first.count:,} test images this attributor finds the right one so often ({words}). Guessing would be right "
-        f"in {chance:.0%}. In brackets: 95 % intervals.</p>",
+        f"{first.count:,} test images this attributor says:</p>",
+        f'<ul class="lead">{"".join(f"<li>{_headline(examined, condition)}</li>" for condition in CONDITIONS)}</ul>',
+        f'<p class="lead">Guessing would be right in {chance}. In brackets: 95 % intervals.</p>',
         _wary(findings.warnings),
         "<h2>How often it is right</h2>",
         _table(_answers(examined)),
         "<p>It names a source only if the image is like those that it has learned, and if the answer stays the same "
-        f"when the image is saved or cropped a little; else it answers unsure. About {REJECTED:.0%} of the images of "
-        "known sources, as they are, will be called unknown: that is where the line was drawn. <i>Handled</i> images "
+        f"when the image is saved or cropped a little; else it answers unsure. About {_percent(REJECTED)} of the "
+        "images of known sources, as they are, will be called unknown: so the lines were drawn. <i>Handled</i> images "
         "were changed as happens to images on their way: slightly cropped, resized, blurred, saved as JPEG.</p>",
         _accused(examined.accused),
         _figure(plots.confusions(examined.reports)),
@@ -79,9 +79,18 @@ def page(judge: Judge, findings: Findings, examined: Examination, title: str) ->
     return standing_alone(title, "\n".join(part for part in parts if part))
 
 
-def _share(report: Report) -> str:
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
+
+
+def _headline(examined: Examination, condition: str) -> str:
+    report, counts = examined.reports[condition], examined.answers[condition]
     low, high = (f"{100 * end:.1f}" for end in report.interval)
-    return f"<b>{100 * report.accuracy:.1f} %</b> ({low}–{high})"
+    rightly, wrongly, unsure, unknown = (_percent(counts[answer] / sum(counts.values())) for answer in ANSWERS)
+    return (
+        f"{condition}: the likeliest source is the right one for <b>{_percent(report.accuracy)}</b> ({low}–{high}); "
+        f"named rightly {rightly}, wrongly {wrongly}, unsure {unsure}, unknown {unknown}"
+    )
 
 
 def _wary(warnings: Sequence[str]) -> str:
@@ -107,7 +116,7 @@ def _accused(accused: Mapping[str, Report]) -> str:
         low, high = silent.interval
         told.append(
             f"{silent.count - silent.correct} of {silent.count:,} {condition} (95 % interval of the share: "
-            f"{1 - high:.1%} to {1 - low:.1%})"
+            f"{_percent(1 - high)} to {_percent(1 - low)})"
         )
     return f"<p>Test photographs that it calls generated: {'; '.join(told)}.</p>" if told else ""
 

@@ -51,7 +51,9 @@ def _headings(cells: list[Any]) -> dict[int, str]:
 
 
 def _line(chapter: str, step: str, elapsed: float, expected: float | None) -> str:
-    total = f" of about {_clock(expected)}" if expected else ""
+    total = ""
+    if expected:
+        total = f" of about {_clock(expected)}" if elapsed < expected else ", longer than expected"
     return f"[{chapter}] {step}  ({_clock(elapsed)}{total})"
 
 

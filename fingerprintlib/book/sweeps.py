@@ -145,7 +145,7 @@ class Sweep:
             full = [known for known in (name, f"metric.{name}", f"claim.{name}") if known in names]
             if not full:
                 known = [known.partition(".")[2] for known in names]
-                raise unknown(f"metric of chapter {self.chapter!r}", name, known)
+                raise unknown("metric", name, known, f"chapter {self.chapter!r}")
             found.append(full[0])
         return replace(self, shown=list(dict.fromkeys(found)))
 
@@ -167,7 +167,7 @@ def check_request(book: Book, grid: Grid, name: str | None, figure: str | None) 
     if figure is not None and name is None:
         raise UsageError(f"--figure {figure} is for the gallery: add --publish NAME.")
     if figure is not None and figure not in chapter.figures:
-        raise unknown(f"figure of chapter {chapter.name!r}", figure, chapter.figures)
+        raise unknown("figure", figure, chapter.figures, f"chapter {chapter.name!r}")
 
 
 def have_run(jobs: Sequence[Job], build: Path) -> bool:

@@ -50,8 +50,9 @@ def image_files(*paths: Path | str) -> tuple[list[Path], list[PassedOver]]:
     """The image files among some files and in some folders at any depth, and what was passed over there.
 
     In folders, the suffix decides (`decoding.EXTENSIONS`, in small or capital letters). Hidden files and folders are
-    passed over. Links are followed, but no folder is entered twice. A file that is asked for by name is taken whatever
-    its name is.
+    passed over. Links are followed, also to folders elsewhere, but no folder is entered twice, nor one that holds the
+    folder that was named: a link to that leads in a circle. A file that is asked for by name is taken whatever its name
+    is.
 
     Returns:
         The image files, path by path in the order given and sorted within each, none twice; and what was passed over,
@@ -85,13 +86,14 @@ def _in_folder(folder: Path, entered: set[tuple[int, int]]) -> tuple[list[Path],
     def closed(error: OSError) -> None:
         passed_over.append(PassedOver(Path(error.filename), Reason.CLOSED))
 
+    above = {_identity(one) for one in folder.resolve().parents}
     for parent, folders, names in os.walk(folder, followlinks=True, onerror=closed):
-        status = os.stat(parent)
-        if (status.st_dev, status.st_ino) in entered:
+        this = _identity(parent)
+        if this in above or this in entered:
             folders.clear()
-            passed_over.append(PassedOver(Path(parent), Reason.AGAIN))
+            passed_over.append(PassedOver(Path(parent), Reason.CIRCLE if this in above else Reason.AGAIN))
             continue
-        entered.add((status.st_dev, status.st_ino))
+        entered.add(this)
         passed_over += [PassedOver(Path(parent, name), Reason.HIDDEN) for name in folders if name.startswith(".")]
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for path in (Path(parent, name) for name in names):
@@ -100,6 +102,12 @@ def _in_folder(folder: Path, entered: set[tuple[int, int]]) -> tuple[list[Path],
             else:
                 found.append(path)
     return sorted(found), sorted(passed_over, key=lambda one: one.path)
+
+
+def _identity(folder: Path | str) -> tuple[int, int]:
+    """The same for a folder and for all links to it."""
+    status = os.stat(folder)
+    return status.st_dev, status.st_ino
 
 
 def _reason_by_name(path: Path) -> Reason | None:

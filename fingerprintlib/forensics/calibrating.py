@@ -19,6 +19,9 @@ from ..statistics.verification import threshold
 
 REAL = "real"  #: the name of the source of photographs
 REJECTED, ALARMS = 0.02, 0.003  # shares of validation images of known sources, and of photographs: see `Calibration.of`
+ABOVE = (
+    1 / 8
+)  # of those rejected, the share with too much energy: strangers have too little, noise and patterns too much
 BATCH = 64  # images whose scores are computed together, always as many: rounding may differ with the shape of a batch
 
 
@@ -33,6 +36,8 @@ class Calibration:
         prior: the share of each source among the images; they sum to 1. A network that sees one source more often than
             another names it more often; that is taken out (logit adjustment: Menon et al. 2021, arXiv 2007.07314).
         least: of the energy; an image below it is of no known source.
+        most: of the energy, for each source; an image above that of its likeliest source is of none. Some sources have
+            several times the energy of others.
         line: of the evidence that an image is generated, see `Judge.evidence`; what is above it is called generated.
             None where there are no photographs among the sources.
         bounds: of that evidence, beyond which so few images do not carry (`likelihood_ratios.empirical_bounds`). A
@@ -45,6 +50,7 @@ class Calibration:
     temperature: float
     prior: Sequence[float]
     least: float
+    most: Sequence[float]
     line: float | None
     bounds: Interval | None
     told: Mapping[str, Any]
@@ -66,7 +72,8 @@ class Calibration:
             attributor: whose scores are calibrated.
             images: uint8 ``[N, R, R, 3]``.
             labels: int ``[N]``, indices of its class names; all of them occur.
-            rejected: the share of the images of known sources that may be called unknown.
+            rejected: the share of the images of known sources that may be called unknown; of these, `ABOVE` since they
+                have too much energy, the others since they have too little.
             alarms: the share of photographs that may be called generated.
             handled: the same images, handled. All is measured on both, but for the energy: handling takes it away, and
                 a line that let all handled images pass would let strangers pass, too.
@@ -110,8 +117,30 @@ class Calibration:
             "alarms": alarms,
             "error": errors,
         }
-        least = -threshold(-energy(scores[:clean]), rejected)
-        return cls(temperature, tuple(prior.tolist()), least, line, bounds, told)
+        least, most = _energies(scores[:clean], labels[:clean], rejected)
+        return cls(temperature, tuple(prior.tolist()), least, most, line, bounds, told)
+
+    def known_by(self, scores: np.ndarray) -> np.ndarray:
+        """How far the energy of scores ``[N, K]`` is from `least` and `most`: float64 ``[N]``, below 0 outside."""
+        found = energy(scores)
+        return np.minimum(found - self.least, np.asarray(self.most)[scores.argmax(1)] - found)
+
+
+def _energies(scores: np.ndarray, labels: np.ndarray, rejected: float) -> tuple[float, tuple[float, ...]]:
+    """The least energy of an image of a known source, and the most for each source.
+
+    The upper lines are as many quartile ranges above the median of each source. So all images count together: those of
+    one source may be too few to tell what hardly any of them exceeds.
+    """
+    found, mine = energy(scores), [energy(scores[labels == k]) for k in range(scores.shape[1])]
+    low, middle, high = np.transpose([np.quantile(some, (0.25, 0.5, 0.75)) for some in mine])
+    spread = high - low
+    spread[spread == 0] = spread.max() or 1.0  # a single image has none
+    likeliest = scores.argmax(1)
+    beyond = (found - middle[likeliest]) / spread[likeliest]
+    limit = threshold(beyond, ABOVE * rejected)
+    below = int(rejected * len(found)) - int(np.sum(beyond > limit))
+    return float(np.sort(found)[below]), tuple((middle + limit * spread).tolist())
 
 
 @cache

@@ -23,7 +23,6 @@ from ..data.decoding import ImageError, decode
 from ..data.files import in_order
 from ..data.images import Pixels, check_images
 from ..errors import UsageError
-from ..statistics.calibration import energy
 from .calibrating import REAL, Calibration, evidence_of, logits_of, scores_of
 from .viewing import handled, seen, squares
 
@@ -49,7 +48,8 @@ class Verdict:
         origin: ``generated``, where `Judge.evidence` is above the calibration's line; ``real`` below 0; in between,
             without photographs, of an unknown image, and where the squares contradict ``undecided``: nobody is accused
             by what is not understood.
-        known: how far the energy is above the least that a known source has; below 0 the image as a whole is unknown.
+        known: how far the energy is within what known sources have (`Calibration.known_by`); below 0 the image as a
+            whole is unknown.
         agreeing: the share of its harmless changes under which the likeliest source stays the same, in [0, 1].
         spread: the least and the largest probability of that source, over the image and its changes.
         squares: of an image that has room for several of the network's squares: how many of those are said to be of
@@ -163,7 +163,7 @@ class Judge:
         check_images(images)
         together = np.concatenate([images, *handled(images)])  # [V N, R, R, 3]
         scores = self.scores(together).reshape(-1, len(images), len(self.class_names))  # [V, N, K]
-        shares, known = softmax(scores, axis=2), energy(scores[0]) - self.calibration.least
+        shares, known = softmax(scores, axis=2), self.calibration.known_by(scores[0])
         best = scores.argmax(2)  # [V, N]
         agreeing = (best[1:] == best[0]).mean(0)
         its_own = np.take_along_axis(shares, best[:1, :, None], axis=2)[..., 0]  # [V, N]: of the likeliest source
@@ -257,7 +257,7 @@ class Judge:
     def _named(self, images: Pixels) -> np.ndarray:
         """The likeliest source of each of the images ``[N, R, R, 3]``, or K, the number of sources: int ``[N]``."""
         scores = self.scores(images)
-        return np.where(energy(scores) < self.calibration.least, len(self.class_names), scores.argmax(1))
+        return np.where(self.calibration.known_by(scores) < 0, len(self.class_names), scores.argmax(1))
 
     @property
     def view(self) -> str:

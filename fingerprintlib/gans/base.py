@@ -74,7 +74,7 @@ class Model(nn.Module, ABC):
         names = [field.name for field in fields(self.settings_type)]
         for option in options:
             if option not in names:
-                raise unknown(f"option of {self.name}", option, names)
+                raise unknown("option", option, names, self.name)
         # JSON and YAML have lists only.
         options = {k: tuple(v) if isinstance(v, list) else v for k, v in options.items()}
         settings: Any = self.settings_type(**options)

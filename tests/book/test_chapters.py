@@ -257,6 +257,8 @@ def test_titles_and_names():
     for chapter in REAL.chapters:
         assert REAL.chapter(chapter.name) is REAL.chapter(chapter.path.stem) is chapter
         assert f"# {chapter.title}\n" in chapter.path.read_text()
+    assert REAL.chapter("3") is REAL.chapter("03") is REAL.chapter("attribution")
+    assert REAL.chapter("15").name == "your-images"
     with pytest.raises(UsageError, match=f"Did you mean '{REAL.chapters[0].name}'"):
         REAL.chapter(REAL.chapters[0].name + "s")
 

@@ -16,6 +16,7 @@ import pytest
 
 from fingerprintlib.book import engine
 from fingerprintlib.book.chapters import Chapter, Job
+from fingerprintlib.book.papermill_engine import _line
 
 from ..conftest import heed_ctrl_c
 
@@ -315,3 +316,15 @@ def test_two_builds_at_once_and_options_for_snakemake(small_book):
     )
     assert result.returncode == 0, result.stderr
     assert not (build / "smoke/executed").exists()
+
+
+@pytest.mark.parametrize(
+    ("elapsed", "expected", "words"),
+    [
+        (5, None, "(0:05)"),
+        (5, 71.9, "(0:05 of about 1:11)"),
+        (93, 11, "(1:33, longer than expected)"),
+    ],
+)
+def test_a_step_is_told_with_the_time_that_it_took(elapsed, expected, words):
+    assert _line("zoo", "2/5 What is a GAN?", elapsed, expected) == f"[zoo] 2/5 What is a GAN?  {words}"

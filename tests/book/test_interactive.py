@@ -65,7 +65,7 @@ def test_others_are_refused_as_on_the_command_line(chapter, changed, message):
 
 
 def test_a_knob_that_is_spelled_wrong_is_refused(chapter):
-    with pytest.raises(UsageError, match=r"Unknown parameter of chapter 'page' 'stesp'.*Did you mean 'steps'"):
+    with pytest.raises(UsageError, match=r"Unknown parameter 'stesp' of chapter 'page'.*Did you mean 'steps'"):
         check_knobs(chapter, VALUES, ["stesp: int = 9\nwidth: float = 0.5"])
     with pytest.raises(UsageError, match="'seed'"):
         check_knobs(chapter, {"steps": 4, "width": 0.5})

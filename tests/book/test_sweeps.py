@@ -267,7 +267,7 @@ def test_what_the_figure_shows():
     assert shown("metric.a") == ["metric.a"]
     assert shown() == []
     assert shown(*values, wanted=["b", "existence", "metric.a", "b"]) == ["metric.b", "claim.existence", "metric.a"]
-    with pytest.raises(UsageError, match=r"Unknown metric of chapter 'page' 'existance'\. Did you mean 'existence'"):
+    with pytest.raises(UsageError, match=r"Unknown metric 'existance' of chapter 'page'\. Did you mean 'existence'"):
         shown(*values, wanted=["existance"])
 
 

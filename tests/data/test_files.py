@@ -84,6 +84,30 @@ def test_linked_folders_are_read_once(tmp_path):
     }
 
 
+def test_a_link_to_what_holds_the_folder_does_not_lead_out_of_it(tmp_path):
+    here, away = tmp_path / "around" / "here", tmp_path / "away"
+    (here / "inside").mkdir(parents=True)
+    away.mkdir()
+    for folder in (tmp_path, here.parent, here, here / "inside", away):
+        PHOTO.save(folder / "photo.png")
+    (here / "away").symlink_to(away)  # elsewhere: followed
+    for link, to in {here / "up": here.parent, here / "inside" / "out": tmp_path, away / "back": tmp_path}.items():
+        link.symlink_to(to)
+    (here / "inside" / "self").symlink_to(here)
+    (tmp_path / "nickname").symlink_to(here)  # by which it may be named
+    for named in (here, tmp_path / "nickname"):
+        found, passed_over = image_files(named)
+        assert below(named, found) == ["away/photo.png", "inside/photo.png", "photo.png"]
+        assert {below(named, [one.path])[0]: one.reason for one in passed_over} == {
+            "away/back": Reason.CIRCLE,
+            "inside/out": Reason.CIRCLE,
+            "inside/self": Reason.AGAIN,
+            "up": Reason.CIRCLE,
+        }
+    assert "a link in a circle (3)" in in_words(passed_over)
+    assert here.parent / "photo.png" in image_files(here, here.parent)[0]  # it was named
+
+
 # --- reading
 
 

@@ -52,7 +52,8 @@ def verdicts_on(logits, calibration, names=NAMES, becomes=None):
         return Judge(Told(logits, names), calibration).judge(numbered(len(logits)))
 
 
-PLAIN = Calibration(1.0, (1 / 3, 1 / 3, 1 / 3), least=-50.0, line=0.5, bounds=(-9.0, 9.0), told={})
+ENDLESS = (np.inf, np.inf, np.inf)
+PLAIN = Calibration(1.0, (1 / 3, 1 / 3, 1 / 3), least=-50.0, most=ENDLESS, line=0.5, bounds=(-9.0, 9.0), told={})
 
 
 # --- calibration --------------------------------------------------------------------------------
@@ -102,10 +103,49 @@ def test_as_many_are_unknown_and_accused_as_was_asked_for(uncertain, rejected):
     assert np.mean([one.answer == "unknown" for one in verdicts]) == rejected
     assert all(one.origin == "undecided" for one in verdicts if one.known < 0)
     # If none were unknown, as many photographs would be accused as was asked for.
-    verdicts = verdicts_on(logits, replace(calibration, least=-np.inf))
+    verdicts = verdicts_on(logits, replace(calibration, least=-np.inf, most=ENDLESS))
     photographs = [one for one, label in zip(verdicts, labels, strict=True) if label == 0]
     accused = sum(one.origin == "generated" for one in photographs)
     assert accused == int(0.02 * len(photographs))
+
+
+def test_an_eighth_of_those_rejected_have_too_much_energy_for_their_source():
+    """The second source has ten times the energy of the first: what is too much for that is little for this one."""
+    labels, found = np.repeat([0, 1], 1000), RNG.exponential(1, 2000)
+    logits = np.stack([20 + 5 * found, np.full(2000, -99.0)], axis=1)
+    logits[labels == 1] = 10 * logits[labels == 1, ::-1]
+    told = Told(logits, ("real", "gan"))
+    calibration = Calibration.of(told, numbered(2000), labels, rejected=0.08)
+    scores = Judge(told, calibration).scores(numbered(2000))
+    by, above = calibration.known_by(scores), scores.max(1) > np.array(calibration.most)[labels]
+    assert np.sum(by < 0) == 160
+    assert np.sum(above) == 20
+    assert np.all(by[above] < 0)
+    assert 3 < np.sum(above[labels == 0]) < 17  # both sources take part
+    assert np.all(found[above] > np.quantile(found, 0.98))
+    # The energy that all images of the second source have is a stranger's where the first is the likeliest.
+    stranger = verdicts_on([(250, -99), (-99, 250)], calibration, ("real", "gan"))
+    assert [one.answer for one in stranger] == ["unknown", "gan"]
+    assert stranger[0].origin == "undecided"
+
+
+def test_few_images_are_no_reason_to_reject_more():
+    """The most of 15 images is exceeded by one new one in 16; the lines of all sources together are not."""
+
+    def drawn(count):
+        labels = np.arange(count) % 5
+        return 10 * np.eye(5)[labels] * RNG.gamma(20, 0.05, (count, 1)), labels
+
+    many, few = [], []
+    for _ in range(40):
+        logits, labels = drawn(75)
+        calibration = Calibration.of(Told(logits, tuple("abcde")), numbered(75), labels)
+        new = drawn(1000)[0] / calibration.temperature
+        found, likeliest = new.max(1), new.argmax(1)
+        few.append(np.mean(found > np.array(calibration.most)[likeliest]))
+        alone = np.array([logits[labels == k].max() for k in range(5)]) / calibration.temperature
+        many.append(np.mean(found > alone[likeliest]))
+    assert np.mean(few) < 0.03 < np.mean(many)
 
 
 def test_handled_images_count_for_all_but_the_energy(uncertain):
@@ -290,7 +330,8 @@ def test_verdicts_are_those_of_the_network_in_float32_image_by_image(judge):
         scores = logits / calibration.temperature - np.log(3 * np.array(calibration.prior))
         shares = np.exp(scores) / np.exp(scores).sum(1, keepdims=True)
         np.testing.assert_allclose([*verdict.probabilities.values()], shares[0], atol=1e-5)
-        assert verdict.known == pytest.approx(np.log(np.exp(scores[0]).sum()) - calibration.least, abs=1e-4)
+        found, most = np.log(np.exp(scores[0]).sum()), calibration.most[scores[0].argmax()]
+        assert verdict.known == pytest.approx(min(found - calibration.least, most - found), abs=1e-4)
         assert verdict.agreeing == pytest.approx(np.mean(shares[1:].argmax(1) == shares[0].argmax()))
         of_it = shares[:, shares[0].argmax()]
         assert verdict.spread == pytest.approx((of_it.min(), of_it.max()), abs=1e-5)

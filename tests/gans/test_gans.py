@@ -149,7 +149,7 @@ def test_progan_shrinks_the_reals_alike():
         (("progan", 64, 4), {"phase": 0.126}, r"phase=0\.126 is not possible: .* more than 0 and at most 0\.125\."),
         (("progan", 32, 4), {"phase": 0.17}, r"before 32 pixels are faded in\. Use more than 0 and at most 0\.1667\."),
         (("sngan", 32, 4), {"d_steps": 0}, "d_steps=0 is not possible. Make it 1 or more"),
-        (("vae", 32, 4), {"d_steps": 1}, "Unknown option of vae 'd_steps'"),  # it has no discriminator
+        (("vae", 32, 4), {"d_steps": 1}, "Unknown option 'd_steps' of vae"),  # it has no discriminator
         (("flow", 32, 4), {"steps": 0}, "steps=0 is not possible. Make it 1 or more"),
     ],
 )
