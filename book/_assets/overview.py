@@ -20,12 +20,12 @@ from fingerprintlib.zoo.shipped import MEASURED, Zoo
 
 HERE = Path(__file__).parent
 TITLES = {"progan": "ProGAN", "sngan": "SNGAN", "cramergan": "CramerGAN", "mmdgan": "MMDGAN"}
-SHOWN, SIDE, ROW = 4, 64, 76
+SHOWN, SIDE, ROW = 4, 40, 48
 ASKED = 2  # the row whose last image is asked about
-WIDTH, TOP, LEFT, INK, REAL, FAKE = 800, 34, 124, "#1b1b1b", "#b35806", "#542788"
-HEIGHT = TOP + 5 * ROW + 2
-OWN, MODELS, BARS = 440, 580, 654  # where fingerprints of the image, of the models, and bars begin
-WIDEST = 88  # of a bar, in pixels
+WIDTH, TOP, LEFT, INK, REAL, FAKE = 460, 38, 86, "#1b1b1b", "#b35806", "#542788"
+HEIGHT = TOP + 5 * ROW
+OWN, MODELS, BARS = 276, 346, 394  # where fingerprints of the image, of the models, and bars begin
+WIDEST = 34  # of a bar, in pixels
 
 
 def main() -> None:
@@ -39,37 +39,41 @@ def main() -> None:
 
 
 def drawn(rows: dict[str, Pixels], visualizer: Visualizer) -> str:
-    """The picture of images ``[SHOWN, R, R, 3]`` of five sources by title, as SVG."""
+    """The picture of images ``[SHOWN, R, R, 3]`` of five sources by title, as SVG.
+
+    It is drawn for a telephone, where a unit is three quarters of a pixel: letters of 12 units are 9 pixels there.
+    """
     asked = list(rows.values())[ASKED][-1:]
     own = stretch(visualizer.fingerprints(asked).mean(-1, keepdims=True).repeat(3, -1))[0]
     models = stretch(visualizer.model_fingerprints.mean(-1, keepdims=True).repeat(3, -1))
     responses = visualizer.responses(asked)[0]
     parts = [f'<rect width="{WIDTH}" height="{HEIGHT}" rx="6" fill="#ffffff"/>']
-    heads = {LEFT + 2 * SIDE: "images", OWN + SIDE / 2: "its fingerprint", MODELS + SIDE / 2: "the sources'"}
-    heads[BARS + WIDEST / 2 + 12] = "likeness"
-    parts += [f'<text x="{x}" y="20" text-anchor="middle" font-size="15">{head}</text>' for x, head in heads.items()]
+    heads = {LEFT + SHOWN * SIDE / 2: ("images", "of five sources"), OWN + SIDE / 2: ("fingerprint", "of one")}
+    heads |= {MODELS + SIDE / 2: ("those of", "the sources"), BARS + 30: ("like-", "ness")}
+    for x, lines in heads.items():
+        parts += [f'<text x="{x}" y="{13 + 14 * k}" text-anchor="middle">{line}</text>' for k, line in enumerate(lines)]
     for k, (title, images) in enumerate(rows.items()):
         y, colour = TOP + k * ROW, FAKE if k else REAL
         middle = y + SIDE / 2
         bar = max(2.0, WIDEST * float(responses[k]) / float(responses.max()))
         parts += [
-            f'<text x="{LEFT - 8}" y="{middle + 6}" text-anchor="end">{title}</text>',
+            f'<text x="{LEFT - 8}" y="{middle + 4}" text-anchor="end">{title}</text>',
             _picture(np.concatenate(list(images), 1), LEFT, y, SHOWN * SIDE, colour),
             _picture(models[k], MODELS, y, SIDE, colour),
-            f'<path d="M{BARS} {middle} h{bar:.1f}" stroke="{colour}" stroke-width="16"/>',
-            f'<text x="{BARS + bar + 5:.1f}" y="{middle + 5}" font-size="14">{responses[k]:.2f}</text>',
+            f'<path d="M{BARS} {middle} h{bar:.1f}" stroke="{colour}" stroke-width="12"/>',
+            f'<text x="{BARS + bar + 4:.1f}" y="{middle + 4}">{responses[k]:.2f}</text>',
         ]
     x, y = LEFT + (SHOWN - 1) * SIDE, TOP + ASKED * ROW
     middle = y + SIDE / 2
-    arrow = f'stroke="{INK}" stroke-width="2" fill="none" marker-end="url(#tip)"'
+    arrow = f'stroke="{INK}" stroke-width="1.5" fill="none" marker-end="url(#tip)"'
     parts += [
-        f'<rect x="{x}" y="{y}" width="{SIDE}" height="{SIDE}" fill="none" stroke="{REAL}" stroke-width="5"/>',
+        f'<rect x="{x}" y="{y}" width="{SIDE}" height="{SIDE}" fill="none" stroke="{REAL}" stroke-width="4"/>',
         _picture(own, OWN, y, SIDE, REAL),
-        f'<path d="M{x + SIDE + 5} {middle} H{OWN - 6}" {arrow}/>',
-        f'<path d="M{OWN + SIDE + 5} {middle} H{MODELS - 6}" {arrow}/>',
+        f'<path d="M{x + SIDE + 4} {middle} H{OWN - 4}" {arrow}/>',
+        f'<path d="M{OWN + SIDE + 4} {middle} H{MODELS - 4}" {arrow}/>',
     ]
     head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" '
-    head += f'font-family="system-ui, sans-serif" font-size="17" fill="{INK}">'
+    head += f'font-family="system-ui, sans-serif" font-size="12" fill="{INK}">'
     tip = '<marker id="tip" markerWidth="8" markerHeight="8" refX="6" refY="4" orient="auto">'
     tip += f'<path d="M0 0 L8 4 L0 8 z" fill="{INK}"/></marker>'
     return "\n".join([head, f"<defs>{tip}</defs>", *parts, "</svg>", ""])

@@ -146,6 +146,11 @@ def correlation(image: int, residual: Any, pattern: Any) -> float:
 def pattern_of_few(few: int, learned: Any, sources: Any, asked: Any, truth: Any) -> float:
     """How many per cent are attributed rightly by patterns of few residuals: float [N, H, W, 3] each."""
     patterns = [np.mean([r for r, k in zip(learned, sources, strict=True) if k == s], 0) for s in np.unique(sources)]
+    return _matched_rightly(asked, patterns, truth)
+
+
+def _matched_rightly(asked: Any, patterns: Any, truth: Any) -> float:
+    """Per cent of N images that correlate best with their own source's pattern of K; float [H, W, 3] each."""
     found = [np.argmax([np.corrcoef(one.ravel(), p.ravel())[0, 1] for p in patterns]) for one in asked]
     return 100 * float(np.mean(np.array(found) == truth))
 
@@ -163,8 +168,7 @@ def pattern_of_few(few: int, learned: Any, sources: Any, asked: Any, truth: Any)
 )
 def moved(down: int, across: int, fingerprints: Any, models: Any, truth: Any) -> float:
     """How many per cent are right by normalized correlation, of moved images' fingerprints float [N, H, W, 3]."""
-    found = [np.argmax([np.corrcoef(one.ravel(), m.ravel())[0, 1] for m in models]) for one in fingerprints]
-    return 100 * float(np.mean(np.array(found) == truth))
+    return _matched_rightly(fingerprints, models, truth)
 
 
 # --- Where fingerprints come from ---------------------------------------------------------------

@@ -29,7 +29,9 @@ $frame
 .fp-knobs .fp-knob label { flex: 1 1 16rem; }
 .fp-knobs .fp-knob input { flex: 2 1 14rem; accent-color: #542788; }
 .fp-knobs .fp-value { min-width: 6rem; font-weight: bold; font-variant-numeric: tabular-nums; }
-.fp-knobs img { display: block; max-width: 100%; height: auto; margin: .6rem 0; background: white; }
+.fp-knobs figure { margin: .8rem 0; }
+.fp-knobs figcaption { font-size: .9rem; margin-top: .3rem; }
+.fp-knobs img { display: block; max-width: 100%; height: auto; background: white; }
 .fp-knobs .fp-scroll { overflow: auto; max-height: 18rem; }
 .fp-knobs table { border-collapse: collapse; font-size: .9rem; margin: 0; font-variant-numeric: tabular-nums; }
 .fp-knobs td, .fp-knobs th { padding: .15rem .6rem; text-align: left; border-bottom: 1px solid #8884; }
@@ -40,7 +42,10 @@ $frame
 <h3>$title</h3>
 $knobs
 <p class="fp-words">$words</p>
+<figure>
 <img class="fp-curve" alt="$alt" src="$curve">
+<figcaption>$caption</figcaption>
+</figure>
 $picture
 <div class="fp-scroll" tabindex="0" role="region" aria-label="All numbers of the figure">$table</div>
 <p class="fp-small">$provenance</p>
@@ -106,6 +111,16 @@ def figure(sweep: Sweep, at: int | None = None) -> Plot:
     return plots.against_parameter(parameter, values, panels, marked)
 
 
+def caption(sweep: Sweep) -> str:
+    """What the `figure` shows, in words."""
+    parameter = next(iter(sweep.parameters))
+    lines = "; a line for each setting of the other knobs" if len(sweep.parameters) > 1 else ""
+    return (
+        f"What the chapter finds, against {parameter} ({sweep.meanings[parameter]}){lines}. Bars are 95 % intervals. "
+        "The grey band and the ring mark where the sliders stand."
+    )
+
+
 def table(sweep: Sweep) -> str:
     """What is `shown`, as an HTML table with a row a point."""
     rows = [
@@ -133,7 +148,9 @@ def sliders(sweep: Sweep, pictures: bool) -> str:
     widget, first = widget_id("knobs", sweep.name + data), frames[0]
     picture = ""
     if first.get("picture"):
+        told = f"A figure of the chapter {html.escape(sweep.title)}, made with these values."
         picture = f'<img class="fp-picture" alt="{html.escape(first["pictured"])}" src="{first["picture"]}">'
+        picture = f"<figure>{picture}<figcaption>{told}</figcaption></figure>"
     return SLIDERS.substitute(
         id=widget,
         frame=FRAME,
@@ -142,6 +159,7 @@ def sliders(sweep: Sweep, pictures: bool) -> str:
         words=html.escape(first["words"]),
         alt=html.escape(first["alt"]),
         curve=first["curve"],
+        caption=html.escape(caption(sweep)),
         picture=picture,
         table=table(sweep),
         provenance=provenance(sweep),

@@ -51,6 +51,7 @@ class Page:
         self._fallback = None if build else self.root / "_build" / PROFILE
         self._shell = None if build else _shell()  # of a notebook that somebody runs by hand
         self._metrics: dict[str, Any] = {}
+        self._shares: set[str] = set()  # names of metrics that are in per cent
         self._claims: list[dict[str, Any]] = []
         self._artifacts: dict[str, str] = {}
         self._files: set[str] = set()
@@ -129,7 +130,7 @@ class Page:
         Raises:
             FingerprintsError: it is neither, or not finite.
         """
-        name = re.sub(r"\W+", "_", name)
+        name = _spelled(name)
         if callable(getattr(value, "item", None)):
             value = value.item()  # type: ignore[union-attr]  # a scalar of NumPy or PyTorch
         if not isinstance(value, float | int | str):
@@ -150,6 +151,8 @@ class Page:
         """
         for end, number in zip(("", "_low", "_high"), (value, *interval), strict=True):
             self.metric(name + end, scale * number)
+        if scale == 100:
+            self._shares.add(_spelled(name))
 
     def report(self, name: str, report: "Report") -> None:
         """Record the accuracy of a report and its interval, in per cent: see `interval`."""
@@ -223,6 +226,7 @@ class Page:
         record = {
             "chapter": self.name,
             "metrics": self._metrics,
+            "shares": sorted(self._shares),
             "claims": self._claims,
             "artifacts": self._artifacts,
             "store": sorted(self._files),
@@ -238,6 +242,11 @@ class Page:
         """The file in the build; in the lab, in its own folder or in that of `quick`, whichever was made last."""
         paths = [folder / relative for folder in (self.build, self._fallback) if folder]
         return max((path for path in paths if path.exists()), key=lambda path: path.stat().st_mtime, default=None)
+
+
+def _spelled(name: str) -> str:
+    """A metric's name as it is recorded: see `Page.metric`."""
+    return re.sub(r"\W+", "_", name)
 
 
 def _shell() -> Any:

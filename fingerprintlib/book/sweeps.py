@@ -70,7 +70,7 @@ class Sweep:
         meanings: of the swept ones, in words.
         held: the chapter's other parameters.
         points: in the order of the grid.
-        units: of estimates: ``"%"`` and ``"points"`` are fractions, to be printed times a hundred.
+        units: of estimates; claims in ``"%"`` and ``"points"`` are fractions, to be printed times a hundred.
         shown: the estimates for the figure, by name.
         provenance: profile, version, date, hashes of code and zoo, machine, device, cores.
         name: under which it is published.
@@ -93,15 +93,16 @@ class Sweep:
         return list(dict.fromkeys(name for point in self.points for name in point.estimates))
 
     def printed(self, name: str) -> str:
-        """An estimate's name for people: ``claim existence, %``."""
+        """An estimate's name for people: ``claim existence, %``, ``network as they are, %``."""
         kind, _, rest = name.partition(".")
         unit = self.units.get(name, "")
-        return ("claim " if kind == "claim" else "") + rest + (f", {unit}" if unit else "")
+        return ("claim " if kind == "claim" else "") + rest.replace("_", " ") + (f", {unit}" if unit else "")
 
     def scaled(self, point: Point, name: str) -> Estimate | None:
         """A point's estimate in the unit that `printed` names."""
         found = point.estimates.get(name)
-        if found is None or self.units.get(name) not in ("%", "points"):
+        fraction = name.startswith("claim.") and self.units.get(name) in ("%", "points")
+        if found is None or not fraction:
             return found
         value, low, high = found
         return Estimate(100 * value, None if low is None else 100 * low, None if high is None else 100 * high)
@@ -190,6 +191,7 @@ def collect(
         record = json.loads((build / job.outputs["metrics"]).read_text(encoding="utf-8"))
         devices.add(record["device"])
         units |= {f"claim.{claim['claim']}": claim["unit"] for claim in record["claims"]}
+        units |= {f"metric.{name}": "%" for name in record["shares"]}
         picture = picture_of(build / job.outputs["notebook"], figure) if figure else None
         points.append(Point(values, estimates_of(record), picture))
     provenance = {

@@ -46,7 +46,7 @@ def frechet_ratios(found: Mapping[str, Mapping[str, FrechetRatio]], paper: Mappi
     """
     rows = list(dict.fromkeys(space for ratios in found.values() for space in ratios))
     theirs = [f"the paper's {name}" for name in paper or {}]
-    figure, ax = new_ax(0.55 * len(rows + theirs) + 0.9)
+    figure, ax = new_ax(max(0.55, 0.25 * len(found)) * len(rows + theirs) + 0.9)
     words = []
     for which, (condition, ratios) in enumerate(found.items()):
         for space, value in ratios.items():

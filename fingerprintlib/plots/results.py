@@ -42,6 +42,9 @@ def losses(histories: Mapping[str, Mapping[str, Sequence[float]]]) -> Plot:
     return Plot(figure, f"Loss curves, discriminator solid and generator dashed: {ends}.")
 
 
+MEASURES = {"frechet": "Fréchet"}  #: how the text writes the name of a distance, where it is not as it stands
+
+
 @styled
 def distances(found: Mapping[str, Mapping[str, Any]], floor: Mapping[str, float]) -> Plot:
     """Distances to held-out real images, a panel a measure, a row a source, and the floor as a line.
@@ -61,12 +64,16 @@ def distances(found: Mapping[str, Mapping[str, Any]], floor: Mapping[str, float]
             color=PALETTE[1 + k],
         )
         ax.axvline(line, **FLOOR)
-        ax.set(xlabel=f"{measure} distance to held-out real images", ylim=(len(found) - 0.5, -0.5))
+        spelled = MEASURES.get(measure, measure)
+        ax.set(xlabel=f"{spelled} distance to held-out real images", ylim=(len(found) - 0.5, -0.5))
         ax.set_xlim(left=min(0, ax.get_xlim()[0]))
         ax.text(line, -0.55, "floor", ha="center", va="bottom", fontsize=8, color="0.4")
         ax.grid(axis="x", color="0.9")
     axes[0].set_yticks(range(len(found)), list(found))
-    words = {m: [*(f"{name} {d[m]:.2f}" for name, d in found.items()), f"floor {floor[m]:.2f}"] for m in floor}
+    words = {
+        MEASURES.get(m, m): [*(f"{name} {d[m]:.2f}" for name, d in found.items()), f"floor {line:.2f}"]
+        for m, line in floor.items()
+    }
     return Plot(figure, f"Distances to held-out real images. {listed(words)}.")
 
 

@@ -271,3 +271,14 @@ def test_a_report_is_recorded_with_its_interval_and_names_are_plain(build, tmp_p
     }
     assert page["seam_error_high:.1f"] == "5.0"
     assert page["unknown:.1f"] == "…"
+
+
+def test_the_record_says_which_metrics_are_in_per_cent(build, tmp_path):
+    page = Page("first", tmp_path)
+    page.interval("right, in grey", 0.5, (0.25, 0.75))
+    page.interval("loss", 0.5, (0.25, 0.75), scale=1)
+    page.metric("count", 7)
+    page.finish()
+    record = json.loads((build / "metrics" / "first.json").read_text())
+    assert record["shares"] == ["right_in_grey"]
+    assert record["metrics"]["right_in_grey_high"] == 75.0

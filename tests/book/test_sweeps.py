@@ -162,8 +162,8 @@ def test_a_page_is_not_for_a_hundred_points(book):
 CLAIM = {"claim": "existence", "value": 0.5, "low": 0.25, "high": 0.75, "unit": "%"}
 
 
-def record(metrics, claims=(), device="cpu"):
-    return {"metrics": metrics, "claims": list(claims), "device": device}
+def record(metrics, claims=(), device="cpu", shares=()):
+    return {"metrics": metrics, "claims": list(claims), "device": device, "shares": list(shares)}
 
 
 def test_numbers_and_their_bounds():
@@ -235,6 +235,14 @@ def test_a_point_without_the_number_is_left_out_of_its_line(monkeypatch):
     assert panels == {"claim existence, %": {"colours = grey": expected[::2], "colours = all": expected[1::2]}}
     assert expected[0] is None
     assert marked == ("colours = all", 1)
+
+
+def test_a_metric_in_per_cent_says_so_and_is_not_multiplied_again():
+    sweep = Sweep("page", "A page", {}, {}, {}, [], {"metric.network_as_they_are": "%", "claim.existence": "%"})
+    point = Point({}, {"metric.network_as_they_are": Estimate(45.0, 43.0, 47.0), "claim.existence": Estimate(0.25)})
+    assert sweep.printed("metric.network_as_they_are") == "network as they are, %"
+    assert sweep.scaled(point, "metric.network_as_they_are") == (45.0, 43.0, 47.0)
+    assert sweep.scaled(point, "claim.existence") == (25.0, None, None)
 
 
 def test_the_table_of_a_page_shows_every_character():
@@ -379,6 +387,9 @@ def test_the_sliders_are_whole_and_ask_nobody(slider):
     images = [attributes for tag, attributes in parsed.elements if tag == "img"]
     assert [image["class"] for image in images] == ["fp-curve", "fp-picture"]
     assert all(len(image["alt"]) > 15 and image["src"].startswith("data:image/png;base64,") for image in images)
+    figures = re.findall("<figure>\n?<img [^>]*>\n?<figcaption>(.+?)</figcaption>\n?</figure>", slider)
+    assert len(figures) == 2
+    assert "against steps (training steps); a line for each setting" in figures[0]
     assert sum(tag == "tr" for tag, _ in parsed.elements) == 1 + 6
 
 

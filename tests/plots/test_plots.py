@@ -93,7 +93,7 @@ CASES = {
             {name: {"frechet": k + 1.0, "kernel": 0.1 * k} for k, name in enumerate(NAMES[1:])},
             {"frechet": 0.5, "kernel": -0.01},
         ),
-        ["frechet: progan 1.00", "floor 0.50", "kernel: progan 0.00", "floor -0.01"],
+        ["Fréchet: progan 1.00", "floor 0.50", "kernel: progan 0.00", "floor -0.01"],
     ),
     "scales": (
         plots.scales,
