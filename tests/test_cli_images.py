@@ -117,10 +117,11 @@ def test_a_line_an_image_for_people(wild, file):
     assert [repr(str(wild / name))[1:-1] in line for name, line in zip(names, lines, strict=True)] == [True] * 3
 
 
-def test_columns_do_not_shift_with_wide_characters(file, folder):
+def test_columns_do_not_shift_with_wide_characters(file, folder, monkeypatch):
+    monkeypatch.chdir(folder)
     shutil.copy(folder / "000.png", folder / "写真の一.png")
     shutil.copy(folder / "000.png", folder / "cafe\u0301.png")
-    heading, *lines = run("attribute", *sorted(folder.iterdir()), "--attributor", file).stdout.splitlines()
+    heading, *lines = run("attribute", ".", "--attributor", file).stdout.splitlines()
     assert len(lines) == 5
     for line in lines:
         name = re.match(r".*?\.png +", line)[0]
@@ -349,7 +350,7 @@ def check_page(text):
     )
     assert "right in 33.3 %" in lead
     assert not re.search(r"\([^)]*\(", lead)  # no brackets in brackets
-    assert not re.search(r"\d%", text.partition("</h1>")[2].partition("base64")[0])  # one way to write it
+    assert not re.search(r"\d%", lead)  # one way to write it
     for words in ("labels shuffled at random", "colours, flat areas and motifs", "Strangers", "temperature"):
         assert words in text
 

@@ -12,12 +12,15 @@ from PIL import Image
 from scipy.ndimage import zoom
 
 from fingerprintlib.attacks.perturbations import ATTACKS, HANDLING
+from fingerprintlib.cli_images import SHIPPED
+from fingerprintlib.data.datasets import open_dataset
 from fingerprintlib.data.decoding import ImageError, decode
 from fingerprintlib.data.images import to_tensor
 from fingerprintlib.errors import UsageError
 from fingerprintlib.forensics import judging
 from fingerprintlib.forensics.calibrating import Calibration
 from fingerprintlib.forensics.judging import Judge, handled, seen, squares
+from fingerprintlib.project import data_folder
 from fingerprintlib.runtime import Fabric
 
 from .planted import NAMES, SIDE, labelled, planted
@@ -146,6 +149,17 @@ def test_few_images_are_no_reason_to_reject_more():
         alone = np.array([logits[labels == k].max() for k in range(5)]) / calibration.temperature
         many.append(np.mean(found > alone[likeliest]))
     assert np.mean(few) < 0.03 < np.mean(many)
+
+
+def test_noise_that_is_louder_than_any_photograph_is_unknown_to_the_judge_that_ships():
+    judge = Judge.load(data_folder() / "networks" / f"{SHIPPED}.safetensors")
+    noise = np.random.default_rng(1).integers(0, 256, (16, 64, 64, 1), np.uint8).repeat(3, 3)
+    boards = np.indices((64, 64)).sum(0)[None, :, :, None].repeat(3, 3) % 2 * np.uint8(255)
+    for some in (noise, boards.astype(np.uint8)):
+        assert set(judge.scores(some).argmax(1)) == {0}  # it would be called real
+        assert {(one.answer, one.origin) for one in judge.judge(some)} == {("unknown", "undecided")}
+    photographs = open_dataset("clothing", 64).images("test", 0, 64)
+    assert np.mean([one.known < 0 for one in judge.judge(photographs)]) < 0.15  # 4 % of all that there are
 
 
 def test_handled_images_count_for_all_but_the_energy(uncertain):
