@@ -187,7 +187,7 @@ def test_load_or_train_trains_once_for_each_recipe(tmp_path, monkeypatch):
     assert not np.array_equal(second.model_fingerprints, first.model_fingerprints)
     assert len(list(tmp_path.glob("attributor-*.safetensors"))) == 5
     assert len(list(tmp_path.iterdir())) == 5  # no unfinished training is left
-    with pytest.raises(UsageError, match=r"'stepz'\. Did you mean 'steps'"):
+    with pytest.raises(UsageError, match=r"Unknown setting 'stepz' of the attributor\. Did you mean 'steps'"):
         Attributor.load_or_train(tmp_path, Toy(), stepz=3)
 
 

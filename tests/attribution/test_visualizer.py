@@ -116,9 +116,9 @@ def test_load_or_train_trains_once_for_each_recipe(tmp_path, images):
     other = Visualizer.load_or_train(tmp_path, Planted(), correlation="inner_product", **settings)
     assert other.network.correlation == Visualizer.load(other.path).network.correlation
     assert set(tmp_path.iterdir()) == {first.path, other.path}
-    with pytest.raises(UsageError, match=r"'stepz'\. Did you mean 'steps'"):
+    with pytest.raises(UsageError, match=r"Unknown setting 'stepz' of the visualizer\. Did you mean 'steps'"):
         Visualizer.load_or_train(tmp_path, Planted(), stepz=3)
-    with pytest.raises(UsageError, match="Unknown correlation 'cosine'"):
+    with pytest.raises(UsageError, match=r"Unknown correlation 'cosine'"):
         Visualizer.load_or_train(tmp_path, Planted(), correlation="cosine")
 
 
