@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+import wcwidth
 
 from .errors import FingerprintsError, UsageError
-from .tables import aligned, padded, width_of
+from .tables import aligned
 
 if TYPE_CHECKING:
     from .attribution.attributor import Attributor
@@ -101,7 +102,7 @@ def attribute(
     shown: list[tuple[Path, Verdict]] = []
     reported: dict[str, Verdict] = {}
     unread = 0
-    width = min(60, max(width_of(name_of(path)) for path in files))
+    width = min(60, max(wcwidth.width(name_of(path)) for path in files))
     click.echo(f"Knows: {', '.join(judge.class_names)}. {STRANGERS}", err=True)
     if not as_json:
         click.echo(f"{'FILE':{width}}  {HEADINGS}")
@@ -117,7 +118,7 @@ def attribute(
                 continue
             answers[found.answer] += 1
             if not as_json:
-                click.echo(f"{padded(name_of(path), width)}  {in_a_line(found, judge.calibration.bounds)}")
+                click.echo(f"{wcwidth.ljust(name_of(path), width)}  {in_a_line(found, judge.calibration.bounds)}")
             if figure and len(shown) < MOST_SHOWN:
                 shown.append((path, found))
             if report:
@@ -232,7 +233,7 @@ def in_a_line(verdict: "Verdict", bounds: "Interval | None" = None) -> str:
     for size, what in ((verdict.enlarged_from, "enlarged"), (verdict.shrunk_from, "shrunk")):
         if size:
             remarks.append(f"{what} from {size[1]} x {size[0]} pixels")
-    words = f"{padded(verdict.answer, 12)}  {padded(share, 16)}  {padded(origin_in_words(verdict, bounds), 68)}"
+    words = f"{wcwidth.ljust(verdict.answer, 12)}  {wcwidth.ljust(share, 16)}  {origin_in_words(verdict, bounds):68}"
     return f"{words}  {'; '.join(filter(None, remarks))}".rstrip()
 
 

@@ -1,9 +1,10 @@
 """Tables: in Markdown, for pages and cards, and as plain text, for a terminal."""
 
 import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+import wcwidth
 
 NUMBER = re.compile(r"\**[-+–]?\d.*")
 
@@ -22,20 +23,11 @@ def markdown(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Rows of cells, the head first, as lines of plain text with columns as wide as they need."""
-    widths = [max(map(width_of, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(padded(cell, width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-
-
-def width_of(text: str) -> int:
-    """Columns that a text takes in a terminal: East Asian wide characters (Unicode's annex 11) take two, marks none."""
-    marks = sum(unicodedata.category(character) in ("Mn", "Me", "Cf") for character in text)
-    return len(text) - marks + sum(unicodedata.east_asian_width(character) in "WF" for character in text)
-
-
-def padded(text: str, width: int) -> str:
-    """The text with spaces behind it, as many columns wide as asked for, if it is not wider."""
-    return text + " " * (width - width_of(text))
+    """Rows of cells, the head first, as lines of plain text with columns as wide as they need in a terminal."""
+    widths = [max(map(wcwidth.width, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(wcwidth.ljust(cell, width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]
 
 
 def _cell(value: Any) -> str:

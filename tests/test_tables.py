@@ -1,7 +1,7 @@
 import pytest
 
 from fingerprintlib.statistics.intervals import told
-from fingerprintlib.tables import aligned, markdown, padded
+from fingerprintlib.tables import aligned, markdown
 
 
 def test_columns_stand_below_each_other_in_a_terminal():
@@ -12,8 +12,6 @@ def test_columns_stand_below_each_other_in_a_terminal():
         "cafe\u0301   2",
         "plain  3",
     ]
-    assert padded("ﾊﾝ", 4) == "ﾊﾝ  "  # half-width
-    assert padded("too long", 3) == "too long"
 
 
 def test_rows_become_a_table_with_numbers_at_the_right():

@@ -85,10 +85,9 @@ def _percent(share: float) -> str:
 
 def _headline(examined: Examination, condition: str) -> str:
     report, counts = examined.reports[condition], examined.answers[condition]
-    low, high = (f"{100 * end:.1f}" for end in report.interval)
     rightly, wrongly, unsure, unknown = (_percent(counts[answer] / sum(counts.values())) for answer in ANSWERS)
     return (
-        f"{condition}: the likeliest source is the right one for <b>{_percent(report.accuracy)}</b> ({low}–{high}); "
+        f"{condition}: the likeliest source is the right one for <b>{report.told()} %</b>; "
         f"named rightly {rightly}, wrongly {wrongly}, unsure {unsure}, unknown {unknown}"
     )
 

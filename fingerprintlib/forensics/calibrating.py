@@ -19,9 +19,8 @@ from ..statistics.verification import threshold
 
 REAL = "real"  #: the name of the source of photographs
 REJECTED, ALARMS = 0.02, 0.003  # shares of validation images of known sources, and of photographs: see `Calibration.of`
-ABOVE = (
-    1 / 8
-)  # of those rejected, the share with too much energy: strangers have too little, noise and patterns too much
+#: Of those rejected, the share with too much energy. Strangers have too little, noise and patterns too much.
+ABOVE = 1 / 8
 BATCH = 64  # images whose scores are computed together, always as many: rounding may differ with the shape of a batch
 
 

@@ -118,7 +118,7 @@ def test_load_or_train_trains_once_for_each_recipe(tmp_path, images):
     assert set(tmp_path.iterdir()) == {first.path, other.path}
     with pytest.raises(UsageError, match=r"Unknown setting 'stepz' of the visualizer\. Did you mean 'steps'"):
         Visualizer.load_or_train(tmp_path, Planted(), stepz=3)
-    with pytest.raises(UsageError, match=r"Unknown correlation 'cosine'"):
+    with pytest.raises(UsageError, match="Unknown correlation 'cosine'"):
         Visualizer.load_or_train(tmp_path, Planted(), correlation="cosine")
 
 

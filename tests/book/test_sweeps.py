@@ -431,7 +431,7 @@ def test_an_empty_gallery_says_how_to_fill_it():
 
     from fingerprintlib.cli import main
 
-    assert "No sweep has been published yet" in made.data
+    assert "There is no sweep of the generators" in made.data
     result = CliRunner().invoke(main, [*command, "--profile", "smok"])  # all but the profile is in order
     assert (result.exit_code, result.stderr) == (2, "Error: Unknown profile 'smok'. Did you mean 'smoke'?\n")
 
