@@ -85,7 +85,8 @@ $picture
 """)
 
 HOW = """\
-There is no sweep of the generators that the book has today. This makes one, over three lengths of training, and the next build shows it here:
+There is no sweep of the generators that the book has today. This makes one, over three lengths of training, and the
+next build shows it here:
 
 ```
 .venv/bin/fingerprints sweep attribution -p networks=trained -p steps=500,1000,2000 --publish attribution-steps
