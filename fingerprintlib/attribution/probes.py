@@ -12,6 +12,8 @@ from ..errors import UsageError
 from .baselines import Baseline, Labelled, drawn_evenly
 
 BINS = 32  # of a channel's histogram, equal ones over 0..255
+# Half of scikit-learn's rounds at twice the rate, and fewer bins: as accurate on the validation split, in half the time.
+BOOSTING = {"max_iter": 50, "learning_rate": 0.2, "max_bins": 63, "early_stopping": False}
 LEVELS = 6  # equal steps of a channel in the joint histogram
 TIES = 64  # the largest ties that are looked at
 
@@ -144,7 +146,7 @@ class HistogramProbe(Baseline):
         return joint_histograms(images) if self.joint else channel_histograms(images)
 
     def _fit(self, images: np.ndarray, labels: np.ndarray, validation: Labelled | None) -> None:
-        self.model_ = HistGradientBoostingClassifier(early_stopping=False, random_state=self.seed)
+        self.model_ = HistGradientBoostingClassifier(**BOOSTING, random_state=self.seed)
         features = self._features(images)
         with threadpool_limits(1, "openmp"):  # its threads wait for each other by spinning: minutes on a busy machine
             self.model_.fit(features, labels)
