@@ -12,7 +12,7 @@ from ..errors import UsageError
 from .baselines import Baseline, Labelled, drawn_evenly
 
 BINS = 32  # of a channel's histogram, equal ones over 0..255
-# Half of scikit-learn's rounds at twice the rate, and fewer bins: as accurate on the validation split, in half the time.
+# Half of scikit-learn's rounds at twice the rate, and fewer bins: as accurate on validation, in half the time.
 BOOSTING = {"max_iter": 50, "learning_rate": 0.2, "max_bins": 63, "early_stopping": False}
 LEVELS = 6  # equal steps of a channel in the joint histogram
 TIES = 64  # the largest ties that are looked at
