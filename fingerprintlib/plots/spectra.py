@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.image import AxesImage
 from matplotlib.patches import Patch
+from matplotlib.patheffects import withStroke
 
 from ..attribution.spectra import grid_frequencies, log_power, radial_mean
 from .axes import Floats, bare, legend_below, listed, new_ax, new_axes, new_panels, new_row, new_table
@@ -120,7 +121,8 @@ def spectrum_maps(found: Mapping[str, Floats], reference: str, periods: Sequence
         shown = _spectrum(ax, values, **signed(limit))
         for period, look in zip(periods, looks, strict=True):
             y, x = (grid_frequencies(side, period).T - side // 2 + 0.5) / side
-            ax.plot(x, y, **look, clip_on=False)
+            outline = [withStroke(linewidth=1.8, foreground="w")]  # to be seen on dark and on light
+            ax.plot(x, y, **look, clip_on=False, path_effects=outline)
         ax.set_title(name, pad=10)  # clear of the marks at the edge
         ax.set_xlabel("cycles a pixel")
         top = np.unravel_index(np.abs(values).argmax(), values.shape)

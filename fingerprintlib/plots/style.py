@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, ParamSpec
 import matplotlib as mpl
 import seaborn as sns
 from cycler import cycler
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
 Parameters = ParamSpec("Parameters")
@@ -19,6 +20,8 @@ Parameters = ParamSpec("Parameters")
 # From dark to light, two hues: purple and orange. "real" is always the first.
 PALETTE = ("#1b1b1b", "#542788", "#b35806", "#998ec3", "#f1a340", "#5e8c94", "#c7b9a5")
 MARKERS = "osD^vP*"
+# Purple below zero, orange above, and ever lighter: in grey print, too, a sign can be told.
+SIGNED = LinearSegmentedColormap.from_list("signed", ("#2a0a56", "#5d3a96", "#8c8c8c", "#f0ad4e", "#fff3c4"))
 DASHES = ("-", "--", "-.", ":", (0, (5, 1)))
 WIDTH = 7.2  # inches: the text column of the book
 REFERENCE: dict[str, Any] = {"color": "0.45", "lw": 1, "ls": ":"}  # what results are compared with, as chance
@@ -77,8 +80,8 @@ def dash_of(index: int) -> Any:
 
 
 def signed(limit: float) -> dict[str, Any]:
-    """Colours for numbers from -`limit` to `limit`: white is 0."""
-    return {"cmap": "PuOr_r", "vmin": -limit, "vmax": limit}
+    """Colours for numbers from -`limit` to `limit`: the lighter the more, grey is 0."""
+    return {"cmap": SIGNED, "vmin": -limit, "vmax": limit}
 
 
 def styled(function: Callable[Parameters, Plot]) -> Callable[Parameters, Plot]:

@@ -681,6 +681,14 @@ def test_the_colours_of_five_sources_can_be_told_apart_in_grey():
     assert len(style.MARKERS) == len(set(style.MARKERS)) == len(style.PALETTE)
 
 
+def test_signs_can_be_told_in_grey():
+    colours = style.signed(2)["cmap"]
+    steps = [lightness(to_hex(colours(value))) for value in np.linspace(0, 1, 33)]  # from -2 to 2
+    assert min(np.diff(steps)) > 1  # CIE: a difference of 1 can just be seen
+    red, green, blue, _ = colours(0.5)
+    assert max(red, green, blue) - min(red, green, blue) < 0.02  # 0 is grey
+
+
 def test_a_stretched_fingerprint_uses_the_whole_range_and_keeps_its_shape():
     faint = 1e-6 * FLOATS + 5
     shown = stretch(faint)
