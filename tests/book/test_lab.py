@@ -1,5 +1,6 @@
 import asyncio
 import re
+from concurrent.futures import ThreadPoolExecutor
 
 import jupytext
 import nbformat
@@ -59,12 +60,18 @@ def folder(tmp_path):
     return tmp_path
 
 
+def awaited(coroutine):
+    """What it returns; in a thread of its own, as a browser of the tests leaves an event loop running in this one."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, coroutine).result()
+
+
 def opened(folder, name="page.md"):
-    return asyncio.run(Contents(root_dir=str(folder)).get(name, type="notebook"))
+    return awaited(Contents(root_dir=str(folder)).get(name, type="notebook"))
 
 
 def saved(folder, model, name="page.md"):
-    asyncio.run(Contents(root_dir=str(folder)).save({"type": "notebook", "content": model["content"]}, name))
+    awaited(Contents(root_dir=str(folder)).save({"type": "notebook", "content": model["content"]}, name))
     return (folder / name).read_text()
 
 
@@ -124,11 +131,11 @@ def test_a_text_is_tidied_but_for_its_header():
 def test_files_and_new_notebooks_are_saved_as_they_are(folder):
     contents = Contents(root_dir=str(folder))
     new = jupytext.reads(TEXT, fmt="md:myst")
-    asyncio.run(contents.save({"type": "notebook", "content": new}, "new.md"))
+    awaited(contents.save({"type": "notebook", "content": new}, "new.md"))
     assert "# A page" in (folder / "new.md").read_text()
-    asyncio.run(contents.save({"type": "file", "format": "text", "content": "plain"}, "some.txt"))
+    awaited(contents.save({"type": "file", "format": "text", "content": "plain"}, "some.txt"))
     assert (folder / "some.txt").read_text() == "plain"
-    assert asyncio.run(contents.get("", type="directory"))["type"] == "directory"
+    assert awaited(contents.get("", type="directory"))["type"] == "directory"
 
 
 def test_without_references_citations_stay(tmp_path):
