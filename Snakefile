@@ -33,7 +33,7 @@ for job in jobs:
         params:
             fingerprint=job.fingerprint,
             chapter=job.chapter.name,
-        threads: config["threads"]
+        threads: config["threads"][job.chapter.name]
         resources:
             mem_mb=6000,
             runtime=720,
@@ -55,7 +55,7 @@ if points:  # of a sweep: one rule, so that `--set-resources sweep:gres=gpu:1` o
             chapter=points[0].chapter.name,
         wildcard_constraints:
             point="[^/]+",
-        threads: config["threads"]
+        threads: config["threads"][points[0].chapter.name]
         resources:
             mem_mb=6000,
             runtime=720,

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -274,7 +275,7 @@ def _run(
             config = {
                 "root": str(book.root),
                 "profile": profile,
-                "threads": (cores + 1) // 2,  # two chapters side by side: small networks gain little from more threads
+                "threads": threads_of(plan, cores),
                 "overrides": {name: dict(values) for name, values in overrides.items()},
                 # The plan is made once: every process of Snakemake's would have to make it again.
                 "jobs": [job.as_dict() for job in plan],
@@ -286,6 +287,21 @@ def _run(
     except filelock.Timeout as error:
         raise BookError(f"Another build is running in {build.parent}: wait for it, or stop it.") from error
     return build
+
+
+def threads_of(plan: Sequence[Job], cores: int) -> dict[str, int]:
+    """How many cores each chapter gets.
+
+    Half of them, and so two run side by side: small networks gain little from more threads. But all of them where most
+    of the book waits for the chapter: little could run beside it.
+    """
+    makers = {path: job.chapter.name for job in plan for path in job.outputs.values()}
+    before: dict[str, set[str]] = {}
+    for job in plan:  # in reading order: what it opens was made earlier
+        direct = {makers[path] for path in job.inputs}
+        before[job.chapter.name] = direct.union(*(before[name] for name in direct))
+    waiting = Counter(name for names in before.values() for name in names)
+    return {name: cores if 2 * waiting[name] > len(plan) else (cores + 1) // 2 for name in before}
 
 
 def _run_snakemake(book: Book, build: Path, arguments: Sequence[str], cores: int) -> None:

@@ -263,24 +263,27 @@ def detection_curves(curves: Mapping[tuple[str, str], tuple[Floats, Floats]]) ->
 
     Args:
         curves: method and condition to the shares of photographs and of generated images above the threshold, in
-            [0, 1]. A method has a colour, a condition a dash.
+            [0, 1]. A condition has a panel, a method a colour and a marker, which stands at 1 % and 5 % false alarms.
     """
-    figure, ax = new_ax(3.2)
     methods, conditions = (list(dict.fromkeys(words)) for words in zip(*curves, strict=True))
-    words, begins = [], []
+    figure, axes = new_row(3.2, len(conditions), sharey=True)
+    panels = dict(zip(conditions, axes, strict=True))
+    words, begins, marks = [], [], {}
     for (method, condition), (rung, found) in curves.items():
-        line = {"color": colour_of(1 + methods.index(method)), "ls": dash_of(conditions.index(condition))}
-        caught = f"{method}, {condition}: {100 * found[rung <= 0.01].max():.0f} %"
-        ax.plot(100 * np.maximum(rung, 1e-4), 100 * found, drawstyle="steps-post", lw=1.4, label=caught, **line)
-        words.append(caught)
-        begins.append(100 * found[rung <= 0.001].max())
-    for alarms in (1, 5):
-        ax.axvline(alarms, **REFERENCE)
-    ax.set(xscale="log", xlabel="false alarms, % of photographs", ylabel="caught, % of generated images")
-    least = 10 * (
-        min((share for share in begins if share > 0), default=0) // 10
-    )  # one that catches none hides no other
-    ax.set(xlim=(0.09, 100), ylim=(least, 102 - 0.02 * least))
-    ax.xaxis.set_major_formatter("{x:g}")
-    ax.legend(title="caught at 1 % false alarms", loc="center left", bbox_to_anchor=(1.0, 0.5))
+        ax, colour, marker = panels[condition], colour_of(1 + methods.index(method)), marker_of(methods.index(method))
+        ax.plot(100 * np.maximum(rung, 1e-4), 100 * found, drawstyle="steps-post", lw=1.4, color=colour)
+        caught = {alarms: 100 * found[rung <= alarms / 100].max() for alarms in (0.1, 1, 5)}
+        (marks[method],) = ax.plot([1, 5], [caught[1], caught[5]], marker, color=colour, mec="white", ms=7)
+        words.append(f"{method}, {condition}: {caught[1]:.0f} %")
+        begins.append(caught[0.1])
+    # One that catches none hides no other.
+    least = 10 * (min((share for share in begins if share > 0), default=0) // 10)
+    for condition, ax in panels.items():
+        for alarms in (1, 5):
+            ax.axvline(alarms, **REFERENCE)
+        ax.set(xscale="log", xlim=(0.09, 100), xlabel="false alarms, % of photographs")
+        ax.set_title(condition, loc="left")
+        ax.xaxis.set_major_formatter("{x:g}")
+    axes[0].set(ylabel="caught, % of generated images", ylim=(least, 102 - 0.02 * least))
+    legend_below(figure, marks, 4)
     return Plot(figure, f"Generated images caught against false alarms. At 1 % false alarms: {'; '.join(words)}.")

@@ -15,7 +15,8 @@ import nbformat
 import pytest
 
 from fingerprintlib.book import engine
-from fingerprintlib.book.chapters import Chapter, Job
+from fingerprintlib.book.chapters import Book, Chapter, Job
+from fingerprintlib.book.engine import threads_of
 from fingerprintlib.book.papermill_engine import _line
 
 from ..conftest import heed_ctrl_c
@@ -68,6 +69,14 @@ def test_builds_then_rebuilds_exactly_what_changed(small_book):
     assert _ran(result) == ["second", "book"]
     assert json.loads((small_book.root / "_build/smoke/total.json").read_text()) == 10.0
     assert "Here are 5 numbers" in _plain((index.parent / "01-first.html").read_text())
+
+
+def test_a_chapter_gets_all_cores_where_most_of_the_book_waits_for_it():
+    plan = Book().plan("quick")
+    given = threads_of(plan, 8)
+    assert {name for name, threads in given.items() if threads == 8} == {"real-images", "zoo", "attribution"}
+    assert {threads for name, threads in given.items() if threads != 8} == {4}
+    assert set(threads_of(plan, 1).values()) == {1}
 
 
 def test_a_failing_cell_names_chapter_cell_and_error(small_book):
