@@ -32,7 +32,7 @@ test: $(READY)  ## run all tests
 
 lab: $(READY)  ## open the chapters in JupyterLab
 	@$(BIN)/python -m fingerprintlib.book.lab_setup
-	@$(BIN)/jupyter lab
+	@OMP_WAIT_POLICY=passive $(BIN)/jupyter lab
 
 lint: $(READY)  ## check style and types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

@@ -96,6 +96,13 @@ def test_what_only_the_build_calls_is_not_advertised(tmp_path, monkeypatch):
     )
 
 
+def test_threads_that_wait_sleep_as_the_machine_may_be_busy():
+    others = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    program = "import os, fingerprintlib.cli; print(os.environ['OMP_WAIT_POLICY'])"
+    told = subprocess.run([sys.executable, "-c", program], env=others, capture_output=True, text=True, check=True)
+    assert told.stdout.strip() == "passive"
+
+
 def test_version():
     assert run("--version").output == f"fingerprints, version {__version__}\n"
     assert metadata.version("fingerprintlib") == __version__

@@ -56,7 +56,7 @@ def set_up(prefix: Path, *, kernel: bool = True) -> None:
     told.setdefault("LabApp", {}).update(default_url=f"/lab/workspaces/{NAME}", workspaces_dir=str(lab / "workspaces"))
     write_json(path, told)
     if kernel:
-        install(user=True, kernel_name=NAME, display_name=TITLE)
+        install(user=True, kernel_name=NAME, display_name=TITLE, env={"OMP_WAIT_POLICY": "passive"})  # as in `cli`
 
 
 if __name__ == "__main__":
