@@ -24,7 +24,7 @@ from .errors import FingerprintsError, UsageError
 if TYPE_CHECKING:
     from .book.chapters import Book
 
-# For torch, which is imported later: threads that wait sleep. Spinning ones take eight times as long beside a busy process.
+# For torch, imported later: threads that wait sleep. Spinning ones take eight times as long beside a busy process.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 LONG, LARGE = 1800, 10**10  # seconds, and bytes of disk; before what takes more, `book` and `run` ask
