@@ -76,12 +76,22 @@ def network_name(chapter: str, key: object) -> str:
 def publish(book: Book, profile: str = "full") -> list[str]:
     """Make the networks that a build used the shipped ones, and its numbers the published ones; returns their names.
 
+    Of chapters that have not run there, what is published stays if it is of the same data and networks.
+
     Raises:
-        UsageError: not all chapters have run at that profile.
+        UsageError: some chapters have neither run at that profile nor valid numbers.
     """
     build = build_folder(book, profile)
     records = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in build.glob("metrics/*.json")}
-    if lacking := [chapter.name for chapter in book.chapters if chapter.name not in records]:
+    path = book.root / "data" / "results" / f"{profile}.json"
+    data = {name: data_hash(book.root / "data" / name) for name in ("clothing", "zoo")}
+    told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"data": None}
+    shipped = Networks(book.root / "data" / "networks")
+    anew = {name for record in records.values() for name, entry in record["networks"].items() if "file" in entry}
+    missing = [chapter.name for chapter in book.chapters if chapter.name not in records]
+    before = told["chapters"] if told["data"] == data else {}
+    kept = {name: before[name] for name in missing if name in before and anew.isdisjoint(before[name]["networks"])}
+    if lacking := [name for name in missing if name not in kept]:
         raise UsageError(
             f"At the profile {profile!r} these chapters have not run: {', '.join(lacking)}. "
             f"Run `fingerprints book --profile {profile}` first."
@@ -89,27 +99,20 @@ def publish(book: Book, profile: str = "full") -> list[str]:
     store = build.parent / "store"
     corpus = open_corpus(store / json.loads((build / "corpus.json").read_text(encoding="utf-8"))["folder"])
     images, _, _ = corpus.first("validation", 200)  # none of the test split decides anything
-    shipped = Networks(book.root / "data" / "networks")
     used = {name: entry for record in records.values() for name, entry in record["networks"].items()}
-    for name, entry in used.items():
-        if "file" in entry:  # trained there; the others are shipped already, and stay
-            shipped.publish(name, load_network(store / entry["file"]), entry["corpus"], images)
-    shipped.keep_only(set(used))
-    write_json(
-        book.root / "data" / "results" / f"{profile}.json",
-        {
-            "profile": profile,
-            "version": __version__,
+    for name in sorted(anew):  # trained there; the others are shipped already, and stay
+        shipped.publish(name, load_network(store / used[name]["file"]), used[name]["corpus"], images)
+    names = {*used, *(network for found in kept.values() for network in found["networks"])}
+    shipped.keep_only(names)
+    found = {
+        name: {
             "date": datetime.date.today().isoformat(),
-            "data": {name: data_hash(book.root / "data" / name) for name in ("clothing", "zoo")},
             "machine": machine(),
-            "chapters": {
-                name: {
-                    **{key: record[key] for key in ("metrics", "claims", "device")},
-                    "networks": {network: shipped.card(network)["file"] for network in record["networks"]},
-                }
-                for name, record in records.items()
-            },
-        },
-    )
-    return sorted(used)
+            "version": __version__,
+            **{key: record[key] for key in ("metrics", "claims", "device")},
+            "networks": {network: shipped.card(network)["file"] for network in record["networks"]},
+        }
+        for name, record in records.items()
+    }
+    write_json(path, {"profile": profile, "data": data, "chapters": kept | found})
+    return sorted(names)

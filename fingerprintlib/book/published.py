@@ -18,14 +18,11 @@ class Published:
 
     Args:
         profile: at which it was built.
-        date: when it was published, ``YYYY-MM-DD``.
-        machine: where the numbers were measured.
-        chapters: chapter to its ``metrics`` and ``claims``.
+        chapters: chapter to its ``metrics`` and ``claims``, the ``date`` on which they were published, ``YYYY-MM-DD``,
+            and the ``machine`` on which they were measured.
     """
 
     profile: str
-    date: str
-    machine: str
     chapters: Mapping[str, Mapping[str, Any]]
 
     @classmethod
@@ -35,7 +32,7 @@ class Published:
         if not path.is_file():
             return None
         told = json.loads(path.read_text(encoding="utf-8"))
-        return cls(told["profile"], told["date"], told["machine"], told["chapters"])
+        return cls(told["profile"], told["chapters"])
 
     @property
     def records(self) -> list[dict[str, Any]]:
@@ -53,13 +50,14 @@ class Published:
 
     def beside(self, chapter: str, metrics: Mapping[str, float | int | str]) -> str:
         """A chapter's numbers here and in the published run, as MyST text; empty if the chapter was not published."""
-        found = self.chapters.get(chapter, {}).get("metrics", {})
+        told = self.chapters.get(chapter, {})
+        found = told.get("metrics", {})
         names = [name for name in metrics if not name.endswith(("_low", "_high"))]
         if not found or not names:
             return ""
         rows = [{"": f"`{n}`", "here": _cell(metrics, n), f"`{self.profile}`": _cell(found, n)} for n in names]
         title = f":::{{dropdown}} The numbers of this page, here and at `{self.profile}`"
-        where = f"`{self.profile}` was run on {self.date} ({self.machine}). In parentheses: 95 % intervals."
+        where = f"`{self.profile}` was run on {told['date']} ({told['machine']}). In parentheses: 95 % intervals."
         return "\n\n".join([title, where, markdown(rows), ":::"])
 
 

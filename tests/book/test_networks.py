@@ -127,6 +127,33 @@ def test_what_a_build_trained_is_published_with_its_numbers(project):
     assert (old.folder / "attribution-as-they-are-8.safetensors").read_bytes() == before
 
 
+def test_chapters_that_did_not_run_again_keep_their_numbers_while_these_are_about_the_same(project):
+    page = Page("attribution", project)
+    corpus = corpus_of(page)
+    page.make("corpus", {"folder": corpus.path.name})
+    shipped_or_trained(page, "trained", Attributor.load_or_train, trainings(page, corpus))
+    page.finish()
+    other = Page("patches", project)
+    other.metric("accuracy", 50.0)
+    other.finish()
+    book = SimpleNamespace(root=project, chapters=[SimpleNamespace(name=name) for name in ("attribution", "patches")])
+    names = publish(book)
+
+    (page.build / "metrics" / "patches.json").unlink()
+    page.metric("accuracy", 99.0)
+    page.finish()
+    assert publish(book) == names
+    chapters = json.loads((project / "data" / "results" / "full.json").read_text())["chapters"]
+    assert {name: found["metrics"] for name, found in chapters.items()} == {
+        "attribution": {"accuracy": 99.0},
+        "patches": {"accuracy": 50.0},
+    }
+    (project / "data" / "zoo").mkdir()
+    (project / "data" / "zoo" / "new.json").write_text("{}")
+    with pytest.raises(UsageError, match="these chapters have not run: patches"):
+        publish(book)
+
+
 def test_a_build_that_lacks_chapters_is_not_published(project):
     book = SimpleNamespace(root=project, chapters=[SimpleNamespace(name="attribution")])
     with pytest.raises(UsageError, match="At the profile 'full' these chapters have not run: attribution"):

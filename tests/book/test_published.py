@@ -8,10 +8,13 @@ from fingerprintlib.book.published import Published, verdicts
 CLAIM = Measurement("seeds", 0.5, 0.4, 0.6, 0.1, 0.0).as_dict()
 RESULTS = {
     "profile": "full",
-    "date": "2026-01-02",
-    "machine": "a desktop",
     "chapters": {
-        "page": {"metrics": {"grey": 99.12345, "grey_low": 98.0, "grey_high": 99.5, "runs": 3}, "claims": [CLAIM]},
+        "page": {
+            "date": "2026-01-02",
+            "machine": "a desktop",
+            "metrics": {"grey": 99.12345, "grey_low": 98.0, "grey_high": 99.5, "runs": 3},
+            "claims": [CLAIM],
+        },
         "other": {"metrics": {}, "claims": []},
     },
 }

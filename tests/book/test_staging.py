@@ -155,7 +155,8 @@ def test_a_published_run_stands_beside_what_was_found(chapter, text, executed):
     claimed = new_output("display_data", {"text/markdown": "**Here: no**."}, metadata={"claim": "seeds"})
     code(executed)[-1].outputs.append(claimed)
     measured = Measurement("seeds", 0.5, 0.4, 0.6, 0.1, 0.0).as_dict()
-    published = Published("full", "2026-01-02", "a desktop", {"page": {"metrics": {"x": 8}, "claims": [measured]}})
+    found = {"date": "2026-01-02", "machine": "a desktop", "metrics": {"x": 8}, "claims": [measured]}
+    published = Published("full", {"page": found})
     merge(chapter, text, executed, VALUES, "quick", {**RECORD, "metrics": {"x": 7, "seen": 1.0}}, TIMINGS, published)
     said = code(text)[-1].outputs[-1]["data"]["text/markdown"]
     assert said == "**Here: no**. At `full`: **yes**, +50.0 (+40.0 to +60.0) points."
