@@ -295,6 +295,26 @@ def immunize(
     click.echo(str(out))
 
 
+@main.command()
+@click.argument("network", metavar="ATTRIBUTOR", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="File to write: .onnx.")
+def export(network: Path, out: Path) -> None:
+    """Write an attributor, or a visualizer, as ONNX, for programs that have no PyTorch.
+
+    The graph takes uint8 images [N, R, R, 3] and gives the sources' logits and the images' fingerprints. Class names,
+    preprocessing, calibration and provenance are in the file's metadata, as JSON.
+    """
+    from .attribution.exporting import export as write
+    from .zoo.networks import load_network
+
+    if out.suffix != ".onnx":
+        raise UsageError(f"--out is where ONNX is written: call it {out.with_suffix('.onnx').name}, not {out.name}.")
+    if not out.absolute().parent.is_dir():
+        raise UsageError(f"There is no folder {out.parent} to write {out.name} into. Make it, or name another.")
+    write(load_network(network), out)
+    click.echo(str(out))
+
+
 # What the Snakefile calls, from within the build folder; `fingerprints book` left the configuration there.
 
 

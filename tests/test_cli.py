@@ -578,6 +578,24 @@ def test_immunize_refuses_what_there_is_not(in_project, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_export_writes_onnx_and_refuses_other_names(in_project, tmp_path):
+    onnx = pytest.importorskip("onnx")
+    file = str(ROOT / "data" / "networks" / "fingerprints-normalized-correlation.safetensors")
+    result = run("export", file, "--out", str(tmp_path / "one.onnx"))
+    assert result.exit_code == 0, result.output
+    assert [one.name for one in onnx.load(tmp_path / "one.onnx").graph.output] == ["logits", "fingerprints"]
+    result = run("export", file, "--out", str(tmp_path / "one.safetensors"))
+    assert result.exit_code == 2
+    assert "call it one.onnx" in result.output
+    result = run("export", file, "--out", str(tmp_path / "none" / "one.onnx"))
+    assert result.exit_code == 2
+    assert "no folder" in result.output
+    (tmp_path / "nothing").write_bytes(b"nothing")
+    result = run("export", str(tmp_path / "nothing"), "--out", str(tmp_path / "two.onnx"))
+    assert result.exit_code == 1
+    assert not (tmp_path / "two.onnx").exists()
+
+
 # --- what takes long ----------------------------------------------------------------------------
 
 
