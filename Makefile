@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/ready
 PROFILE ?= quick
 
-.PHONY: book class test lab lint bench zoo networks lock clean help
+.PHONY: book class test lab lint bench zoo networks lock engine clean help
 .DEFAULT_GOAL := help
 
 help:  ## say what there is
@@ -49,6 +49,15 @@ networks: $(READY)  ## train the networks in data/networks again (hours on a CPU
 
 lock:  ## write requirements.lock anew from pyproject.toml
 	@uv pip compile --universal -p 3.11 --all-extras --generate-hashes --no-header --no-annotate --quiet pyproject.toml -o requirements.lock
+
+engine:  ## take what runs networks in the reader's browser from npm again, as data/engine/package-lock.json pins it
+	@cd data/engine && npm ci --ignore-scripts --silent
+	@cd data/engine && cp node_modules/onnxruntime-web/dist/ort.wasm.min.js .
+	@cd data/engine && cp node_modules/onnxruntime-web/dist/ort-wasm-simd-threaded.mjs .
+	@cd data/engine && gzip -9nc node_modules/onnxruntime-web/dist/ort-wasm-simd-threaded.wasm > ort-wasm-simd-threaded.wasm.gz
+	@cd data/engine && sha256sum ort.wasm.min.js *.mjs > SHA256SUMS
+	@cd data/engine && gzip -dc *.wasm.gz | sha256sum | sed 's/-$$/ort-wasm-simd-threaded.wasm/' >> SHA256SUMS
+	@rm -rf data/engine/node_modules
 
 clean:  ## remove everything that a build made
 	@rm -rf _build .snakemake .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks

@@ -259,7 +259,8 @@ class Book:
         toc = _mapping((self.root / "book" / "_toc.yml").read_text(encoding="utf-8"), "book/_toc.yml", ChapterError)
         names = [toc["root"]]
         for part in toc.get("parts", [toc]):
-            names += [entry["file"] for entry in part.get("chapters", [])]
+            for entry in part.get("chapters", []):
+                names += [one["file"] for one in (entry, *entry.get("sections", []))]
         paths = [self.root / "book" / f"{name}.md" for name in names]
         hashes: dict[str, str] = {}
         return [Chapter(path, hashes) for path in paths if path.is_file()]

@@ -1,7 +1,7 @@
 """A Sphinx extension: the pages work from a folder, without a network and without a console error.
 
 MathJax comes out of a Python package, and the scripts of sphinx-thebe, which would fetch a kernel's front end from the
-network and declare the same constant twice, are left out.
+network and declare the same constant twice, are left out. Only pages on which networks answer load what that takes.
 """
 
 import importlib.util
@@ -12,9 +12,17 @@ from typing import Any
 
 def setup(app: Any) -> dict[str, Any]:
     """Register with Sphinx."""
+    app.connect("html-page-context", _add_networks)
     app.connect("html-page-context", _drop_thebe, priority=900)
     app.connect("build-finished", _copy_mathjax)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def _add_networks(app: Any, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
+    if 'class="fp-try"' in context.get("body", ""):
+        for name in ("pixels.js", "judge.js", "try.js"):  # which fetches the rest, as soon as it is in sight
+            app.add_js_file(name, loading_method="defer")
+        app.add_css_file("try.css")
 
 
 def _drop_thebe(app: Any, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:

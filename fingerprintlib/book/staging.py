@@ -176,6 +176,9 @@ def _stage(book: Book, profile: str, overrides: Mapping[str, Mapping[str, Any]],
             data, target = path.read_bytes(), staged / relative
         _write_if_changed(target, data)
         wanted.add(target)
+    for path in _for_browsers(build):
+        _write_if_changed(staged / "_assets" / path.name, path.read_bytes())
+        wanted.add(staged / "_assets" / path.name)
     house, figure = house_page()
     texts = {"timings.md": timings_page(book.chapters, costs), "house.md": house}
     for name, data in {**{name: text.encode() for name, text in texts.items()}, "house.png": figure}.items():
@@ -184,6 +187,14 @@ def _stage(book: Book, profile: str, overrides: Mapping[str, Mapping[str, Any]],
     for path in staged.rglob("*"):
         if path.is_file() and path not in wanted:
             path.unlink()
+
+
+def _for_browsers(build: Path) -> list[Path]:
+    """What the chapter `try-it` left for the reader's browser: see `browser.write_scripts`."""
+    made = build / "browser.json"
+    if not made.is_file():
+        return []
+    return sorted((build.parent / "store" / json.loads(made.read_text(encoding="utf-8"))["folder"]).iterdir())
 
 
 def _verdicts(book: Book, build: Path, published: Published | None) -> dict[str, str]:
