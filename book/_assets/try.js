@@ -257,7 +257,7 @@
           this.refresh();
         });
         tell();
-        return { label: element("label", {}, element("span", {}, label), input, value), reset: () => {
+        return { label: element("label", {}, element("span", {}, label), value, input), reset: () => {
           input.value = this.knobs[name] = neutral;
           tell();
         } };

@@ -283,7 +283,7 @@ def test_the_browser_and_python_agree(still, judges, name):
     assert found["origins"] == 1
     assert found["probability"] < 1e-4
     assert found["answers"] == 1
-    assert {"real", "progan", "unknown", "unsure"} <= found["given"]
+    assert {"real", "unknown", "unsure"} <= found["given"]
 
 
 def test_the_fingerprint_is_the_visualizers(still, visualizer):
