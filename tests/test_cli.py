@@ -560,6 +560,17 @@ def test_mathjax_comes_from_a_package_and_thebe_does_not_come(tmp_path):
     assert "mathjax_path: mathjax/tex-svg.js" in (ROOT / "_config.yml").read_text()
 
 
+def test_only_pages_on_which_networks_answer_load_what_that_takes():
+    added = []
+    app = SimpleNamespace(add_js_file=lambda name, **_: added.append(name), add_css_file=added.append)
+    offline._add_networks(app, "page", "page.html", {"body": "<p>Of `fp-try` only the name.</p>"}, None)
+    offline._add_networks(app, "search", "search.html", {}, None)
+    assert added == []
+    offline._add_networks(app, "page", "page.html", {"body": '<div class="fp-try" data-files>'}, None)
+    assert added == ["pixels.js", "judge.js", "try.js", "try.css"]
+    assert all((ROOT / "book" / "_assets" / name).is_file() for name in added)
+
+
 def test_without_the_package_of_mathjax_the_pages_do_not_build(tmp_path, monkeypatch):
     monkeypatch.setattr(offline.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(RuntimeError, match="install the package django-static-mathjax"):

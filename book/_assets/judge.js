@@ -6,15 +6,17 @@ const fpJudge = (() => {
   const [UNKNOWN, UNSURE, UNDECIDED] = ["unknown", "unsure", "undecided"];
   const here = document.currentScript.src.replace(/[^/]*$/, "");
 
-  /** What fp-NAME.js holds. */
+  const asked = {};
+
+  /** What fp-NAME.js holds; it is loaded once for the page. */
   function brought(name) {
-    return new Promise((done, failed) => {
+    return (asked[name] ??= new Promise((done, failed) => {
       const script = document.createElement("script");
       script.src = `${here}fp-${name}.js`;
       script.onload = () => done(globalThis.fpParts[name]);
       script.onerror = () => failed(new Error(`fp-${name}.js is missing`));
       document.head.append(script);
-    });
+    }));
   }
 
   async function unpacked(text) {
@@ -51,7 +53,7 @@ const fpJudge = (() => {
 
   /** A network by name, with what its file tells: class names, preprocessing, calibration. */
   async function network(name) {
-    const [ort, all] = await Promise.all([engine(), networks()]);
+    const [ort, all] = await Promise.all([engine(), brought("networks")]);
     const { model, ...told } = all[name];
     // To better so small a graph takes longer than it saves.
     const options = { executionProviders: ["wasm"], graphOptimizationLevel: "disabled" };
@@ -77,13 +79,6 @@ const fpJudge = (() => {
   function row({ data, dims }, k) {
     const size = data.length / dims[0];
     return Array.from(data.subarray(k * size, (k + 1) * size));
-  }
-
-  let known;
-
-  function networks() {
-    known ??= brought("networks");
-    return known;
   }
 
   const largest = values => values.indexOf(Math.max(...values));
@@ -182,5 +177,5 @@ const fpJudge = (() => {
     return { ...verdict, squares, ...(torn ? { answer: UNSURE, origin: UNDECIDED } : {}) };
   }
 
-  return { hindrance, brought, networks, network, judged, inViewOf, named, withSquares, largest };
+  return { hindrance, brought, engine, network, judged, inViewOf, named, withSquares, largest };
 })();

@@ -25,8 +25,8 @@
       told: v => `${percent(v)} of the side`, change: (image, v) => fpPixels.cropped(image, v / 100),
     },
     resize: {
-      label: "Resize there and back", min: 50, max: 150, step: 1, neutral: 100,
-      told: v => `to ${percent(v)}`, change: (image, v) => fpPixels.resized(image, v / 100),
+      label: "Resize", min: 50, max: 150, step: 1, neutral: 100,
+      told: v => `to ${percent(v)} and back`, change: (image, v) => fpPixels.resized(image, v / 100),
     },
     blur: {
       label: "Blur", min: 1, max: 9, step: 2, neutral: 1,
@@ -146,9 +146,10 @@
       this.root.replaceChildren((this.status = element("p", { role: "status", class: "fp-status" })));
       this.say("Loading the networks ...");
       try {
-        const engine = fpJudge.networks(); // is fetched while the samples are
+        fpJudge.engine().catch(() => {}); // it starts meanwhile; what fails is told where it is used
+        const networks = fpJudge.brought("networks");
         this.samples = await fpJudge.brought("samples");
-        this.build((await engine)[this.networkNames[0]].class_names);
+        this.build((await networks)[this.networkNames[0]].class_names);
         await this.choose(...this.sample(1));
       } catch (error) {
         console.warn(error);
@@ -195,7 +196,7 @@
         const group = element("div", { class: "fp-samples", role: "group", "aria-label": `Images of ${source}` });
         group.append(element("span", {}, source));
         urls.slice(0, most).forEach((url, k) => {
-          const image = element("img", { src: url, alt: `${source}, image ${k + 1}`, width: 64, height: 64 });
+          const image = element("img", { src: url, alt: `image ${k + 1} of the source ${source}`, width: 64, height: 64 });
           const press = () => this.choose(source, k, url);
           group.append(button(image, { "aria-pressed": "false", "data-sample": `${source} ${k}` }, press));
         });
@@ -366,7 +367,7 @@
     }
 
     async take(source, name) {
-      const { resolution, view } = (await fpJudge.networks())[this.networkNames[0]].preprocessing;
+      const { resolution, view } = (await fpJudge.brought("networks"))[this.networkNames[0]].preprocessing;
       const image = fpPixels.seen(source, resolution, view), squares = fpPixels.squares(source, resolution).flat();
       Object.assign(this, { source, name, image, squares: squares.length > 1 ? squares : [], named: null });
       this.canvases.map.parentElement.hidden = true;

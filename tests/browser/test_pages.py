@@ -162,6 +162,20 @@ def test_the_player_is_worked_by_its_buttons(visit):
     page.wait_for_function("p => document.querySelector('.fp-place').textContent !== p", arg=first[0])
 
 
+@pytest.mark.parametrize(
+    ("name", "answers"), [("try-it", 2), ("03-attribution", 1), ("05-fingerprints", 1), ("11-attacks", 1)]
+)
+def test_networks_answer_on_the_page(visit, name, answers):
+    page, troubles = visit(name)
+    page.locator(".fp-try").scroll_into_view_if_needed()
+    page.wait_for_selector(".fp-try[data-state=ready]")
+    assert page.locator(".fp-answers strong").count() == answers
+    page.get_by_role("button", name="image 2 of the source real").click()
+    page.wait_for_selector(".fp-try[data-state=ready]")
+    assert page.locator(".fp-try canvas").first.get_attribute("aria-label").startswith("an image of real")
+    assert troubles == []
+
+
 def test_search_works_without_a_network(visit, smoke_book):
     page, troubles = visit("search")
     page.goto((smoke_book.html / "search.html").as_uri() + "?q=fingerprint")

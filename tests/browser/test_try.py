@@ -320,7 +320,7 @@ def give(page, data, name="file.png", kind="image/png"):
 def test_it_answers_from_a_folder_under_a_strict_policy(page, folder, judges):
     opened(page, folder)
     for source in ("real", "sngan", "vae"):
-        page.get_by_role("button", name=f"{source}, image 2").click()
+        page.get_by_role("button", name=f"image 2 of the source {source}").click()
         settled(page)
         verdict = judges["immunized"].judge(drawn(source, "test", 0, 3)[1:2])[0]
         assert answer(page).startswith(f"{verdict.answer}. ")
@@ -350,7 +350,7 @@ def test_all_that_it_takes_is_small_and_comes_only_when_it_is_in_sight(page, fol
 
 def test_knobs_change_the_image_and_the_answer_and_the_keyboard_turns_them(page, folder, judges):
     opened(page, folder)
-    page.get_by_role("button", name="progan, image 1").click()
+    page.get_by_role("button", name="image 1 of the source progan").click()
     settled(page)
     before, picture = answer(page, "plain"), page.evaluate(PICTURE)
     knob = page.get_by_label("Blur")
@@ -402,7 +402,7 @@ def test_a_large_image_is_mapped_square_by_square(page, folder, judges):
     for name in {names[k] for k in named}:
         assert f"{sum(names[k] == name for k in named)} {name}" in map_.locator("canvas").get_attribute("aria-label")
     assert answer(page).startswith(("unsure", "unknown"))
-    page.get_by_role("button", name="real, image 1").click()
+    page.get_by_role("button", name="image 1 of the source real").click()
     settled(page)
     assert not map_.is_visible()
 
@@ -413,7 +413,7 @@ def test_guessing_first_hides_the_answer_and_keeps_score(page, folder):
     for asked in (1, 2):
         assert not page.locator(".fp-result").is_visible()
         assert not page.locator("[data-picture=fingerprint]").is_visible()
-        assert not page.get_by_role("button", name="progan, image 1").is_visible()
+        assert not page.get_by_role("button", name="image 1 of the source progan").is_visible()
         page.get_by_role("button", name="none of them").click()
         page.wait_for_selector(".fp-result:visible")
         said = page.locator(".fp-guess [role=status]").inner_text()
