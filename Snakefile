@@ -70,5 +70,8 @@ rule pages:
         PAGES_MADE_OF,
     params:
         pages=config["pages"],
+    resources:
+        mem_mb=6000,
+        runtime=60,
     shell:
         f"{fingerprints} pages"

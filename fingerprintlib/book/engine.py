@@ -27,6 +27,7 @@ from ..ending import FIRST, end_descendants
 from ..errors import BookError, one_line
 from ..provenance import file_hash, recipe_hash, write_atomically, write_json
 from .chapters import Book, Chapter, Job
+from .cluster import no_job_left
 from .grids import Grid
 from .house import modules, rooms, uses
 from .timings import build_folder, expected, record_run
@@ -283,7 +284,13 @@ def _run(
                 "pages": _pages_hash(book),
             }
             write_json(build / "config.json", config)
-            _run_snakemake(book, build, [*options, *sorted(targets)], cores)
+            # Targets first: an option that takes several values, as --set-resources, would take them for its own.
+            arguments = [*sorted(targets), *options]
+            if options:  # perhaps on a cluster
+                with no_job_left(build.parent) as names:
+                    _run_snakemake(book, build, [*names, *arguments], cores)
+            else:
+                _run_snakemake(book, build, arguments, cores)
     except filelock.Timeout as error:
         raise BookError(f"Another build is running in {build.parent}: wait for it, or stop it.") from error
     return build

@@ -43,7 +43,9 @@ def _ran(result):
 
 def test_a_chapter_is_swept_and_what_is_there_is_not_run_again(project):
     sweep = ("sweep", "second", "--profile", "smoke", "--cores", "2")
-    result = project.fingerprints(*sweep, "-p", "factor=2.5,1", "--", "--dry-run")
+    result = project.fingerprints(
+        *sweep, "-p", "factor=2.5,1", "--", "--dry-run", "--set-resources", "sweep:gres=gpu:1"
+    )
     assert (result.returncode, result.stdout) == (0, "")
     assert "Nothing was collected" in result.stderr
 

@@ -1,0 +1,47 @@
+"""Jobs on a Slurm cluster do not end with whoever submitted them: here those are cancelled that nobody waits for."""
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ..provenance import content_hash
+
+PATIENCE = 60  # seconds for Slurm to answer
+
+
+@contextmanager
+def no_job_left(builds: Path) -> Iterator[list[str]]:
+    """Cancel before the block what a build that was killed has left on the cluster, and after it what this one has.
+
+    Asked to end, Snakemake cancels its jobs itself, but it may be killed before it has come to that.
+
+    Args:
+        builds: the folder of all builds, of which one runs at a time; its jobs bear a name made of it.
+
+    Yields:
+        Snakemake's options that name the jobs so.
+    """
+    name = f"fingerprints-{content_hash(str(builds.resolve()).encode())[:12]}"
+    _cancel(name)
+    try:
+        yield ["--slurm-jobname-prefix", name]
+    finally:
+        _cancel(name)
+
+
+def _cancel(name: str) -> None:
+    """Cancel our jobs whose names begin so, if there is a cluster."""
+    if shutil.which("squeue"):
+        jobs = [job for job, called in map(str.split, _say("squeue", "--me", "-h", "-o", "%i %j")) if name in called]
+        if jobs:
+            _say("scancel", *jobs)
+
+
+def _say(*command: str) -> list[str]:
+    """The lines that a command prints; none if it fails, for then there is nothing that we could do."""
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE).stdout.splitlines()
+    except subprocess.TimeoutExpired:
+        return []
