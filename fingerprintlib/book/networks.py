@@ -8,6 +8,7 @@ import datetime
 import json
 import re
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 
 from .. import __version__
@@ -19,6 +20,7 @@ from ..store import get_all
 from ..zoo.networks import Networks, load_network, told_of
 from .chapters import Book, data_hash
 from .page import Page
+from .published import SHIPPED
 from .timings import build_folder, machine
 
 Key = TypeVar("Key")
@@ -73,19 +75,13 @@ def network_name(chapter: str, key: object) -> str:
     return re.sub(r"\W+", "-", "-".join(map(str, (chapter, *words)))).lower()
 
 
-def publish(book: Book, profile: str = "full") -> list[str]:
+def publish(book: Book, profile: str = SHIPPED) -> list[str]:
     """Make the networks that a build used the shipped ones, and its numbers the published ones; returns their names.
 
     Raises:
         UsageError: not all chapters have run at that profile.
     """
-    build = build_folder(book, profile)
-    records = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in build.glob("metrics/*.json")}
-    if lacking := [chapter.name for chapter in book.chapters if chapter.name not in records]:
-        raise UsageError(
-            f"At the profile {profile!r} these chapters have not run: {', '.join(lacking)}. "
-            f"Run `fingerprints book --profile {profile}` first."
-        )
+    build, records = build_folder(book, profile), _records(book, profile)
     store = build.parent / "store"
     corpus = open_corpus(store / json.loads((build / "corpus.json").read_text(encoding="utf-8"))["folder"])
     images, _, _ = corpus.first("validation", 200)  # none of the test split decides anything
@@ -95,21 +91,63 @@ def publish(book: Book, profile: str = "full") -> list[str]:
         if "file" in entry:  # trained there; the others are shipped already, and stay
             shipped.publish(name, load_network(store / entry["file"]), entry["corpus"], images)
     shipped.keep_only(set(used))
+    networks = {
+        name: {network: shipped.card(network)["file"] for network in record["networks"]}
+        for name, record in records.items()
+    }
+    _write_results(book, profile, records, networks)
+    return sorted(used)
+
+
+def report(book: Book, profile: str) -> Path:
+    """Write the numbers and claims of a build to ``data/results/<profile>.json``: one file, which can be sent.
+
+    Its networks stay where they are. Wherever the file lies, the ledger has a column for it.
+
+    Raises:
+        UsageError: not all chapters have run at that profile, or its numbers go with networks that are shipped.
+    """
+    if profile == SHIPPED:
+        raise UsageError(
+            f"The numbers of the profile {profile!r} are about the networks in data/networks. "
+            "Publish both: `fingerprints networks publish`."
+        )
+    return _write_results(book, profile, _records(book, profile), {})
+
+
+def _records(book: Book, profile: str) -> dict[str, dict[str, Any]]:
+    """What each chapter of a whole build recorded."""
+    build = build_folder(book, profile)
+    records = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in build.glob("metrics/*.json")}
+    if lacking := [chapter.name for chapter in book.chapters if chapter.name not in records]:
+        raise UsageError(
+            f"At the profile {profile!r} these chapters have not run: {', '.join(lacking)}. "
+            f"Run `fingerprints book --profile {profile}` first."
+        )
+    return records
+
+
+def _write_results(
+    book: Book,
+    profile: str,
+    records: Mapping[str, Mapping[str, Any]],
+    networks: Mapping[str, Mapping[str, str]],
+) -> Path:
+    """The results file of a profile, with the shipped networks by chapter."""
+    chapters = {
+        name: {key: record[key] for key in ("metrics", "claims", "device")} | {"networks": networks.get(name, {})}
+        for name, record in records.items()
+    }
+    path = book.root / "data" / "results" / f"{profile}.json"
     write_json(
-        book.root / "data" / "results" / f"{profile}.json",
+        path,
         {
             "profile": profile,
             "version": __version__,
             "date": datetime.date.today().isoformat(),
             "data": {name: data_hash(book.root / "data" / name) for name in ("clothing", "zoo")},
             "machine": machine(),
-            "chapters": {
-                name: {
-                    **{key: record[key] for key in ("metrics", "claims", "device")},
-                    "networks": {network: shipped.card(network)["file"] for network in record["networks"]},
-                }
-                for name, record in records.items()
-            },
+            "chapters": chapters,
         },
     )
-    return sorted(used)
+    return path
