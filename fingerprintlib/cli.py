@@ -259,6 +259,16 @@ def timings(profile: str) -> None:
 
 
 @main.command()
+@click.option("--profile", default="paper", show_default=True, help="Of the build.")
+def results(profile: str) -> None:
+    """Write what a whole build found to one file in data/results. The ledger has a column for each file there."""
+    from .book.chapters import Book
+    from .book.networks import report
+
+    click.echo(str(report(Book(), profile)))
+
+
+@main.command()
 @click.argument("attributor", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.option("--attack", "name", required=True, help=ATTACK_HELP)
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="File to write.")

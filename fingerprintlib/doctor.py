@@ -29,7 +29,17 @@ class Finding:
 
 def examine() -> list[Finding]:
     """Run every check; none of them raises."""
-    checks: list[Callable[[], Finding]] = [_python, _packages, _torch, _kernel, _photographs, _shipped, _book, _disk]
+    checks: list[Callable[[], Finding]] = [
+        _python,
+        _packages,
+        _torch,
+        _gpu,
+        _kernel,
+        _photographs,
+        _shipped,
+        _book,
+        _disk,
+    ]
     return [_guarded(check) for check in checks]
 
 
@@ -71,8 +81,26 @@ def _torch() -> Finding:
     import torch
     import torchvision
 
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {torch.get_num_threads()} threads"
-    return Finding("torch", True, f"{torch.__version__} with torchvision {torchvision.__version__} on {device}")
+    threads = f"{torch.get_num_threads()} CPU threads"
+    return Finding("torch", True, f"{torch.__version__} with torchvision {torchvision.__version__} on {threads}")
+
+
+def _gpu() -> Finding:
+    """What a training would take, having computed something there: a driver may be too old for what is installed."""
+    import torch
+
+    if torch.cuda.is_available():
+        names = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
+        found, device = f"CUDA, {' and '.join(names)}", "cuda"
+    elif torch.backends.mps.is_available():
+        found, device = "Apple's, by MPS", "mps"
+    else:
+        return Finding("GPU", True, "none (neither CUDA nor MPS), so all is computed on the CPU")
+    try:
+        works = float(torch.ones(4, 4, device=device).mm(torch.ones(4, 4, device=device)).sum()) == 64
+    except RuntimeError as error:
+        works, found = False, f"{found}: {error}".splitlines()[0]
+    return Finding("GPU", works, found, "Update its driver, or set CUDA_VISIBLE_DEVICES= to do without it.")
 
 
 def _kernel() -> Finding:

@@ -1,7 +1,7 @@
-"""What every training loop here shares: device and precision, randomness, averaging.
+"""What every training loop here shares: device and precision, randomness, moving averages.
 
-Randomness is a function of ``(seed, step, rank)`` and never a state that wanders along: a run that is resumed at step
-``n`` draws exactly what the uninterrupted run drew there, on every device.
+Randomness is a function of ``(seed, step, stream)`` and never a state that wanders along: a run that is resumed at step
+``n`` draws exactly what the uninterrupted run drew there, on every device and by however many processes.
 """
 
 import ctypes
@@ -12,12 +12,12 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import filelock
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 try:
     from lightning_fabric import Fabric
@@ -28,7 +28,6 @@ from .ending import end_with_parent
 
 __all__ = [
     "Fabric",
-    "average_gradients",
     "bfloat16_pays",
     "computed_with",
     "in_parallel",
@@ -87,22 +86,25 @@ def _keep_memory() -> None:
 
 
 def computed_with(fabric: Fabric) -> dict[str, Any]:
-    """What of the device decides weights, for recipes: the type that autocast computes in, and how many processes."""
+    """What of the device decides weights, for recipes: the type that autocast computes in.
+
+    How many processes share the work does not: see `processes`.
+    """
     kind = fabric.device.type
     with fabric.autocast():
         dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else torch.float32
-    return {"precision": str(dtype).removeprefix("torch."), "processes": fabric.world_size}
+    return {"precision": str(dtype).removeprefix("torch.")}
 
 
-def step_generator(seed: int, step: int, rank: int = 0) -> torch.Generator:
-    """The random numbers of one step, on the CPU; different seeds, steps and ranks are independent streams.
+def step_generator(seed: int, step: int, stream: int = 0) -> torch.Generator:
+    """The random numbers of one step, on the CPU; different seeds, steps and streams are independent.
 
     Torch's own seeding keeps 32 bits of a seed, and among some 100,000 streams two would be the same. So the whole
     state of its Mersenne twister is filled, by a counter-based generator keyed by the three numbers (below 2**64).
     """
-    wide = 2**64 - 1  # rank -1 is the last of them
+    wide = 2**64 - 1  # stream -1 is the last of them
     key = np.array([seed & wide, step & wide], np.uint64)
-    words = np.random.Philox(key=key, counter=np.array([0, 0, rank & wide, 0], np.uint64)).random_raw(312)
+    words = np.random.Philox(key=key, counter=np.array([0, 0, stream & wide, 0], np.uint64)).random_raw(312)
     state = _FRESH.clone()
     # 5,056 bytes: the seed, how many words are left (1: new ones are due), which is next, and the 624 words.
     state[24 : 24 + 624 * 8].view(torch.int64).copy_(torch.from_numpy(words.view(np.uint32).astype(np.int64)))
@@ -125,18 +127,6 @@ def update_ema(average: nn.Module, network: nn.Module, decay: float, step: int) 
     torch._foreach_lerp_(list(average.parameters()), list(network.parameters()), 1 - decay)
     for mine, theirs in zip(average.buffers(), network.buffers(), strict=True):
         mine.copy_(theirs)
-
-
-def average_gradients(fabric: Fabric, network: nn.Module) -> None:
-    """Average the gradients over the processes of a run (nothing to do for one).
-
-    Done by hand rather than by wrapping the network: gradient penalties differentiate twice, and wrappers for
-    distributed training do not follow them there.
-    """
-    if fabric.world_size > 1:
-        for parameter in network.parameters():
-            if parameter.grad is not None:
-                parameter.grad.copy_(cast(Tensor, fabric.all_reduce(parameter.grad, reduce_op="mean")))
 
 
 def in_parallel(function: Callable[..., Any], calls: Sequence[Mapping[str, Any]]) -> list[Any]:

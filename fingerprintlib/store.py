@@ -144,13 +144,13 @@ def get_or_make(
     Raises:
         OSError: the lock cannot be written. What is there can be opened in a folder that is read-only.
     """
-    if _agreed(is_there, fabric):
+    if agreed(is_there, fabric):
         return get()
     with held(path, fabric):
-        return get() if _agreed(is_there, fabric) else make()
+        return get() if agreed(is_there, fabric) else make()
 
 
-def _agreed(question: Callable[[], bool], fabric: "Fabric | None") -> bool:
+def agreed(question: Callable[[], bool], fabric: "Fabric | None") -> bool:
     """The answer of the first process, told to all."""
     if fabric is None or fabric.world_size == 1:
         return question()
@@ -168,10 +168,10 @@ def held(path: Path, fabric: "Fabric | None" = None) -> Iterator[None]:
             lock.acquire(timeout=within)
         return lock.is_locked
 
-    if not _agreed(lambda: taken(0), fabric):
+    if not agreed(lambda: taken(0), fabric):
         if fabric is None or fabric.is_global_zero:
             print(f"{path} is being made by another process: waiting for it.", file=sys.stderr, flush=True)
-        while not _agreed(lambda: taken(PATIENCE), fabric):
+        while not agreed(lambda: taken(PATIENCE), fabric):
             pass
     try:
         yield

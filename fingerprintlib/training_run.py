@@ -4,7 +4,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -12,8 +12,10 @@ from tqdm import tqdm
 
 from .checkpoints import load_checkpoint, pack, require_same_recipe, save_checkpoint, unpack
 from .errors import FingerprintsError
+from .processes import average_gradients
 from .progress import progress
-from .runtime import Fabric, average_gradients
+from .runtime import Fabric
+from .store import agreed
 
 SAVE_SECONDS = 60  # at most this much work is lost to a kill
 LOOK = 20  # steps between two looks at the losses; each makes an accelerator wait
@@ -22,7 +24,8 @@ LOOK = 20  # steps between two looks at the losses; each makes an accelerator wa
 class Run(ABC):
     """A training that can be killed at any moment: made anew and resumed, it ends in the very same weights.
 
-    All that its next step depends on is in its checkpoint, or is a function of (seed, step).
+    All that its next step depends on is in its checkpoint, or is a function of (seed, step). Several processes compute
+    what one would but for rounding (see `processes`), so another number of them can go on from there.
 
     Args:
         learners: whose losses there are.
@@ -89,7 +92,8 @@ class Run(ABC):
 
         Raises:
             CheckpointError: the checkpoint is damaged, foreign, or of another recipe.
-            FingerprintsError: a loss or a weight is no longer finite; the last good checkpoint stays.
+            FingerprintsError: a loss or a weight is no longer finite, or a step needs more memory than there is; the
+                last good checkpoint stays.
         """
         self.resume()
         saved = self.clock = time.monotonic()
@@ -97,14 +101,36 @@ class Run(ABC):
             bar.disable |= not self.fabric.is_global_zero
             while not self.done:
                 before = self.share
-                self.advance()
+                try:
+                    self.advance()
+                except (MemoryError, RuntimeError) as error:
+                    raise self.told_of_memory(error) from error
                 self.report(before, bar)
                 bar.update(min(self.seen, self.images) - bar.n)
                 self.tick()
-                if self.done or self.clock - saved > SAVE_SECONDS:
+                if self.done or self.is_late(saved):
                     self.save()
                     saved = time.monotonic()
         self.fabric.barrier()
+
+    def is_late(self, saved: float) -> bool:
+        """Whether to save. Clocks differ, so one process decides for several, now and then only: they wait for it."""
+
+        def late() -> bool:
+            return self.clock - saved > SAVE_SECONDS
+
+        if self.fabric.world_size == 1:
+            return late()
+        return self.step % LOOK == 0 and agreed(late, self.fabric)
+
+    def told_of_memory(self, error: Exception) -> Exception:
+        """The error in a sentence with its mend, if memory has run out; else as it is."""
+        if not isinstance(error, (MemoryError, torch.OutOfMemoryError)) and "can't allocate memory" not in str(error):
+            return error
+        return FingerprintsError(
+            f"Step {self.step + 1} of the training needs more memory than {self.fabric.device} has free. Take a "
+            f"smaller batch or width, or share the batch among more processes (torchrun). {self.kept_so_far()}"
+        )
 
     def update(self, network: nn.Module, optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
         """Take the optimizer's step down the gradient of the loss, averaged over all processes."""
@@ -136,6 +162,7 @@ class Run(ABC):
 
     def look(self, bar: tqdm) -> dict[str, Any]:
         """The mean losses since the last record, by learner, once they are known to be finite; the bar shows them."""
+        self.share_losses()
         *sums, steps = self.losses.cpu().double()
         means = {learner: total / steps for learner, total in zip(self.learners, sums, strict=True)}
         for learner, mean in means.items():
@@ -145,6 +172,15 @@ class Run(ABC):
         bar.set_postfix(shown, refresh=False)
         return {learner: mean.tolist() for learner, mean in means.items()}
 
+    def share_losses(self) -> None:
+        """Let every process have the mean of all processes' losses, so that all decide and keep the same."""
+        if self.fabric.world_size > 1:
+            self.losses = cast(Tensor, self.fabric.all_reduce(self.losses, reduce_op="mean"))
+
+    def kept_so_far(self) -> str:
+        """Where the last good checkpoint is."""
+        return f"The last good checkpoint is {self.path}." if self.path.is_file() else "Nothing was saved yet."
+
     def require_finite(self, name: str, value: Tensor) -> None:
         """Stop if the number is not finite.
 
@@ -152,9 +188,8 @@ class Run(ABC):
             FingerprintsError: naming the last good checkpoint, if any.
         """
         if not value.isfinite():
-            kept = f"The last good checkpoint is {self.path}." if self.path.is_file() else "Nothing was saved yet."
             raise FingerprintsError(
-                f"Training stopped at step {self.step}: {name} is {value:g}. {kept} "
+                f"Training stopped at step {self.step}: {name} is {value:g}. {self.kept_so_far()} "
                 "Lower the learning rate or use float32."
             )
 
@@ -178,6 +213,7 @@ class Run(ABC):
 
     def save(self) -> None:
         """Write the checkpoint, unless something has ceased to be finite: that would spoil the last good one."""
+        self.share_losses()
         self.check()
         if self.fabric.is_global_zero:
             tensors, plain = pack({**self.parts(), "run": self})

@@ -236,7 +236,17 @@ def findings():
 
 def test_all_is_well_here(findings):
     assert [str(finding) for finding in findings.values() if not finding.ok] == []
-    assert set(findings) == {"python", "packages", "torch", "jupyter kernel", "photographs", "networks", "book", "disk"}
+    assert set(findings) == {
+        "python",
+        "packages",
+        "torch",
+        "GPU",
+        "jupyter kernel",
+        "photographs",
+        "networks",
+        "book",
+        "disk",
+    }
     assert all(str(finding).startswith(f"OK    {name}: ") for name, finding in findings.items())
     assert int(findings["photographs"].detail.split()[0]) > 5
 
@@ -250,6 +260,19 @@ def only(monkeypatch, in_project):
         return run("doctor")
 
     return choose
+
+
+def test_a_gpu_that_cannot_compute_is_told(only, monkeypatch):
+    import torch
+
+    def ones(*shape, device):
+        raise RuntimeError(f"{device}: no kernel image is available for execution\nCompile with more words")
+
+    monkeypatch.setattr(torch, "ones", ones)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda *_: "NVIDIA A1")
+    failed(only(doctor._gpu), "GPU: CUDA, NVIDIA A1: cuda: no kernel image", "Update its driver")
 
 
 def test_nothing_missing_is_status_0(only):

@@ -15,8 +15,8 @@ from torch import nn
 
 from fingerprintlib import runtime
 from fingerprintlib.errors import UsageError
+from fingerprintlib.processes import average_gradients
 from fingerprintlib.runtime import (
-    average_gradients,
     computed_with,
     in_parallel,
     make_fabric,
@@ -105,7 +105,7 @@ def test_one_process_keeps_its_gradients():
 
 @pytest.mark.parametrize(("precision", "type_"), [("bf16-mixed", "bfloat16"), ("32-true", "float32")])
 def test_recipes_hold_what_is_computed_with(precision, type_):
-    assert computed_with(make_fabric("cpu", precision)) == {"precision": type_, "processes": 1}
+    assert computed_with(make_fabric("cpu", precision)) == {"precision": type_}
 
 
 @pytest.mark.parametrize("has_matrix_units", [True, False])
@@ -123,7 +123,7 @@ def _average_in_a_process(rank, shared, results):
     network = nn.Linear(2, 1)
     network.weight.grad = torch.tensor([[1.0, 10.0]]) * (1 + 2 * fabric.global_rank)
     average_gradients(fabric, network)
-    results.put((computed_with(fabric)["processes"], network.weight.grad.tolist(), network.bias.grad))
+    results.put((fabric.world_size, network.weight.grad.tolist(), network.bias.grad))
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")

@@ -124,6 +124,35 @@ def test_what_is_not_finite_is_not_saved(clock, tmp_path, monkeypatch, where):
     assert all(tensor.isfinite().all() for tensor in tensors.values())
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory: you tried to"),
+    ],
+)
+def test_a_step_for_which_memory_is_lacking_says_so_in_a_sentence(clock, tmp_path, monkeypatch, error):
+    def lacking(run):
+        raise error
+
+    monkeypatch.setattr(Counting, "advance", lacking)
+    with pytest.raises(FingerprintsError, match=r"^Step 1 .* more memory than cpu has free\. Take a smaller batch"):
+        train(clock, tmp_path / "run")
+
+
+def test_pytorch_still_says_so_when_memory_is_lacking(clock, tmp_path, monkeypatch):
+    monkeypatch.setattr(Counting, "advance", lambda run: torch.empty(1 << 60))
+    with pytest.raises(FingerprintsError, match="needs more memory"):
+        train(clock, tmp_path / "run")
+
+
+def test_another_error_of_a_step_stays_what_it_is(clock, tmp_path, monkeypatch):
+    monkeypatch.setattr(Counting, "advance", lambda run: torch.zeros(2) @ torch.zeros(3))
+    with pytest.raises(RuntimeError, match="size"):
+        train(clock, tmp_path / "run")
+
+
 def test_losses_are_looked_at_between_records(clock, tmp_path, monkeypatch):
     monkeypatch.setattr(Counting, "advance", lambda run: run.count(3, torch.tensor(0.0), torch.tensor(torch.nan)))
     with pytest.raises(FingerprintsError, match="step 1: the two's loss is nan"):

@@ -18,6 +18,7 @@ from ..data.labelled import LabelledImages
 from ..data.splits import SPLITS
 from ..data.views import View
 from ..errors import UsageError
+from ..processes import rows
 from ..provenance import files_in
 from ..runtime import Fabric, computed_with, make_fabric
 from ..store import trained
@@ -106,7 +107,8 @@ def immunize(
     }
 
     def augment(drawn: Tensor, generator: torch.Generator) -> Tensor:
-        return torch.from_numpy(np.array(coloured(attack(drawn, generator).numpy(), attributor.colour)))
+        met = attack(drawn, generator, first=rows(len(drawn)).start)
+        return torch.from_numpy(np.array(coloured(met.numpy(), attributor.colour)))
 
     def finetune(checkpoint: Path) -> Attributor:
         seen, labels = corpus.split("train") if images is None else corpus.first("train", images)[:2]

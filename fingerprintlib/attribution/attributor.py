@@ -144,8 +144,8 @@ class SourceClassifier(Generic[Network]):
         """Loaded if `folder` has it, else trained (or trained further, after a kill) and saved there.
 
         It learns from the corpus's ``train`` split, and is chosen by its ``validation`` split. The file's name holds
-        the hash of corpus, settings, precision, number of processes, training code and package versions, so one that
-        is found is never stale. While another process trains the same, this one waits. Several: `store.get_all`.
+        the hash of corpus, settings, precision, training code and package versions, so one that is found is never
+        stale. While another process trains the same, this one waits. Several: `store.get_all`.
 
         Args:
             folder: where it is kept.

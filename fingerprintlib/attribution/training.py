@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from ..data.images import check_images, check_labels, to_network
 from ..errors import UsageError
+from ..processes import Shares
 from ..runtime import Fabric, computed_with, step_generator, update_ema
 from ..training_run import Run
 
@@ -31,6 +32,10 @@ Augment = Callable[[Tensor, torch.Generator], Tensor]
 
 class Objective(Protocol):
     """What `fit` minimizes. It may own networks of its own, and trains them itself: a critic, say."""
+
+    @property
+    def together(self) -> int:
+        """How many neighbours in the batch it looks at together, see `processes.Shares`; 1: each image for itself."""
 
     @property
     def saved(self) -> Mapping[str, Any]:
@@ -49,6 +54,8 @@ class Objective(Protocol):
 
 class CrossEntropy:
     """Of the network's logits: the objective of attribution."""
+
+    together = 1
 
     def __init__(self, fabric: Fabric):
         self.fabric = fabric
@@ -169,10 +176,7 @@ class _Run(Run):
         path: Path,
     ):
         self.hyper = hyper
-        if hyper.batch_size % fabric.world_size:
-            raise UsageError(
-                f"batch_size {hyper.batch_size} cannot be shared by {fabric.world_size} processes. Use a multiple."
-            )
+        self.shares = Shares(fabric, hyper.batch_size, objective.together)
         judged = 3 * len(validation[0]) // hyper.batch_size
         self.evaluate_every = hyper.evaluate_every or max(1, hyper.steps // 10, judged)
         whole = {**recipe, **asdict(hyper), "evaluate_every": self.evaluate_every, **computed_with(fabric)}
@@ -199,23 +203,24 @@ class _Run(Run):
         x, targets, generator = self.draw()
         for group in self.optimizer.param_groups:
             group["lr"] = self.hyper.rate(self.step)
-        loss = self.objective.loss(self.network, x, targets, generator)
+        with self.shares.joined():
+            loss = self.objective.loss(self.network, x, targets, generator)
         self.update(self.network, self.optimizer, loss)
         update_ema(self.ema, self.network, EMA_DECAY, self.step)
         self.count(self.hyper.batch_size, loss)
 
     def draw(self) -> tuple[Tensor, Tensor, torch.Generator]:
-        """The step's images ``[n, 3, H, W]`` and labels ``[n]`` on the device, and its random numbers."""
+        """The step's images ``[n, 3, H, W]`` and labels ``[n]`` of this process, on the device, and random numbers."""
         images, labels = self.examples
-        rank, n = self.fabric.global_rank, self.hyper.batch_size // self.fabric.world_size
-        rows = batch_indices(self.step, self.hyper.batch_size, len(images), self.hyper.seed)[rank * n :][:n]
-        generator = step_generator(self.hyper.seed, self.step, rank)
+        rows = batch_indices(self.step, self.hyper.batch_size, len(images), self.hyper.seed)[self.shares.mine]
+        generator = step_generator(self.hyper.seed, self.step)
         drawn = torch.from_numpy(images[rows])  # uint8 [n, H, W, 3]
-        if self.hyper.flip:
-            mirrored = torch.rand(n, generator=generator) < 0.5
-            drawn = torch.where(mirrored[:, None, None, None], drawn.flip(2), drawn)
-        if self.augment is not None:
-            drawn = self.augment(drawn, generator)
+        with self.shares.joined():
+            if self.hyper.flip:
+                mirrored = torch.rand(len(rows), generator=generator) < 0.5
+                drawn = torch.where(mirrored[:, None, None, None], drawn.flip(2), drawn)
+            if self.augment is not None:
+                drawn = self.augment(drawn, generator)
         targets = torch.from_numpy(labels[rows]).to(self.fabric.device, torch.int64)
         return to_network(drawn, self.fabric.device), targets, generator
 
@@ -244,17 +249,26 @@ def batch_indices(step: int, batch_size: int, count: int, seed: int) -> np.ndarr
 
 @lru_cache(maxsize=2)
 def _permutation(count: int, seed: int, epoch: int) -> np.ndarray:
-    # Rank -1 is nobody's: the order must not share its random numbers with any step's flips.
-    return torch.randperm(count, generator=step_generator(seed, epoch, rank=-1)).numpy()
+    # A stream of its own: the order must not share its random numbers with any step's flips.
+    return torch.randperm(count, generator=step_generator(seed, epoch, stream=-1)).numpy()
 
 
 @torch.no_grad()
 def evaluate(network: nn.Module, images: np.ndarray, labels: np.ndarray, *, fabric: Fabric) -> tuple[float, float]:
-    """Accuracy in [0, 1] and cross-entropy of a network on uint8 images ``[N, H, W, 3]`` and their labels ``[N]``."""
-    logits = apply(network, images, fabric=fabric)
-    targets = torch.from_numpy(np.asarray(labels, np.int64))
-    correct = int((logits.argmax(1) == targets).sum())
-    return correct / len(targets), float(F.cross_entropy(logits, targets))
+    """Accuracy in [0, 1] and cross-entropy of a network on uint8 images ``[N, H, W, 3]`` and their labels ``[N]``.
+
+    Of several processes, which all call this, each judges a part.
+    """
+    count, rank, world = len(labels), fabric.global_rank, fabric.world_size
+    mine = slice(count * rank // world, count * (rank + 1) // world)
+    targets = torch.from_numpy(np.asarray(labels[mine], np.int64))
+    sums = torch.zeros(2)
+    if len(targets):
+        logits = apply(network, images[mine], fabric=fabric)
+        sums[0] = (logits.argmax(1) == targets).sum()
+        sums[1] = F.cross_entropy(logits, targets) * (len(targets) / count)
+    correct, loss = cast(Tensor, fabric.all_reduce(sums.to(fabric.device), reduce_op="sum")).tolist()
+    return correct / count, loss
 
 
 @torch.no_grad()

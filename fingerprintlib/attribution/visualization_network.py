@@ -17,7 +17,8 @@ from ..errors import UsageError, unknown
 from ..gans.equalized import EqualizedConv2d
 from ..gans.layers import gradient_penalty, interpolate, to_float32
 from ..gans.progan import Discriminator, DoublingConv2d, critic_loss
-from ..runtime import Fabric, average_gradients
+from ..processes import average_gradients
+from ..runtime import Fabric
 from .networks import SLOPE, channels_at, check_input
 
 #: Weights of the loss: mean absolute difference, adversarial term, cross-entropy.
@@ -179,6 +180,8 @@ class VisualizationLoss:
         self.fabric = fabric
         self.critic = critic.to(fabric.device).to(memory_format=torch.channels_last)
         self.optimizer = torch.optim.Adam(self.critic.parameters(), lr=learning_rate, betas=(0.0, 0.99), fused=True)
+
+    together = 4  #: the groups of the critic's minibatch standard deviation
 
     @property
     def saved(self) -> Mapping[str, Any]:

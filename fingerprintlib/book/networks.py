@@ -8,6 +8,7 @@ import datetime
 import json
 import re
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 
 from .. import __version__
@@ -19,6 +20,7 @@ from ..store import get_all
 from ..zoo.networks import Networks, load_network, told_of
 from .chapters import Book, data_hash
 from .page import Page
+from .published import SHIPPED
 from .timings import build_folder, machine
 
 Key = TypeVar("Key")
@@ -73,7 +75,7 @@ def network_name(chapter: str, key: object) -> str:
     return re.sub(r"\W+", "-", "-".join(map(str, (chapter, *words)))).lower()
 
 
-def publish(book: Book, profile: str = "full") -> list[str]:
+def publish(book: Book, profile: str = SHIPPED) -> list[str]:
     """Make the networks that a build used the shipped ones, and its numbers the published ones; returns their names.
 
     Of chapters that have not run there, what is published stays if it is of the same data and networks.
@@ -81,21 +83,15 @@ def publish(book: Book, profile: str = "full") -> list[str]:
     Raises:
         UsageError: some chapters have neither run at that profile nor valid numbers.
     """
-    build = build_folder(book, profile)
-    records = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in build.glob("metrics/*.json")}
-    path = book.root / "data" / "results" / f"{profile}.json"
-    data = {name: data_hash(book.root / "data" / name) for name in ("clothing", "zoo")}
+    build, records = build_folder(book, profile), _records(book, profile)
+    path = _results(book, profile)
     told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"data": None}
+    before = told["chapters"] if told["data"] == _data(book) else {}
     shipped = Networks(book.root / "data" / "networks")
     anew = {name for record in records.values() for name, entry in record["networks"].items() if "file" in entry}
     missing = [chapter.name for chapter in book.chapters if chapter.name not in records]
-    before = told["chapters"] if told["data"] == data else {}
     kept = {name: before[name] for name in missing if name in before and anew.isdisjoint(before[name]["networks"])}
-    if lacking := [name for name in missing if name not in kept]:
-        raise UsageError(
-            f"At the profile {profile!r} these chapters have not run: {', '.join(lacking)}. "
-            f"Run `fingerprints book --profile {profile}` first."
-        )
+    _require(profile, [name for name in missing if name not in kept])
     store = build.parent / "store"
     corpus = open_corpus(store / json.loads((build / "corpus.json").read_text(encoding="utf-8"))["folder"])
     images, _, _ = corpus.first("validation", 200)  # none of the test split decides anything
@@ -104,15 +100,61 @@ def publish(book: Book, profile: str = "full") -> list[str]:
         shipped.publish(name, load_network(store / used[name]["file"]), used[name]["corpus"], images)
     names = {*used, *(network for found in kept.values() for network in found["networks"])}
     shipped.keep_only(names)
-    found = {
-        name: {
-            "date": datetime.date.today().isoformat(),
-            "machine": machine(),
-            "version": __version__,
-            **{key: record[key] for key in ("metrics", "claims", "device")},
-            "networks": {network: shipped.card(network)["file"] for network in record["networks"]},
-        }
-        for name, record in records.items()
+    files = {
+        name: {each: shipped.card(each)["file"] for each in record["networks"]} for name, record in records.items()
     }
-    write_json(path, {"profile": profile, "data": data, "chapters": kept | found})
+    _write_results(book, profile, kept | {name: _found(record, files[name]) for name, record in records.items()})
     return sorted(names)
+
+
+def report(book: Book, profile: str) -> Path:
+    """Write the numbers and claims of a build to ``data/results/<profile>.json``: one file, which can be sent.
+
+    Its networks stay where they are. Wherever the file lies, the ledger has a column for it.
+
+    Raises:
+        UsageError: not all chapters have run at that profile, or its numbers go with networks that are shipped.
+    """
+    if profile == SHIPPED:
+        raise UsageError(
+            f"The numbers of the profile {profile!r} are about the networks in data/networks. "
+            "Publish both: `fingerprints networks publish`."
+        )
+    records = _records(book, profile)
+    _require(profile, [chapter.name for chapter in book.chapters if chapter.name not in records])
+    return _write_results(book, profile, {name: _found(record, {}) for name, record in records.items()})
+
+
+def _records(book: Book, profile: str) -> dict[str, dict[str, Any]]:
+    """What each chapter of a build recorded."""
+    paths = build_folder(book, profile).glob("metrics/*.json")
+    return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in paths}
+
+
+def _require(profile: str, lacking: list[str]) -> None:
+    if lacking:
+        raise UsageError(
+            f"At the profile {profile!r} these chapters have not run: {', '.join(lacking)}. "
+            f"Run `fingerprints book --profile {profile}` first."
+        )
+
+
+def _results(book: Book, profile: str) -> Path:
+    return book.root / "data" / "results" / f"{profile}.json"
+
+
+def _data(book: Book) -> dict[str, str]:
+    """What the numbers are about, by hash."""
+    return {name: data_hash(book.root / "data" / name) for name in ("clothing", "zoo")}
+
+
+def _found(record: Mapping[str, Any], networks: Mapping[str, str]) -> dict[str, Any]:
+    """A chapter's part of a results file, with the files of the shipped networks that it used."""
+    made = {"date": datetime.date.today().isoformat(), "machine": machine(), "version": __version__}
+    return {**made, **{key: record[key] for key in ("metrics", "claims", "device")}, "networks": networks}
+
+
+def _write_results(book: Book, profile: str, chapters: Mapping[str, Mapping[str, Any]]) -> Path:
+    path = _results(book, profile)
+    write_json(path, {"profile": profile, "data": _data(book), "chapters": chapters})
+    return path

@@ -1,4 +1,7 @@
-"""What the published run found, ``data/results/full.json``, to be set beside what a build finds."""
+"""What published runs found, ``data/results/<profile>.json``, to be set beside what a build finds.
+
+The one at ``full`` is about the shipped networks; its numbers stand on every page. The ledger shows all.
+"""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -6,9 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..errors import UsageError
 from ..tables import markdown
 from .claims import FAILS, HOLDS, OPEN, PART, Entry, Measurement
 
+SHIPPED = "full"  #: the profile of the shipped networks
 IN_WORDS = {HOLDS: "holds", FAILS: "fails", PART: "holds in part", OPEN: "is not shown"}
 
 
@@ -27,12 +32,26 @@ class Published:
 
     @classmethod
     def load(cls, folder: Path) -> "Published | None":
-        """What is published in ``data/results``, if anything is."""
-        path = folder / "full.json"
-        if not path.is_file():
-            return None
-        told = json.loads(path.read_text(encoding="utf-8"))
-        return cls(told["profile"], told["chapters"])
+        """What is published in ``data/results`` about the shipped networks, if anything is."""
+        return next((each for each in cls.all(folder) if each.profile == SHIPPED), None)
+
+    @classmethod
+    def all(cls, folder: Path) -> "list[Published]":
+        """All that is published in ``data/results``, that about the shipped networks first, then by name.
+
+        Raises:
+            UsageError: a file there is none of these.
+        """
+        found = []
+        for path in sorted(folder.glob("*.json"), key=lambda path: (path.stem != SHIPPED, path.stem)):
+            try:
+                told = json.loads(path.read_text(encoding="utf-8"))
+                found.append(cls(told["profile"], told["chapters"]))
+            except (ValueError, KeyError, TypeError) as error:
+                raise UsageError(
+                    f"{path} is no results file ({type(error).__name__}: {error}). `fingerprints results` writes one."
+                ) from error
+        return found
 
     @property
     def records(self) -> list[dict[str, Any]]:

@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import UsageError
+from ..processes import rows, size
 from .base import Model, Settings
 from .layers import group_norm, to_float32
 
@@ -68,7 +69,8 @@ class Flow(Model):
         """The mean squared error of the velocity at one point of each line; their times share [0, 1] out evenly."""
         n = len(real)
         noise = self.draw(n, rng).reshape(real.shape)
-        time = ((torch.arange(n) + torch.rand(n, generator=rng)) / n).to(real)
+        which = torch.tensor(rows(n))  # of the batch
+        time = ((which + torch.rand(n, generator=rng)) / size(n)).to(real)
         point = torch.lerp(noise, real, time[:, None, None, None])
         return F.mse_loss(self.generator.velocity(point, time), real - noise)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..processes import of_all
 from .cramergan import CramerGAN, CramerGANSettings
 from .layers import gradient_penalty, interpolate, to_float32
 
@@ -41,7 +42,7 @@ class MMDGAN(CramerGAN):
             fake = self.generator(self.draw(len(real), rng)).to(real.dtype)
         real, fake = self.seen(real, rng), self.seen(fake, rng)
         layers = self.discriminator.activations(torch.cat([real, fake]))  # type: ignore[operator]
-        on_real, on_fake = layers[-1].chunk(2)  # [N, features] each
+        on_real, on_fake = map(of_all, layers[-1].chunk(2))  # [N, features] each
         between = interpolate(real, fake, rng)
         penalty = gradient_penalty(witness(self.discriminator(between), on_real, on_fake), between)
         size = torch.stack([to_float32(layer).square().mean() for layer in layers]).sum()
@@ -51,7 +52,8 @@ class MMDGAN(CramerGAN):
     def generator_loss(self, real: Tensor, progress: float, rng: torch.Generator) -> Tensor:
         """MMD**2 between the reals and as many fakes."""
         fake = self.generator(self.draw(len(real), rng)).to(real.dtype)
-        return mmd2(*self.discriminator(self.seen(torch.cat([real, fake]), rng)).chunk(2))
+        features = self.discriminator(self.seen(torch.cat([real, fake]), rng))
+        return mmd2(*map(of_all, features.chunk(2)))
 
 
 def kernel(x: Tensor, y: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from .. import __version__
 from ..codehash import code_of
 from ..data.images import Pixels, quantize, to_tensor
 from ..errors import UsageError
+from ..processes import Shares
 from ..provenance import content_hash
 from ..runtime import Fabric, computed_with, make_fabric, step_generator, update_ema
 from ..training_run import Run
@@ -26,7 +27,7 @@ MOMENTS = (1 / 64, 1 / 16, 1 / 8, 1 / 4, 3 / 8, 1 / 2, 3 / 4, 1.0)
 PREVIEWS = 8
 #: Points of a loss curve.
 CURVE = 200
-PREVIEW_STREAM = 1 << 32  # beyond any rank
+PREVIEW_STREAM = 1 << 32
 _SETTLING_STREAM = 3 << 32
 
 
@@ -86,7 +87,7 @@ def train_gan(
     Args:
         gan: as `build` gave it; it is trained in place. Its seed is that of every step's randomness, too.
         reals: uint8 ``[N, R, R, 3]``, R the resolution; drawn at random with replacement and flipped half the time.
-        images: the budget: real images shown, over all discriminator steps (of a GAN) and processes.
+        images: the budget: real images shown, over all discriminator steps (of a GAN).
         folder: for the checkpoint.
         data_hash: what identifies `reals` (None: they are hashed here).
         without: the number of one image that is never shown. Wherever it was due another takes its place, and all else
@@ -225,59 +226,55 @@ class _Run(ModelRun):
         gan.to(fabric.device).train()
         super().__init__(gan, {"gan": gan}, gan.optimizers(), (), recipe, fabric, path)
         self.reals = reals
-        self.due = False  # the image left out, on this process
+        self.due = False  # the image left out
+        for part in range(100):  # batches may change on the way; better refused now than then
+            self.shares(part / 100)
         self.watch: Watch = lambda moments, previews: None
 
     def advance(self) -> None:
         """Take one step of the generator, and of what learns with it; after a GAN's discriminator steps."""
-        gan, share = self.gan, self.share
-        rng = step_generator(self.recipe["seed"], self.step, self.fabric.global_rank)
+        gan, share, shares, rounds = self.gan, self.share, self.shares(self.share), 1
+        rng = step_generator(self.recipe["seed"], self.step)
         self.follow_schedule()
-        n, rounds = gan.batch_size(share), 1
         losses: tuple[Tensor, ...]
         if isinstance(gan, GAN):
-            rounds, losses = gan.settings.d_steps, self.play(gan, n, rng)
+            rounds, losses = gan.settings.d_steps, self.play(gan, shares, rng)
         else:
-            with self.fabric.autocast():
-                loss = gan.generator_loss(self.draw(n, rng), share, rng)
+            real = self.draw(shares, rng)
+            with shares.joined(), self.fabric.autocast():
+                loss = gan.generator_loss(real, share, rng)
             self.update(gan, self.optimizers["generator"], loss)
             losses = (loss,)
-        _average_buffers(self.fabric, gan)
         if gan.average is not None:
             update_ema(gan.average, gan.generator, gan.settings.ema, self.step)
-        self.note_parting()
-        self.count(n * rounds * self.fabric.world_size, *losses)
+        if self.due and self.parted_at is None:
+            self.parted_at = self.seen
+        self.count(shares.batch * rounds, *losses)
 
-    def play(self, gan: GAN, n: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+    def shares(self, progress: float) -> Shares:
+        """What this process has of the batch at `progress`."""
+        return Shares(self.fabric, self.gan.batch_size(progress), self.gan.batch_multiple)
+
+    def play(self, gan: GAN, shares: Shares, rng: torch.Generator) -> tuple[Tensor, Tensor]:
         """Steps of the discriminator, then one of the generator; the last loss of each."""
         for _ in range(gan.settings.d_steps):
-            real = self.draw(n, rng)
-            with self.fabric.autocast():
+            real = self.draw(shares, rng)
+            with shares.joined(), self.fabric.autocast():
                 d_loss = gan.discriminator_loss(real, self.share, rng)
             self.update(gan.discriminator, self.optimizers["discriminator"], d_loss)
         with frozen(gan.discriminator):
-            with self.fabric.autocast():
+            with shares.joined(), self.fabric.autocast():
                 g_loss = gan.generator_loss(real, self.share, rng)
             self.update(gan.generator, self.optimizers["generator"], g_loss)
         return d_loss, g_loss
 
-    def draw(self, n: int, rng: torch.Generator) -> Tensor:
-        """Random reals on the device, ``[n, 3, R, R]`` in [-1, 1], half of them mirrored."""
-        index, flips, due = draw_rows(len(self.reals), n, self.recipe["without"], self.step, rng)
+    def draw(self, shares: Shares, rng: torch.Generator) -> Tensor:
+        """This process's share of the random reals, on the device, ``[n, 3, R, R]`` in [-1, 1]; half are mirrored."""
+        index, flips, due = draw_rows(len(self.reals), shares.batch, self.recipe["without"], self.step, rng)
         self.due |= due
-        pixels, mirrored = np.array(self.reals[index.numpy()]), flips.numpy()
+        pixels, mirrored = np.array(self.reals[index[shares.mine].numpy()]), flips[shares.mine].numpy()
         pixels[mirrored] = pixels[mirrored, :, ::-1]
         return to_tensor(pixels).to(self.fabric.device)
-
-    def note_parting(self) -> None:
-        """Keep when the image left out was first due: each process draws its own images, and any may part the runs."""
-        if self.recipe["without"] is None or self.parted_at is not None:
-            return
-        due = self.due
-        if self.fabric.world_size > 1:
-            here = torch.tensor(float(due), device=self.fabric.device)
-            due = bool(self.fabric.all_reduce(here, reduce_op="sum"))
-        self.parted_at = self.seen if due else None
 
     @torch.no_grad()
     def preview(self) -> Tensor:
@@ -341,11 +338,3 @@ def evaluating(network: nn.Module) -> Iterator[None]:
         yield
     finally:
         network.train(training)
-
-
-def _average_buffers(fabric: Fabric, gan: Model) -> None:
-    """Give all processes the same batch-norm statistics, so that any of them can be saved and resumed from."""
-    if fabric.world_size > 1:
-        for buffer in gan.buffers():
-            if buffer.is_floating_point():
-                buffer.copy_(fabric.all_reduce(buffer, reduce_op="mean"))  # type: ignore[arg-type]

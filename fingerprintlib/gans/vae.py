@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..processes import mean_of_all
 from .base import Model, Settings
 from .cramergan import Critic
 from .layers import double_and_convolve, group_norm, to_float32, upsampling_channels
@@ -64,7 +65,7 @@ def misfit(real: Tensor, decoded: Tensor) -> Tensor:
 
     That spread's square is the mean squared error, whose logarithm is what is left but for a constant.
     """
-    return (F.mse_loss(decoded, real) + 1e-8).log() / 2  # 1e-8: thinner than any of the 256 steps
+    return (mean_of_all(F.mse_loss(decoded, real)) + 1e-8).log() / 2  # 1e-8: thinner than any of the 256 steps
 
 
 def kl_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:

@@ -238,8 +238,8 @@ def load_or_train(
 ) -> Generator:
     """The generator of this recipe from `folder`; where it is not there yet, train it (or go on training) and save it.
 
-    The file's name carries the hash of the arguments, the data, the precision, the number of processes, the code and
-    the package versions, so that none is used for another. While another process trains the same, this one waits.
+    The file's name carries the hash of the arguments, the data, the precision, the code and the package versions, so
+    that none is used for another. While another process trains the same, this one waits.
 
     Args:
         name: of the source.

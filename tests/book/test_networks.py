@@ -8,10 +8,19 @@ import pytest
 
 from fingerprintlib.attribution.attributor import Attributor
 from fingerprintlib.book.chapters import Book
-from fingerprintlib.book.networks import leave_networks, network_name, open_networks, publish, shipped_or_trained
+from fingerprintlib.book.networks import (
+    leave_networks,
+    network_name,
+    open_networks,
+    publish,
+    report,
+    shipped_or_trained,
+)
 from fingerprintlib.book.page import Page
+from fingerprintlib.book.published import Published
 from fingerprintlib.data.building import load_or_build
 from fingerprintlib.errors import UsageError
+from fingerprintlib.provenance import write_json
 from fingerprintlib.runtime import make_fabric
 from fingerprintlib.zoo.networks import Networks, told_of
 
@@ -152,6 +161,22 @@ def test_chapters_that_did_not_run_again_keep_their_numbers_while_these_are_abou
     (project / "data" / "zoo" / "new.json").write_text("{}")
     with pytest.raises(UsageError, match="these chapters have not run: patches"):
         publish(book)
+
+
+def test_the_numbers_of_another_profile_are_one_file_and_ship_no_network(project):
+    book = SimpleNamespace(root=project, chapters=[SimpleNamespace(name="attribution")])
+    with pytest.raises(UsageError, match="At the profile 'paper' these chapters have not run: attribution"):
+        report(book, "paper")
+    record = {"metrics": {"accuracy": 99.0}, "claims": [], "device": "cuda", "networks": {"mine": {"file": "here"}}}
+    write_json(project / "_build" / "paper" / "metrics" / "attribution.json", record)
+    path = report(book, "paper")
+    assert path == project / "data" / "results" / "paper.json"
+    (found,) = Published.all(path.parent)
+    assert (found.profile, found.chapters["attribution"]["metrics"]) == ("paper", {"accuracy": 99.0})
+    assert json.loads(path.read_text())["chapters"]["attribution"]["networks"] == {}
+    assert not (project / "data" / "networks").exists()
+    with pytest.raises(UsageError, match="Publish both: `fingerprints networks publish`"):
+        report(book, "full")
 
 
 def test_a_build_that_lacks_chapters_is_not_published(project):

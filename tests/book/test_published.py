@@ -4,6 +4,7 @@ import pytest
 
 from fingerprintlib.book.claims import Claim, Measurement, ledger
 from fingerprintlib.book.published import Published, verdicts
+from fingerprintlib.errors import UsageError
 
 CLAIM = Measurement("seeds", 0.5, 0.4, 0.6, 0.1, 0.0).as_dict()
 RESULTS = {
@@ -29,6 +30,17 @@ def published(tmp_path):
 def test_nothing_may_be_published(tmp_path):
     assert Published.load(tmp_path) is None
     assert Published.load(tmp_path / "nowhere") is None
+
+
+def test_all_that_is_published_comes_with_the_shipped_networks_own_first(published, tmp_path):
+    for profile in ("paper", "faces"):
+        (tmp_path / f"{profile}.json").write_text(json.dumps(RESULTS | {"profile": profile}))
+    assert [each.profile for each in Published.all(tmp_path)] == ["full", "faces", "paper"]
+    assert Published.load(tmp_path) == published
+    for text in ("<html>", "[]", '{"profile": "paper"}'):
+        (tmp_path / "paper.json").write_text(text)
+        with pytest.raises(UsageError, match=r"paper.json is no results file .*`fingerprints results` writes one"):
+            Published.all(tmp_path)
 
 
 def test_a_claim_as_the_published_run_found_it(published):

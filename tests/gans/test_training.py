@@ -14,6 +14,7 @@ from fingerprintlib.checkpoints import CheckpointError, load_checkpoint, tensors
 from fingerprintlib.codehash import code_of
 from fingerprintlib.errors import FingerprintsError, UsageError
 from fingerprintlib.gans import GANS, MODELS, SNGAN, build, training
+from fingerprintlib.processes import Shares
 from fingerprintlib.runtime import computed_with, make_fabric
 
 #: Eleven steps or so; ProGAN's, which grow with the resolution, have room for every level.
@@ -216,7 +217,7 @@ def test_losses_are_looked_at_between_checkpoints(fabric, reals, tmp_path):
 
 def test_reals_are_drawn_from_all_and_mirrored(fabric, reals, tmp_path):
     run = training._Run(build("sngan", 32, 4, 0), reals, {"images": 1, "without": None}, fabric, tmp_path)
-    drawn = training.quantize(run.draw(400, torch.Generator().manual_seed(0)))
+    drawn = training.quantize(run.draw(Shares(run.fabric, 400), torch.Generator().manual_seed(0)))
     seen = {image.tobytes() for image in drawn}
     plain, mirrored = ({image.tobytes() for image in images} for images in (reals, reals[:, :, ::-1]))
     assert seen <= plain | mirrored
@@ -303,7 +304,7 @@ def test_what_takes_the_place_of_an_image_is_each_other_one_in_turn(fabric, real
     for step in range(39):
         for run in pair:
             run.step = step
-        base, other = (run.draw(400, torch.Generator().manual_seed(0))[:, 0, 0, 0] for run in pair)
+        base, other = (run.draw(Shares(run.fabric, 400), torch.Generator().manual_seed(0))[:, 0, 0, 0] for run in pair)
         instead |= set(other[base == 7].tolist())
         assert torch.equal(other[base != 7], base[base != 7])
     assert instead == set(range(40)) - {7}
@@ -379,37 +380,6 @@ def run_alone(code, folder, **environment):
 
 def test_trains_where_only_the_bare_libraries_are_installed(tmp_path):
     assert run_alone(BARE, tmp_path).split("\n")[-2] == "2 (2, 32, 32, 3)"
-
-
-TWO = """
-import sys
-import numpy as np, torch
-from fingerprintlib.checkpoints import tensors_hash
-from fingerprintlib.gans import build
-from fingerprintlib.gans.training import train_gan
-from fingerprintlib.runtime import make_fabric, step_generator
-reals = np.random.default_rng(0).integers(0, 256, (40, 32, 32, 3), dtype=np.uint8)
-fabric = make_fabric("cpu")
-due = [[set(torch.randint(40, (8,), generator=step_generator(0, s, r)).tolist()) for r in (0, 1)] for s in range(3)]
-second = min(due[1][1] - due[0][0] - due[0][1] - due[1][0] - due[2][0])  # due in the second step, to the second process
-gan = build("sngan", 32, 4, seed=0, batch=8, d_steps=1)
-run = train_gan(gan, reals, images=48, folder=sys.argv[1], fabric=fabric, without=second)
-states = fabric.all_gather(torch.cat([value.flatten().float() for value in run.gan.state_dict().values()]))
-if fabric.global_rank == 0:
-    print(run.card["steps"], run.card["recipe"]["processes"], torch.equal(states[0], states[1]), run.card["parted_at"])
-"""
-
-
-def test_two_processes_train_one_gan(tmp_path):
-    script = tmp_path / "two.py"
-    script.write_text(TWO)
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", script]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "FINGERPRINTS_QUIET": "1"}
-    done = subprocess.run([*launch, tmp_path / "run"], capture_output=True, text=True, env=environment, check=False)
-    assert done.returncode == 0, done.stderr
-    # Three steps of two processes show what six of one would, and both end with the same weights and statistics. The
-    # image left out was due after the first step: to the second process, but the first one writes the card.
-    assert done.stdout.strip().split("\n")[-1] == "3 2 True 16"
 
 
 def test_who_watches_sees_every_preview_so_far(fabric, reals, tmp_path):
