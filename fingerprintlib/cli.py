@@ -261,7 +261,7 @@ def timings(profile: str) -> None:
 @main.command()
 @click.option("--profile", default="paper", show_default=True, help="Of the build.")
 def results(profile: str) -> None:
-    """Write what a whole build found to one file in data/results. The ledger has a column for each file there."""
+    """Write what a build found to one file in data/results. The ledger has a column for each file there."""
     from .book.chapters import Book
     from .book.networks import report
 

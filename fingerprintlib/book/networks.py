@@ -83,15 +83,19 @@ def publish(book: Book, profile: str = SHIPPED) -> list[str]:
     Raises:
         UsageError: some chapters have neither run at that profile nor valid numbers.
     """
-    build, records = build_folder(book, profile), _records(book, profile)
-    path = _results(book, profile)
+    build, records, data = build_folder(book, profile), _records(book, profile), _data(book)
+    path = book.root / "data" / "results" / f"{profile}.json"
     told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"data": None}
-    before = told["chapters"] if told["data"] == _data(book) else {}
     shipped = Networks(book.root / "data" / "networks")
     anew = {name for record in records.values() for name, entry in record["networks"].items() if "file" in entry}
     missing = [chapter.name for chapter in book.chapters if chapter.name not in records]
+    before = told["chapters"] if told["data"] == data else {}
     kept = {name: before[name] for name in missing if name in before and anew.isdisjoint(before[name]["networks"])}
-    _require(profile, [name for name in missing if name not in kept])
+    if lacking := [name for name in missing if name not in kept]:
+        raise UsageError(
+            f"At the profile {profile!r} these chapters have not run: {', '.join(lacking)}. "
+            f"Run `fingerprints book --profile {profile}` first."
+        )
     store = build.parent / "store"
     corpus = open_corpus(store / json.loads((build / "corpus.json").read_text(encoding="utf-8"))["folder"])
     images, _, _ = corpus.first("validation", 200)  # none of the test split decides anything
@@ -100,10 +104,11 @@ def publish(book: Book, profile: str = SHIPPED) -> list[str]:
         shipped.publish(name, load_network(store / used[name]["file"]), used[name]["corpus"], images)
     names = {*used, *(network for found in kept.values() for network in found["networks"])}
     shipped.keep_only(names)
-    files = {
-        name: {each: shipped.card(each)["file"] for each in record["networks"]} for name, record in records.items()
+    found = {
+        name: _told(record) | {"networks": {network: shipped.card(network)["file"] for network in record["networks"]}}
+        for name, record in records.items()
     }
-    _write_results(book, profile, kept | {name: _found(record, files[name]) for name, record in records.items()})
+    write_json(path, {"profile": profile, "data": data, "chapters": kept | found})
     return sorted(names)
 
 
@@ -113,7 +118,7 @@ def report(book: Book, profile: str) -> Path:
     Its networks stay where they are. Wherever the file lies, the ledger has a column for it.
 
     Raises:
-        UsageError: not all chapters have run at that profile, or its numbers go with networks that are shipped.
+        UsageError: no chapter has run at that profile, or its numbers go with networks that are shipped.
     """
     if profile == SHIPPED:
         raise UsageError(
@@ -121,40 +126,26 @@ def report(book: Book, profile: str) -> Path:
             "Publish both: `fingerprints networks publish`."
         )
     records = _records(book, profile)
-    _require(profile, [chapter.name for chapter in book.chapters if chapter.name not in records])
-    return _write_results(book, profile, {name: _found(record, {}) for name, record in records.items()})
+    if not records:
+        raise UsageError(f"Nothing was built at the profile {profile!r}. Run `fingerprints book --profile {profile}`.")
+    path = book.root / "data" / "results" / f"{profile}.json"
+    chapters = {name: _told(record) | {"networks": {}} for name, record in records.items()}
+    write_json(path, {"profile": profile, "data": _data(book), "chapters": chapters})
+    return path
 
 
 def _records(book: Book, profile: str) -> dict[str, dict[str, Any]]:
-    """What each chapter of a build recorded."""
+    """What each chapter that has run recorded."""
     paths = build_folder(book, profile).glob("metrics/*.json")
     return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in paths}
 
 
-def _require(profile: str, lacking: list[str]) -> None:
-    if lacking:
-        raise UsageError(
-            f"At the profile {profile!r} these chapters have not run: {', '.join(lacking)}. "
-            f"Run `fingerprints book --profile {profile}` first."
-        )
-
-
-def _results(book: Book, profile: str) -> Path:
-    return book.root / "data" / "results" / f"{profile}.json"
-
-
 def _data(book: Book) -> dict[str, str]:
-    """What the numbers are about, by hash."""
+    """Hashes of the photographs and of the zoo."""
     return {name: data_hash(book.root / "data" / name) for name in ("clothing", "zoo")}
 
 
-def _found(record: Mapping[str, Any], networks: Mapping[str, str]) -> dict[str, Any]:
-    """A chapter's part of a results file, with the files of the shipped networks that it used."""
-    made = {"date": datetime.date.today().isoformat(), "machine": machine(), "version": __version__}
-    return {**made, **{key: record[key] for key in ("metrics", "claims", "device")}, "networks": networks}
-
-
-def _write_results(book: Book, profile: str, chapters: Mapping[str, Mapping[str, Any]]) -> Path:
-    path = _results(book, profile)
-    write_json(path, {"profile": profile, "data": _data(book), "chapters": chapters})
-    return path
+def _told(record: Mapping[str, Any]) -> dict[str, Any]:
+    """What is published of a chapter that was run here, but for its networks."""
+    here = {"date": datetime.date.today().isoformat(), "machine": machine(), "version": __version__}
+    return here | {key: record[key] for key in ("metrics", "claims", "device")}
