@@ -15,7 +15,6 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-import onnx
 
 from ..attribution.attributor import SourceClassifier
 from ..attribution.exporting import export
@@ -42,7 +41,7 @@ def write_scripts(
         samples: source to images to choose from, uint8 ``[N, R, R, 3]``; a stranger's name is not among the networks'.
 
     Raises:
-        FingerprintsError: a file of the engine is not the one that it ought to be.
+        FingerprintsError: a file of the engine is not the one that it ought to be, or ONNX cannot be written here.
     """
     recipe = {
         "engine": (engine / SUMS).read_text(),
@@ -88,6 +87,8 @@ def _network(classifier: SourceClassifier[Any]) -> dict[str, Any]:
     with TemporaryDirectory(prefix="fingerprints-") as folder:
         path = Path(folder) / "network.onnx"
         export(classifier, path)
+        import onnx  # here: where it is missing, `export` has said so
+
         told = {one.key: json.loads(one.value) for one in onnx.load(path).metadata_props}
         return {**told, "model": _packed(path.read_bytes())}
 

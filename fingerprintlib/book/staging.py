@@ -192,9 +192,8 @@ def _stage(book: Book, profile: str, overrides: Mapping[str, Mapping[str, Any]],
 def _for_browsers(build: Path) -> list[Path]:
     """What the chapter `try-it` left for the reader's browser: see `browser.write_scripts`."""
     made = build / "browser.json"
-    if not made.is_file():
-        return []
-    return sorted((build.parent / "store" / json.loads(made.read_text(encoding="utf-8"))["folder"]).iterdir())
+    folder = json.loads(made.read_text(encoding="utf-8"))["folder"] if made.is_file() else None
+    return sorted((build.parent / "store" / folder).iterdir()) if folder else []
 
 
 def _verdicts(book: Book, build: Path, published: Published | None) -> dict[str, str]:
