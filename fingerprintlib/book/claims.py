@@ -91,7 +91,7 @@ class Measurement:
         beyond = f" beyond {self.beyond}" if self.beyond else ""
         effect = f"{self.told()} {self.unit}{beyond}"
         if self.unit == OF_ROOM:
-            effect = f"of what {self.beyond} gets wrong, {self.told()} % are put right"
+            effect = f"of the images that {self.beyond} gets wrong, {self.told()} % are put right on balance"
         return f"**Here: {self.answer}**, {effect}; {bound}. (Claim `{self.claim}`.)"
 
     def as_dict(self) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from ..data.images import LUMA
 from ..statistics.metrics import Report
 from .axes import Floats, listed, new_ax, new_row, plain
 from .style import Plot, signed, styled
@@ -92,15 +93,14 @@ def _heatmap(
 
     `options` need ``vmin`` and ``vmax``.
     """
-    ax.imshow(values, **options)
+    picture = ax.imshow(values, **options)
     across, down = ([plain(name) for name in some] for some in (names, rows or names))
     ax.set_xticks(range(len(across)), across, rotation=45, ha="right")
     ax.set_yticks(range(len(down)), down)
     ax.spines[:].set_visible(False)
     ax.tick_params(length=0)
-    strong = 0.6 * max(abs(options["vmin"]), abs(options["vmax"]))
     for (row, column), value in np.ndenumerate(values):
-        colour = "w" if abs(value) > strong else "k"
+        colour = "w" if np.dot(picture.to_rgba(value)[:3], LUMA) < 500 else "k"
         ax.text(column, row, form.format(value), ha="center", va="center", size=7.5, color=colour)
 
 

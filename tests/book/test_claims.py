@@ -155,8 +155,8 @@ def test_what_is_put_right_is_told_as_such():
     measured = Measurement("one", 0.912, 0.75, 1.0, 0.5, 0.0, OF_ROOM, "the joint histogram", "99 grey")
     assert measured.verdict == HOLDS
     assert measured.sentence() == (
-        "**Here: yes**, of what the joint histogram gets wrong, 91.2 (75.0–100.0) % are put right; "
-        "it holds from 50 on. (Claim `one`.)"
+        "**Here: yes**, of the images that the joint histogram gets wrong, 91.2 (75.0–100.0) % are put right "
+        "on balance; it holds from 50 on. (Claim `one`.)"
     )
 
 

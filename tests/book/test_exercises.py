@@ -1,6 +1,7 @@
 import re
 from collections import Counter
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -177,7 +178,7 @@ TRIED = [
         200 / 3,
         [100, 34],
     ),
-    ("seam", {"splice": 0}, {"true": 20, "found": 24, "resolution": 64}, 17, [15, 25, 64, 65, -1]),
+    ("seam", {"splice": 3}, {"true": [9, 20], "found": [9, 24], "resolution": 64}, 17, [15, 25, 64, 65, -1]),
     ("chance_of_all", {"share": 90, "images": 20}, {}, 0.12158, [0.9, 0.5]),
     (
         "by_contrast",
@@ -211,7 +212,7 @@ TRIED = [
     ("safest", {"absent": 4}, {"table": {"a": {"x": 0.9, "y": 0.2}, "b": {"x": 0.4, "y": 0.3}}}, "b", ["a"]),
     ("attacked_twice", {"attack": 0}, {"found": [0, 1, 2, 0], "truth": [0, 1, 1, 1]}, 50, [25, 61, 0.5]),
     ("at_least_one", {"tests": 20, "percent": 95}, {}, 0.641514, [1, 0.05, 0.358486]),
-    ("two_names", {"pick": 0}, {"confusion": [[6, 4], [1, 9]]}, 75, [25, 100, 0.75]),
+    ("two_names", {"pick": 0}, {"spectrum": lambda: SimpleNamespace(accuracy=0.75)}, 75, [25, 100, 0.75]),
     ("leak", {"secret": 0}, {"images": PICTURES, "treatments": TREATED}, "a", ["b", "c", "d"]),
     ("posterior", {}, {"prior": 1 / 200, "ratio": 1000}, 1000 / 1199, [0.999, 1000 / 200, 0.005]),
     ("energies", {}, {"scores": [(0, 0), (5, 5)]}, [np.log(2), 5 + np.log(2)], [[0.5, 0.5], 0.69]),
