@@ -258,7 +258,7 @@
           this.refresh();
         });
         tell();
-        return { label: element("label", {}, element("span", {}, label), value, input), reset: () => {
+        return { label: element("label", {}, element("span", {}, label), input, value), reset: () => {
           input.value = this.knobs[name] = neutral;
           tell();
         } };
