@@ -8,6 +8,7 @@ import ctypes
 import logging
 import os
 import tempfile
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from importlib.util import find_spec
@@ -53,6 +54,7 @@ def make_fabric(accelerator: str = "auto", precision: str = "auto") -> Fabric:
         precision = "bf16-mixed" if bfloat16_pays(accelerator) else "32-true"
     for name in ("lightning_fabric", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)  # it announces the precision at each call
+    warnings.filterwarnings("ignore", "The `srun` command", UserWarning)  # on a cluster jobs are Snakemake's
     gpu = os.environ.get(_GPU)
     devices = [int(gpu)] if gpu else int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     fabric = Fabric(accelerator=accelerator, devices=devices, precision=precision)  # type: ignore[arg-type]

@@ -47,7 +47,7 @@ def house(
             zorder=-number,
         )
         ax.add_patch(arc)
-    ax.set(xlim=(0, 7.2), ylim=(sum(heights), 0))
+    ax.set(xlim=(0, 8.4), ylim=(sum(heights), 0))
     bare(ax)
     nearest = {room: [used for user, used in uses if user == room] for room in rooms}
     alt = listed({room: names for room, names in nearest.items() if names})
