@@ -320,7 +320,7 @@ def _run_snakemake(book: Book, build: Path, arguments: Sequence[str], cores: int
     command = [sys.executable, "-c", start]
     command += ["--snakefile", str(book.root / "Snakefile")]
     command += ["--configfile", str(build / "config.json"), "--directory", str(build), "--cores", str(cores)]
-    command += ["--quiet", "all", "--rerun-incomplete", "--rerun-triggers", "params", "--nolock"]
+    command += ["--quiet", "host", "reason", "--rerun-incomplete", "--rerun-triggers", "params", "--nolock"]
     # Snakemake's own words go to its log; the jobs, perhaps on other hosts, speak through a file that is read here.
     with open(log, "wb") as sink, _relay(words):
         process = subprocess.Popen([*command, *arguments], stdout=sink, stderr=sink)
@@ -331,8 +331,10 @@ def _run_snakemake(book: Book, build: Path, arguments: Sequence[str], cores: int
     if status and failure.is_file():
         raise BookError(**json.loads(failure.read_text(encoding="utf-8")))
     if status:
-        last = " ".join(log.read_text(errors="replace").splitlines()[-3:]) or "none"
-        raise BookError(f"The build failed; its last words: {one_line(last)} All of them: {log}")
+        told = log.read_text(errors="replace")
+        # What the cluster has to say of a job, if it is that; else the end of it all.
+        last = re.findall(r"^    message: (.+)$", told, re.MULTILINE)[:1] or told.splitlines()[-3:] or ["none"]
+        raise BookError(f"The build failed; its last words: {one_line(' '.join(last))} All of them: {log}")
 
 
 def _forget_stale(jobs: Sequence[Job], build: Path) -> None:

@@ -41,7 +41,7 @@ def add(project, page, code):
     project.edit(f"book/{page}.md", "page.finish()", code.format(notes=str(project.root / "notes")) + "page.finish()")
 
 
-def wait_until(condition, seconds=120):
+def wait_until(condition, seconds=300):
     end = time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < end, "it took too long"
@@ -65,7 +65,7 @@ MEETING = """
 import pathlib, time
 notes = pathlib.Path({notes!r})
 (notes / str(factor)).touch()
-end = time.monotonic() + 100
+end = time.monotonic() + 300
 while len(list(notes.iterdir())) < 4:
     assert time.monotonic() < end, "the others did not come"
     time.sleep(0.1)
@@ -92,7 +92,7 @@ def save(run, save=training_run.Run.save):
     halt = notes / f"halted at {{run.step}}"
     if run.step in (10, 20) and not halt.exists():
         halt.touch()
-        time.sleep(600)
+        time.sleep(300)
 
 training_run.Run.resume, training_run.Run.save = resume, save
 reals = np.zeros((8, 32, 32, 3), np.uint8)
@@ -113,6 +113,13 @@ def test_points_run_side_by_side_and_a_rule_gets_its_gpus(project):
         ]
     assert json.loads((build / "metrics" / "first.json").read_text())["metrics"]["gpus"] == 0
     assert sorted(said("squeue", "--states=all", "--noheader", "--format=%b")) == ["N/A", *4 * ["gres:gpu:1"]]
+
+
+def test_what_the_cluster_cannot_give_is_said(project):
+    gpus = ("--set-resources", "sweep:gres=gpu:9")
+    result = project.fingerprints("sweep", "first", *COMMON, "-p", "count=1", "--", *OPTIONS, *gpus)
+    assert result.returncode == 1
+    assert "Requested node configuration is not available" in result.stderr
 
 
 def test_jobs_are_cancelled_that_nobody_waits_for(cluster, tmp_path):
@@ -161,7 +168,7 @@ def test_what_was_killed_or_preempted_goes_on_where_it_was(project):
         process = start()
         wait_until((notes / "halted at 20").exists)
         said("sbatch", "--partition=urgent", "--exclusive", "--output=/dev/null", "--wrap=true")
-        _, words = process.communicate(timeout=120)
+        _, words = process.communicate(timeout=300)
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
