@@ -99,8 +99,9 @@ def _heatmap(
     ax.set_yticks(range(len(down)), down)
     ax.spines[:].set_visible(False)
     ax.tick_params(length=0)
+    inked = picture.to_rgba(np.asarray(values))[..., :3]
     for (row, column), value in np.ndenumerate(values):
-        colour = "w" if np.dot(picture.to_rgba(value)[:3], LUMA) < 500 else "k"
+        colour = "w" if inked[row, column] @ LUMA < 500 else "k"
         ax.text(column, row, form.format(value), ha="center", va="center", size=7.5, color=colour)
 
 

@@ -532,9 +532,7 @@ def test_a_page_without_code_is_no_chapter(tmp_path):
 def test_no_line_of_a_page_is_taken_for_a_comment():
     for page in Book().pages:
         for line in page.path.read_text(encoding="utf-8").splitlines():
-            assert not line.startswith("% "), (
-                f"{page.path.name}: MyST drops a line that begins with a per cent sign: {line}"
-            )
+            assert not line.startswith("% "), f"{page.path.name}: MyST drops what begins with %: {line}"
 
 
 def test_the_chapters_code_is_short_enough_to_be_read_on_a_page():
