@@ -45,9 +45,9 @@ BLURRED = 0.8
 #: The rule of `verdict` in words.
 VERDICTS = (
     f"'not told from the floor' if the ratio exceeds 1 by less than {CLOSE} of its standard errors, else 'off' it, and "
-    f"'far off' beyond {FAR} times; 'varied' from a diversity of {VARIED} on; 'copies' if images that it was shown are "
-    f"less than {COPIES} times as far from its samples as unseen ones, else 'blurred' below a nearest image of "
-    f"{BLURRED}"
+    f"'far off' beyond {FAR} times; 'varied' from a diversity of {VARIED} on, else 'less varied than photographs'; "
+    f"'copies' if its samples lie nearer to images that it was shown than to unseen ones (ratio below {COPIES}), else "
+    f"'blurred' if *nearest* is below {BLURRED}"
 )
 
 #: Which of the filter bank's features look at what: colours, or details of about this size.
