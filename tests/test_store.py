@@ -57,22 +57,22 @@ def wait_for(condition):
     raise AssertionError("it did not come to that")
 
 
+def _run(results, target, *arguments):
+    try:
+        results.put(target(*arguments))
+    except Exception as error:
+        results.put(error)
+
+
 @contextmanager
-def processes(count, target, *arguments):
+def processes(count, target, *arguments, context=CONTEXT):
     """So many at once: each calls ``target(number, *arguments)`` and hands on what comes out."""
-    results = CONTEXT.Queue()
-
-    def run(number):
-        try:
-            results.put(target(number, *arguments))
-        except Exception as error:
-            results.put(error)
-
-    started = [CONTEXT.Process(target=run, args=(number,)) for number in range(count)]
+    results = context.Queue()
+    started = [context.Process(target=_run, args=(results, target, number, *arguments)) for number in range(count)]
     for process in started:
         process.start()
     try:
-        yield started, lambda: results.get(timeout=60)
+        yield started, lambda: results.get(timeout=120)
     finally:
         for process in started:
             process.kill()
@@ -254,7 +254,14 @@ def get_immune(_, folder):
     return immunize(folder / "clean.safetensors", Toy(), NOISE, folder / "store", steps=2).seconds
 
 
-def counted(folder, function):
+def counted(number, get, folder):
+    """Call it where every training begins with a note and a rest."""
+    for module, name in ((generators, "train_gan"), (attribution, "fit"), (immunization, "fit")):
+        setattr(module, name, noting(folder, getattr(module, name)))
+    return get(number, folder)
+
+
+def noting(folder, function):
     def call(*arguments, **options):
         note(folder / "began", os.getpid())
         time.sleep(0.2)
@@ -264,12 +271,11 @@ def counted(folder, function):
 
 
 @pytest.mark.parametrize("get", [get_corpus, get_generator, get_attributor, get_immune])
-def test_whatever_is_trained_or_built_is_made_once(tmp_path, monkeypatch, get):
+def test_whatever_is_trained_or_built_is_made_once(tmp_path, get):
     if get is get_immune:
         Attributor.load_or_train(tmp_path, Toy(), steps=1, width=0.02).save(tmp_path / "clean.safetensors")
-    for module, name in ((generators, "train_gan"), (attribution, "fit"), (immunization, "fit")):
-        monkeypatch.setattr(module, name, counted(tmp_path, getattr(module, name)))
-    with processes(3, get, tmp_path) as (_, result):
+    # Not by fork: torch refuses to train in a fork of a process that has exported a network.
+    with processes(3, counted, get, tmp_path, context=multiprocessing.get_context("spawn")) as (_, result):
         found = {result() for _ in range(3)}
     assert len(found) == 1
     assert not isinstance(found.pop(), Exception)
