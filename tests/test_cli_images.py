@@ -156,6 +156,7 @@ def verdict(answer, evidence, origin, **others):
         ),
         (verdict("columns", 1.52, "generated"), "about 33 times likelier generated than a photograph"),
         (verdict("real", -3.456, "real"), "real: at least 2,800 times likelier a photograph than generated"),
+        (verdict("columns", -0.1, "undecided"), "undecided: about as likely generated as a photograph"),
         (verdict("unknown", 2.9, "undecided"), "undecided: neither evidence for a fake nor for a photograph"),
         (verdict("unsure", None, "undecided", shrunk_from=(64, 96)), "shrunk from 96 x 64 pixels"),
         (

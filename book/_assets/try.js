@@ -70,6 +70,7 @@
   function originOf(verdict) {
     if (verdict.answer === "unknown" || verdict.evidence === null) return "";
     const times = 10 ** Math.abs(verdict.evidence);
+    if (times < 2) return "About as likely generated as a photograph.";
     const digits = 10 ** Math.max(0, String(Math.trunc(times)).length - 2);
     const count = (Math.floor(Math.trunc(times) / digits) * digits).toLocaleString("en");
     const least = verdict.bounds.includes(verdict.evidence) ? "At least" : "About";

@@ -21,6 +21,8 @@ def origin_in_words(verdict: Verdict, bounds: Interval | None) -> str:
         return verdict.origin
     generated = verdict.evidence > 0
     times = 10 ** abs(verdict.evidence)
+    if times < 2:
+        return f"{verdict.origin}: about as likely generated as a photograph"
     digits = 10 ** max(0, len(str(int(times))) - 2)  # two, rounded down
     least = "at least" if bounds and verdict.evidence in bounds else "about"
     sides = "generated than a photograph" if generated else "a photograph than generated"
