@@ -9,6 +9,7 @@ from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import RidgeClassifier
 
 from fingerprintlib.attribution import baselines, prnu
 from fingerprintlib.attribution.baselines import PRNU, Eigenface, LogDCT, NearestNeighbours, RadialSpectrum, Together
@@ -201,6 +202,18 @@ def as_jpeg(image):
     file = io.BytesIO()
     Image.fromarray(image).save(file, format="JPEG", quality=95)
     return file
+
+
+@pytest.mark.parametrize(("images", "sources"), [(200, 4), (200, 2), (30, 3)])  # the last: fewer images than features
+def test_the_ridge_regressions_are_those_of_scikit_learn(images, sources):
+    rng = np.random.default_rng(0)
+    features = rng.normal(3, rng.uniform(0.5, 2, 64), (images, 64)).astype(np.float32)
+    labels = 5 * rng.integers(sources, size=images)
+    features[:, 0] += labels
+    for penalty, mine in zip((100, 1), baselines._ridges(features.copy(), labels, (100, 1)), strict=True):
+        theirs = RidgeClassifier(penalty).fit(features, labels)
+        assert np.allclose(mine.decision_function(features), theirs.decision_function(features), atol=1e-5)
+        assert (mine.predict(features) == theirs.predict(features)).all()
 
 
 @pytest.mark.parametrize("method", [LogDCT, RadialSpectrum])
