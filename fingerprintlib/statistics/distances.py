@@ -323,14 +323,33 @@ def kernel_distance(some: ArrayLike, others: ArrayLike) -> float:
     Raises:
         UsageError: fewer than two rows, widths that differ, or a value that is NaN or infinite.
     """
-    x, y = float64("some", some), float64("others", others)
-    _check(2, x, y)
+    kernels = Kernels(some, others)
+    return kernels.distance(*map(np.arange, kernels.between.shape))
 
-    def between(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        return (x @ y.T / x.shape[1] + 1) ** 3
 
-    def within(x: np.ndarray) -> float:
-        pairs = between(x, x)
-        return (pairs.sum() - np.trace(pairs)) / (len(x) * (len(x) - 1))
+class Kernels:
+    """The kernels between all rows of features ``[N, D]`` and ``[M, D]``, for the distances of sets drawn from both.
 
-    return float(within(x) + within(y) - 2 * between(x, y).mean())
+    Raises:
+        UsageError: see `kernel_distance`.
+    """
+
+    def __init__(self, some: ArrayLike, others: ArrayLike):
+        x, y = float64("some", some), float64("others", others)
+        _check(2, x, y)
+        self.within = _kernel(x, x), _kernel(y, y)
+        self.between = _kernel(x, y)
+
+    def distance(self, some: np.ndarray, others: np.ndarray) -> float:
+        """The `kernel_distance` between these rows, int ``[n]`` and ``[m]``, two at least of each; they may repeat."""
+        times = [np.bincount(rows, minlength=len(k)) for rows, k in zip((some, others), self.within, strict=True)]
+        alike = 0.0
+        for count, kernel in zip(times, self.within, strict=True):
+            drawn = count.sum()
+            alike += (count @ kernel @ count - count @ np.diag(kernel)) / (drawn * (drawn - 1))
+        return float(alike - 2 * (times[0] @ self.between @ times[1]) / (len(some) * len(others)))
+
+
+def _kernel(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    found: np.ndarray = (x @ y.T / x.shape[1] + 1) ** 3
+    return found

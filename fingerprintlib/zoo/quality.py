@@ -22,7 +22,7 @@ from ..data.datasets import Dataset
 from ..data.images import Pixels, check_images, luma_of_planes, to_tensor
 from ..errors import FingerprintsError, UsageError, unknown
 from ..progress import progress
-from ..statistics.distances import frechet_distance, kernel_distance, mean_distance, nearest
+from ..statistics.distances import Kernels, frechet_distance, kernel_distance, mean_distance, nearest
 
 SCALES = 4
 ORIENTATIONS = 4
@@ -303,14 +303,14 @@ class Reference:
         their mean.
         """
         rng, found = np.random.default_rng(0), []
+        kernels = Kernels(features, self.features[1])
         with progress(DRAWS, "Errors of the distances", "draws") as bar:
             for _ in range(DRAWS):
-                learned, unseen = (
-                    some[_redrawn(groups, rng)] for some, groups in zip(self.features, self.groups, strict=True)
-                )
-                samples = features[rng.integers(len(features), size=len(features))]
-                drawn, yardstick = frechet_distance(samples, unseen), frechet_distance(learned, unseen)
-                found.append((drawn, yardstick, drawn / yardstick, kernel_distance(samples, unseen)))
+                known, new = (_redrawn(groups, rng) for groups in self.groups)
+                made = rng.integers(len(features), size=len(features))
+                learned, unseen = self.features[0][known], self.features[1][new]
+                drawn, yardstick = frechet_distance(features[made], unseen), frechet_distance(learned, unseen)
+                found.append((drawn, yardstick, drawn / yardstick, kernels.distance(made, new)))
                 bar.update(1)
         distance, floor = distances["frechet"], self.floor["frechet"]
         values = {"frechet": distance, "floor": floor, "ratio": distance / floor, "kernel": distances["kernel"]}

@@ -8,6 +8,7 @@ from scipy.linalg import sqrtm
 
 from fingerprintlib.errors import UsageError
 from fingerprintlib.statistics.distances import (
+    Kernels,
     cosines,
     frechet_distance,
     frechet_ratio,
@@ -158,6 +159,14 @@ def test_kernel_distance_is_unbiased_however_few_there_are(rng):
     assert biased_by > 20 * error  # with the diagonal in it, it would show
     apart = [kernel_distance(rng.normal(size=(5, 3)), rng.normal(size=(5, 3)) + 1) for _ in range(200)]
     assert np.mean(apart) > 20 * error
+
+
+def test_rows_drawn_twice_count_twice_in_the_kernel_distance():
+    rng = np.random.default_rng(0)
+    some, others = rng.normal(size=(7, 3)), rng.normal(size=(5, 3)) + 1
+    rows, other_rows = rng.integers(7, size=9), rng.integers(5, size=4)
+    found = Kernels(some, others).distance(rows, other_rows)
+    assert found == pytest.approx(kernel_loops(some[rows], others[other_rows]), rel=1e-9)
 
 
 @pytest.mark.parametrize("distance", [frechet_distance, kernel_distance])
