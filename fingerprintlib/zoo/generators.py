@@ -35,7 +35,7 @@ from ..errors import FingerprintsError, UsageError, unknown
 from ..gans import Model, build
 from ..gans.training import Images, TrainedGAN, evaluating, recipe_of, train_gan
 from ..provenance import recipe_hash, write_atomically
-from ..runtime import Fabric, make_fabric, step_generator
+from ..runtime import Fabric, _keep_memory, make_fabric, step_generator
 from ..store import trained
 
 KIND = "generator"
@@ -109,6 +109,7 @@ def sample(gan: Model, n: int, seed: int, start: int = 0, stream: int = 0) -> Pi
         raise UsageError(f"There are no images {start} to {start + n}. Give start >= 0 and n >= 0.")
     side = gan.resolution
     images = np.empty((n, side, side, 3), np.uint8)
+    _keep_memory()
 
     def fill(chunk: int) -> None:
         with torch.inference_mode():
