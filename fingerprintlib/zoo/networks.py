@@ -20,7 +20,7 @@ from ..attribution.visualizer import Visualizer
 from ..checkpoints import CheckpointError, kind_of
 from ..data.images import Pixels
 from ..data.labelled import LabelledImages
-from ..errors import unknown
+from ..errors import UsageError, unknown
 from ..provenance import file_hash, write_json
 from ..runtime import Fabric
 
@@ -80,6 +80,23 @@ class Networks:
         if file_hash(path) != self.card(name)["file"]:
             raise CheckpointError(f"{path} is not what its card says. Restore both: `git checkout data/networks`.")
         return load_network(path)
+
+    def learned_from(self, network: SourceClassifier[Any]) -> int:
+        """How many training images of each source a network learned from, which need not be one of these.
+
+        The oldest do not tell. Then another one tells it that learned from the same corpus: whose hash is the same has
+        the same images. An immunized network learned from those of the network that it was finetuned from.
+
+        Raises:
+            UsageError: no other tells it either.
+        """
+        told = network.provenance
+        corpus = told.get("start", told["recipe"])["corpus"]
+        alike = (card for card in map(self.card, self.names) if card["recipe"]["corpus"] == corpus)
+        known = [int(card["images"]) for card in (told, *alike) if "images" in card]
+        if not known:
+            raise UsageError("Nobody tells how many images this network learned from. Train it again: it will be told.")
+        return known[0]
 
     def publish(self, name: str, network: SourceClassifier[Any], corpus: Mapping[str, Any], images: Pixels) -> None:
         """Write a network here, in 8 or 16 bits where that changes next to nothing.

@@ -82,6 +82,20 @@ def test_a_network_fits_a_corpus_of_the_sources_that_it_learned_from(shipped):
     assert not shipped.has("two", Corpus(ORIGIN))
 
 
+def test_how_many_images_a_network_learned_from_is_told_by_it_or_by_another_of_the_same_corpus(shipped):
+    def of(corpus, **told):
+        return replace(attributor(), provenance={**PROVENANCE, "recipe": {"corpus": corpus}, **told})
+
+    shipped.publish("one", of("a"), LEARNED, IMAGES)
+    shipped.publish("two", of("b", images=7), LEARNED, IMAGES)
+    shipped.publish("three", of("a", images=9), LEARNED, IMAGES)
+    immunized = of("a as it is", start={"corpus": "b"})
+    found = [shipped.learned_from(n) for n in (of("a"), of("b"), of("a", images=5), immunized)]
+    assert found == [9, 7, 5, 7]
+    with pytest.raises(UsageError, match="Nobody tells how many images"):
+        shipped.learned_from(of("c"))
+
+
 def test_a_visualizer_is_opened_as_one(tmp_path):
     network = VisualizationNetwork(2, 32, 0.1).eval()
     made = Visualizer(network, ("real", "progan"), "grey", PROVENANCE, make_fabric("cpu", "32-true"))
