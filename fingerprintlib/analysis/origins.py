@@ -4,6 +4,8 @@ Each enlarging layer of a generator puts zeros between its pixels and then blurs
 the spectrum, the kernel weighs the copies; see `transfer`.
 """
 
+from itertools import permutations
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -154,3 +156,37 @@ def matched_by_chance(alike: Floats, seed: int = 0) -> float:
         (rows,), likeness, permutation_type="pairings", alternative="greater", vectorized=False, rng=seed
     )
     return float(found.pvalue)
+
+
+def least_found(inherited: Floats, kinship: Floats, seed: int = 0, power: float = 0.8, plantings: int = 200) -> float:
+    """The faintest trace of a beginning that `matched_by_chance` would have found: what "no trace" is worth.
+
+    A beginning is planted in each pattern, in an order drawn at random, and then looked for: an `s`-th part of it, and
+    ``sqrt(1 - s**2)`` of what is there. Patterns of thousands of pixels are nearly at right angles, so a planted one
+    correlates with its beginning at `s`.
+
+    Args:
+        inherited: likeness of K patterns to K beginnings, float ``[K, K]``, as `correlations` gives.
+        kinship: of the beginnings, as they are planted (row) and as they are looked for (column), likewise.
+        seed: of the orders.
+        power: how often it is to be found, in (0, 1).
+        plantings: orders tried of each strength.
+
+    Returns:
+        The least `s`, in hundredths, that is found (at 5 %) so often; 1 if not even the whole beginning is.
+    """
+    rng, count = np.random.default_rng(seed), len(inherited)
+    rows = np.arange(count)
+    every = list(permutations(rows)) if count <= 6 else [rng.permutation(count) for _ in range(999)]
+    others = np.array([rows, *every])  # the true pairing is one of those that it is compared with
+    for strength in np.arange(1, 100) / 100:
+        found = 0
+        for _ in range(plantings):
+            order = rng.permutation(count)
+            planted = np.sqrt(1 - strength**2) * inherited + strength * kinship[order]
+            likeness = planted[:, order][rows, others].mean(1)
+            as_alike = likeness[1:] >= likeness[0] - 1e-12
+            found += (as_alike.sum() + (count > 6)) / (len(as_alike) + (count > 6)) <= 0.05
+        if found >= power * plantings:
+            return float(strength)
+    return 1.0

@@ -174,7 +174,8 @@ def accuracy_by_number(curves: Mapping[str, Mapping[int, tuple[float, float, flo
         x = np.array(list(values)) + beside(k, len(curves), 0.06)  # so that bars do not hide bars
         mean, low, high = 100 * np.array(list(values.values())).T
         errors = {"yerr": (mean - low, high - mean), "capsize": 2.5, "elinewidth": 1}
-        ax.errorbar(x, mean, color=colour_of(k + 1), marker=marker_of(k), ms=5, lw=1.2, label=name, **errors)
+        look = {"color": colour_of(k + 1), "marker": marker_of(k), "ls": dash_of(k)}
+        ax.errorbar(x, mean, **look, ms=5, lw=1.2, label=name, **errors)
     bottom = lower_end([100 * mean for values in curves.values() for mean, *_ in values.values()])
     if bottom > 0:
         bottom = min(bottom, 5 * min(100 * low // 5 for values in curves.values() for _, low, _ in values.values()))

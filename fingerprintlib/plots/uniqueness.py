@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from .axes import Floats, new_ax, new_row
+from ..statistics.intervals import Interval, told
+from .axes import Floats, estimate, new_row
 from .style import PALETTE, REFERENCE, Plot, colour_of, dash_of, marker_of, styled
 
 
@@ -50,26 +51,45 @@ def dendrograms(distances: Mapping[str, Floats], names: Sequence[str], what: Seq
 
 
 @styled
-def roc_curves(curves: Mapping[str, tuple[Floats, Floats]], rates: Mapping[str, float]) -> Plot:
-    """The share of the genuine that is accepted against that of the impostors, a line a source.
+def roc_curves(
+    curves: Mapping[str, tuple[Floats, Floats]],
+    rates: Mapping[str, float],
+    intervals: Mapping[str, Interval],
+) -> Plot:
+    """The share of the genuine that is accepted against that of the impostors, and the equal error rates.
+
+    Curves of many sources lie on one another. So only the best and the worst are drawn with their marker and name, all
+    others as thin grey lines; beside them every source has its rate, the best one on top.
 
     Args:
         curves: name to the shares of impostors and of genuine that are accepted, in [0, 1].
         rates: name to the equal error rate in [0, 1]; it is where the line meets the falling diagonal.
+        intervals: name to the rate's interval.
 
     Where all rates are below 10 %, only the upper left corner is shown, in which the lines are.
     """
-    widest = 100 * max(rates.values())
+    order = sorted(rates, key=lambda name: rates[name])
+    widest = 100 * rates[order[-1]]
     side = 100 if widest >= 10 else max(3 * np.ceil(widest), 1)  # of the corner, in per cent
-    figure, ax = new_ax(3.4)
-    for k, (name, (impostors, accepted)) in enumerate(curves.items()):
-        label = f"{name}: {100 * rates[name]:.1f} %"
-        ax.plot(100 * impostors, 100 * accepted, color=colour_of(k), lw=1.3, ls=dash_of(k % 4))
-        ax.plot(100 * rates[name], 100 * (1 - rates[name]), marker_of(k), color=colour_of(k), ms=6, label=label)
+    figure, (ax, beside) = new_row(max(3.2, 0.2 * len(order) + 0.8), 2)
     ax.plot([0, 100], [0, 100], **REFERENCE)
     ax.plot([0, 100], [100, 0], color="0.75", lw=0.8)
+    for name in order[1:-1]:
+        impostors, accepted = curves[name]
+        ax.plot(100 * impostors, 100 * accepted, color="0.7", lw=0.7)
+    for k, name in enumerate(dict.fromkeys((order[0], order[-1]))):
+        (impostors, accepted), look = curves[name], {"color": colour_of(k + 1), "ls": dash_of(k)}
+        ax.plot(100 * impostors, 100 * accepted, lw=1.6, **look)
+        what = ("best", "worst")[k] + f": {name}"
+        ax.plot(100 * rates[name], 100 * (1 - rates[name]), marker_of(k), ms=6, lw=1.6, label=what, **look)
     ax.set(xlabel="impostors accepted, %", ylabel="genuine accepted, %", aspect="equal")
     ax.set(xlim=(-side / 100, 1.01 * side), ylim=(100 - 1.01 * side, 100 + side / 100))
-    ax.legend(title="equal error rate", loc="center left", bbox_to_anchor=(1.05, 0.5))
-    words = ", ".join(f"{name} {100 * rate:.1f} %" for name, rate in rates.items())
+    ax.legend(loc="lower right")
+    for y, name in enumerate(order):
+        low, high = intervals[name]
+        estimate(beside, y, 100 * rates[name], (100 * low, 100 * high), "o", PALETTE[0], 4)
+    beside.set_yticks(range(len(order)), order, size=8)
+    beside.set(xlabel="equal error rate, %", ylim=(len(order) - 0.4, -0.6))
+    beside.set_xlim(left=0)
+    words = ", ".join(f"{name} {told(rates[name], intervals[name])} %" for name in order)
     return Plot(figure, f"Curves of genuine against impostors accepted. Equal error rates: {words}; guessing is 50 %.")

@@ -12,6 +12,7 @@ from fingerprintlib.analysis.origins import (
     foretold,
     halved,
     kernel_of,
+    least_found,
     matched_by_chance,
     mean_power,
     transfer,
@@ -114,6 +115,28 @@ def test_a_pairing_by_chance():
     assert matched_by_chance(np.eye(5)) == pytest.approx(1 / 120)
     assert matched_by_chance(np.zeros((3, 3))) == 1
     assert matched_by_chance(np.eye(9), seed=0) <= 0.001  # of more pairings than are tried
+
+
+def test_the_least_trace_found_is_one_that_planted_patterns_show():
+    """Patterns of independent pixels: what is foretold from likenesses alone holds for patterns made so."""
+    rng = np.random.default_rng(0)
+    grown, before, again = rng.normal(size=(3, 5, 30, 30))
+    again = before + 0.1 * again  # the same beginnings, measured once more
+    least = least_found(correlations(grown, before), correlations(again, before), plantings=60)
+    assert 0.02 < least < 0.15  # 900 pixels: the spread of one correlation is 1/30
+    shares = []
+    for strength in (least / 3, 2 * least):
+        found = 0
+        for _ in range(40):
+            order = rng.permutation(5)
+            planted = np.sqrt(1 - strength**2) * grown + strength * again[order]
+            found += matched_by_chance(correlations(planted, before)[:, order]) <= 0.05
+        shares.append(found / 40)
+    assert shares[0] < 0.6 < 0.9 < shares[1]
+
+
+def test_of_so_few_no_trace_could_be_found():
+    assert least_found(np.zeros((3, 3)), np.eye(3), plantings=5) == 1  # one of six pairings is 17 %
 
 
 def test_what_cannot_be_is_refused():

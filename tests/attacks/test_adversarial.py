@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from fingerprintlib.attacks.adversarial import losses_and_signs, pgd
+from fingerprintlib.attacks.universal import even, exchanged, moving_patterns
 from fingerprintlib.attribution.attributor import Attributor
 from fingerprintlib.data.images import coloured
 from fingerprintlib.errors import UsageError
@@ -115,3 +116,36 @@ def test_the_slope_is_that_of_the_loss(test_set, tmp_path):
 def test_what_cannot_be_is_refused(trained, test_set, change, message):
     with pytest.raises(UsageError, match=message):
         pgd(trained, **{"images": test_set[0], "labels": test_set[1], **change})
+
+
+# --- patterns that move all images of a source ------------------------------------------------------
+
+
+def test_patterns_fitted_on_some_images_move_others_and_as_strong_ones_of_noise_do_not(trained, test_set):
+    images, labels = test_set
+    levels = {"as_is": 3, "grey": 30}[trained.colour]  # the colour control spreads the noise over all values
+    learn, of_learn = FaintToy(colour=trained.colour).split("train")
+    before = {name: tensor.clone() for name, tensor in trained.network.state_dict().items()}
+    found = moving_patterns(trained, learn, of_learn, (of_learn + 1) % 3, levels, steps=20, batch=32)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in trained.network.state_dict().items())
+    assert all(parameter.grad is None for parameter in trained.network.parameters())
+    noise = even(np.random.default_rng(0).normal(size=(*found.shape[:3], 1)).repeat(3, -1))
+    other, followed = (labels + 1) % 3, []
+    for patterns in (found, noise):
+        np.testing.assert_allclose(patterns.std(axis=(1, 2, 3)), 1, rtol=1e-5)
+        changed = exchanged(coloured(images, trained.colour), patterns, labels, other, levels)
+        followed.append(np.mean(trained.predict(changed) == other))
+    assert followed[0] > 0.6 > 0.3 > followed[1]
+
+
+def test_patterns_are_exchanged_pixel_by_pixel_within_the_range():
+    patterns = np.stack([np.full((2, 2, 3), 10.0), np.full((2, 2, 3), -2.0)])
+    images = np.array([100, 3], np.uint8)[:, None, None, None].repeat(2, 1).repeat(2, 2).repeat(3, 3)
+    changed = exchanged(images, patterns, np.array([0, 0]), np.array([1, 1]), 0.5)
+    assert np.unique(changed[0]) == [94]
+    assert np.unique(changed[1]) == [0]  # 3 - 6 is no pixel
+
+
+def test_no_step_finds_no_pattern(trained, test_set):
+    with pytest.raises(UsageError, match="steps"):
+        moving_patterns(trained, *test_set, test_set[1], steps=0)

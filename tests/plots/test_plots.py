@@ -328,8 +328,9 @@ CASES = {
         (
             {f"progan-seed{n}": (np.array([0, 0.2, 1]), np.array([0, 0.8, 1])) for n in range(7)},
             {f"progan-seed{n}": 0.2 for n in range(7)},
+            {f"progan-seed{n}": (0.1, 0.3) for n in range(7)},
         ),
-        ["progan-seed0 20.0 %", "progan-seed6 20.0 %", "guessing is 50 %"],
+        ["progan-seed0 20.0 (10.0–30.0) %", "progan-seed6 20.0 (10.0–30.0) %", "guessing is 50 %"],
     ),
     "bands": (
         plots.bands,
@@ -592,10 +593,21 @@ def test_trees_join_where_sources_are_that_far_apart():
 
 def test_an_equal_error_rate_stands_on_its_curve():
     curve = np.array([0, 0.1, 0.25, 1]), np.array([0, 0.6, 0.75, 1])
-    ax = plots.roc_curves({"a": curve}, {"a": 0.25}).figure.axes[0]
+    ax = plots.roc_curves({"a": curve}, {"a": 0.25}, {"a": (0.2, 0.3)}).figure.axes[0]
     (marker,) = [line for line in ax.lines if line.get_marker() in style.MARKERS]
     assert (float(marker.get_xdata()[0]), float(marker.get_ydata()[0])) == (25, 75)
-    np.testing.assert_allclose(ax.lines[0].get_xydata()[2], (25, 75))
+    (whole,) = [line for line in ax.lines if len(line.get_xdata()) == 4]
+    np.testing.assert_allclose(whole.get_xydata()[2], (25, 75))
+
+
+def test_of_many_curves_two_are_named_and_every_rate_is_told():
+    curve, rates = (np.array([0, 1]), np.array([0, 1])), {"a": 0.3, "b": 0.1, "c": 0.2}
+    intervals = {name: (rate - 0.05, rate + 0.05) for name, rate in rates.items()}
+    ax, beside = plots.roc_curves(dict.fromkeys("abc", curve), rates, intervals).figure.axes
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["best: b", "worst: a"]
+    assert [label.get_text() for label in beside.get_yticklabels()] == ["b", "c", "a"]
+    bars = [line.get_xdata() for line in beside.lines if len(line.get_xdata()) == 2]
+    np.testing.assert_allclose(bars, [(5, 15), (15, 25), (25, 35)])
 
 
 def test_a_matrix_of_many_sources_gets_room_when_it_is_alone():
