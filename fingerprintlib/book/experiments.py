@@ -263,7 +263,7 @@ def one_frequency(source: int, rings: Any, labels: Any) -> Mapping[int, float]:
     "Five patches vote",
     "Were the five independent, a majority would be right far more often than one of them. Are they?",
     "They show one garment, one floor and one light. Where one is wrong, its neighbours tend to be wrong, too.",
-    "Run it: `votes = answers[:, rows, columns]`, then the most frequent of each row (`scipy.stats.mode`).",
+    "Run it: the most frequent of each row of `votes` (`scipy.stats.mode`), compared with `truth`.",
     seed=range(1000),
 )
 def five_patches(seed: int, answers: Any, truth: Any) -> float:
@@ -296,7 +296,7 @@ def seam(splice: int, true: Any, found: Any, resolution: int) -> Mapping[int, fl
     "Contrast alone",
     "The nearest tenth was picked by distance. How alike are distance and contrast? The probe above says it.",
     "Equalizing stretches flat images most, their faint ripple with it.",
-    "Run it: `rank_within(contrast, makers)` is from 0 to 1 within each generator.",
+    "Run it: `rank_within(contrast, makers)` is from 0, the flattest, to 1 within each generator.",
     low=range(91),
 )
 def by_contrast(low: int, contrast: Any, makers: Any, right: Any) -> float:

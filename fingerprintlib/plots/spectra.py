@@ -101,26 +101,32 @@ def spectrum_changes(changes: Mapping[str, Floats]) -> Plot:
 
 @styled
 def spectrum_maps(found: Mapping[str, Floats], reference: str, periods: Sequence[int]) -> Plot:
-    """Each source's spectrum less the reference's; rings where upsampling may leave peaks.
+    """Each source's spectrum less the reference's; rings around where upsampling may leave peaks.
+
+    A spectrum is the same turned by half a turn. So only the left half has rings: what is inside one is seen bare at
+    the opposite place.
 
     Args:
         found: source to the difference in decibels, ``[H, H]``.
         reference: what the spectra are compared with.
-        periods: of `spectra.grid_periods`; a ring is the smaller, the longer the period.
+        periods: of `spectra.grid_periods`; each has a shape.
     """
     across = max(len(found), 2)
     figure, axes = new_panels(len(found), across, WIDTH / across, margin=0.8)
     side = len(next(iter(found.values())))
     limit = max(float(np.quantile(np.abs(list(found.values())), 0.995)), 0.1)
-    looks = [
-        {"marker": RINGS[n % 5], "ms": 7 / (n + 1) + 1.5, "ls": "", "mfc": "none", "mec": "k", "mew": 0.6}
-        for n in range(len(periods))
-    ]
+    # As wide as neighbours allow, and hollow: a spot is a pixel or three, and has to be seen inside.
+    size = 0.58 / max(periods) * 0.8 * 72 * WIDTH / across
+    common = {"ms": size, "ls": "", "mfc": "none", "mec": "k", "mew": 0.7}
+    looks = [{"marker": RINGS[n % len(RINGS)], **common} for n in range(len(periods))]
     words = []
     for ax, (name, values) in zip(axes, found.items(), strict=True):
         shown = _spectrum(ax, values, **signed(limit))
         for period, look in zip(periods, looks, strict=True):
-            y, x = (grid_frequencies(side, period).T - side // 2 + 0.5) / side
+            down, right = grid_frequencies(side, period).T - side // 2
+            itself = (right == -side // 2) | (right == 0)  # columns that the half turn takes to themselves
+            marked = np.where(itself, down <= 0, right < 0)
+            y, x = (down[marked] + 0.5) / side, (right[marked] + 0.5) / side
             outline = [withStroke(linewidth=1.8, foreground="w")]  # to be seen on dark and on light
             ax.plot(x, y, **look, clip_on=False, path_effects=outline)
         ax.set_title(name, pad=10)  # clear of the marks at the edge
