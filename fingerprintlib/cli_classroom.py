@@ -146,6 +146,8 @@ def _look_through(reports: Sequence[Path], cases: "Sequence[Published]") -> None
 
 
 def _complain(errors: Sequence[UsageError], what: str, count: int) -> None:
+    if errors and count == 1:
+        raise FingerprintsError(f"Not {what}: {errors[0]}")
     for error in errors:
         click.echo(f"not {what}: {error}", err=True)
     if errors:

@@ -13,7 +13,7 @@ from typing import Any
 import nbformat
 
 from .chapters import Chapter
-from .lab import LINK, dress
+from .lab import COST, LINK, dress
 from .prose import EXPRESSION
 
 ADMONITION = re.compile(r"^:::\{admonition\} (?P<title>.+)\n(?:^:.+\n)*(?P<body>(?:.*\n)*?)^:::$", re.MULTILINE)
@@ -40,15 +40,19 @@ except ImportError:
 """
 
 
-def notebook_of(chapter: Chapter, folder: Path, solutions: bool = True) -> Any:
+def notebook_of(chapter: Chapter, folder: Path, solutions: bool = True, told: str = "") -> Any:
     """The notebook of a chapter, without outputs; an ``nbformat.NotebookNode``.
 
     Args:
         chapter: a text notebook.
         folder: of the book, see `lab.dress`.
         solutions: whether those of the exercises are in it.
+        told: what the chapter costs, in words; without it the notebook says where to look.
     """
     text = copy.deepcopy(chapter.notebook)
+    if told:
+        for cell in text.cells:
+            cell.source = cell.source.replace(COST, told) if cell.cell_type == "markdown" else cell.source
     dress(text, folder)
     if not solutions:
         text.cells = list(_without_solutions(text.cells))

@@ -1,14 +1,14 @@
 """Lesson plans: the texts in ``lessons/``, with the book's own figures, numbers and times in the place of fields.
 
-A field is ``{{ figure fig-twins }}``, a link to the slide with that figure; ``{{ slides zoo }}``,
-``{{ notebook zoo }}`` and ``{{ time zoo }}``, what a chapter takes (``{{ time all }}``, all of them);
-``{{ number zoo generators }}``, a metric of a chapter, formatted as in `prose`; or the name of a text that is given.
-So nothing that a build knows is typed.
+A field is ``{{ figure fig-twins }}``, a link to the slide with that figure; ``{{ slides zoo }}``, a deck, of a chapter
+or of a lesson (``{{ slides 50-minutes }}``); ``{{ notebook zoo }}`` and ``{{ time zoo }}``, what a chapter takes
+(``{{ time all }}``, all of them); ``{{ number zoo generators }}``, a metric of a chapter, formatted as in `prose`; or
+the name of a text that is given. So nothing that a build knows is typed.
 """
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,8 @@ class Facts:
         metrics: what each has recorded.
         seconds: what each takes from scratch, as far as that is known.
         texts: more, by the names of their fields.
+        lessons: the decks of lessons, by the names of their plans.
+        own: the lesson whose deck is looked through first for a figure, if it has one.
     """
 
     chapters: Mapping[str, Chapter]
@@ -42,6 +44,8 @@ class Facts:
     metrics: Mapping[str, Mapping[str, Any]]
     seconds: Mapping[str, float]
     texts: Mapping[str, str]
+    lessons: Mapping[str, Sequence[Slide]] = field(default_factory=dict)
+    own: str = ""
 
     def told(self, what: str, name: str, key: str) -> str:
         """What stands in the place of a field, as Markdown.
@@ -55,6 +59,8 @@ class Facts:
             return self._time(name)
         if not name:
             return self.texts[what]
+        if what == "slides" and name in self.lessons:
+            return f"[{len(self.lessons[name])} slides](../slides/{name}.html)"
         chapter = self.chapters[name]
         if what == "number":
             return in_words(self.metrics[name], key)
@@ -65,11 +71,12 @@ class Facts:
         }[what]
 
     def _figure(self, label: str) -> str:
-        for name, slides in self.decks.items():
+        decks = [(self.own, self.lessons.get(self.own, ()))]
+        decks += [(self.chapters[name].path.stem, slides) for name, slides in self.decks.items()]
+        for stem, slides in decks:
             for place, slide in enumerate(slides, 1):
                 if slide.label == label:
-                    number = slide.number.replace(" ", NO_BREAK)
-                    return f"[{number}](../slides/{self.chapters[name].path.stem}.html#{place})"
+                    return f"[{slide.number.replace(' ', NO_BREAK)}](../slides/{stem}.html#{place})"
         raise KeyError(label)
 
     def _time(self, name: str) -> str:
@@ -88,16 +95,29 @@ def lesson(path: Path, facts: Facts) -> str:
     Raises:
         UsageError: a field names what the book does not have.
     """
-    from markdown_it import MarkdownIt  # here, as `fingerprints --help` need not wait for it
+    text = filled(path.read_text(encoding="utf-8"), path.name, facts)
+    return standing_alone(text.partition("\n")[0].removeprefix("# "), STYLE + rendered(text))
+
+
+def filled(text: str, name: str, facts: Facts) -> str:
+    """A text with what the book knows in the place of its fields.
+
+    Raises:
+        UsageError: a field, in the text called `name`, names what the book does not have.
+    """
 
     def told(match: re.Match[str]) -> str:
         try:
             return facts.told(match["what"], match["name"] or "", match["key"] or "")
         except (KeyError, FingerprintsError) as error:
-            raise UsageError(f"{path.name}: the book has nothing for {match[0]}; correct or remove it.") from error
+            raise UsageError(f"{name}: the book has nothing for {match[0]}; correct or remove it.") from error
 
-    text = FIELD.sub(told, path.read_text(encoding="utf-8"))
-    title = text.partition("\n")[0].removeprefix("# ")
-    body = MarkdownIt("commonmark").enable("table").render(text)
-    body = body.replace("<table>", '<div class="scroll"><table>').replace("</table>", "</table></div>")
-    return standing_alone(title, STYLE + body)
+    return FIELD.sub(told, text)
+
+
+def rendered(text: str) -> str:
+    """Markdown as HTML; tables may be wider than a phone."""
+    from markdown_it import MarkdownIt  # here, as `fingerprints --help` need not wait for it
+
+    body = str(MarkdownIt("commonmark").enable("table").render(text))
+    return body.replace("<table>", '<div class="scroll"><table>').replace("</table>", "</table></div>")

@@ -16,6 +16,7 @@ from urllib.parse import urldefrag
 from ..errors import FingerprintsError, one_line
 from ..progress import progress, progress_over
 from ..provenance import files_in
+from .handing_out import Change
 from .pages import article, words_of
 
 TEMPLATE = Path(__file__).with_name("print.html")
@@ -42,13 +43,24 @@ def reading_order(pages: Path, first: str) -> list[str]:
     return names
 
 
-def zip_pages(pages: Path, path: Path, name: str) -> None:
-    """Pack the built pages; unpacked, they are a folder of that name, and ``index.html`` in it opens in any browser."""
-    files = files_in(pages)
+def zip_pages(pages: Path, path: Path, name: str, change: Change | None = None) -> None:
+    """Pack the built pages; unpacked, they are a folder of that name, and ``index.html`` in it opens in any browser.
+
+    Args:
+        pages: their folder.
+        path: file to write.
+        name: of the folder in it.
+        change: what an edition leaves out or changes; pages are shown to it before pictures.
+    """
+    files = sorted(files_in(pages), key=lambda file: file.suffix != ".html")
     with zipfile.ZipFile(path, "w") as archive:
         for file in progress_over(files, len(files), path.name, "files"):
             how = zipfile.ZIP_STORED if file.suffix in PACKED else zipfile.ZIP_DEFLATED
-            archive.write(file, Path(name, file.relative_to(pages)), how)
+            inside = file.relative_to(pages)
+            if change is None:
+                archive.write(file, Path(name, inside), how)
+            elif (data := change(inside, file.read_bytes())) is not None:
+                archive.writestr(Path(name, inside).as_posix(), data, how)
 
 
 def print_pages(title: str, told: str, names: Sequence[str], pages: Path, path: Path) -> None:

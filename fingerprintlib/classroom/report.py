@@ -123,6 +123,8 @@ def read_report(path: Path, sources: Sequence[str], names: Sequence[str]) -> Ans
         if head.count(cell) != 1:
             raise UsageError(f"{told}, row 1: there must be one column {cell!r}, not {head.count(cell)}.")
     places = [head.index(cell) for cell in wanted]
+    if rows and not any(cell.strip() for row in rows for place in places[1:] for cell in row[place : place + 1]):
+        raise UsageError(f"{told} is not filled in yet: {len(names)} exhibits wait for their probabilities.")
     found: dict[str, list[float]] = {}
     for number, row in enumerate(rows, 2):
         cells = [row[place].strip() if place < len(row) else "" for place in places]

@@ -4,7 +4,9 @@ A deck has the title, what is learned, the question, every figure, the short tab
 exercises and the summary. Pictures, formulas and script are inside, so it works from a folder, without a network.
 """
 
+import copy
 import html
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -15,7 +17,8 @@ from typing import Any
 from ..book.chapters import Chapter
 from .pages import article, block, inside, picture, words_of
 
-MOST_ROWS = 13  # of a table on a slide, its head among them
+MOST_ROWS = 13  # of a table in a deck, its head among them
+LINE, MOST_LINES = 100, 11  # letters of a table that a slide has room for side by side, and lines below its head
 TEMPLATE = Path(__file__).with_name("deck.html")
 MATHJAX = Path("_static", "mathjax", "tex-svg.js")  # in the folder of the pages
 AIMS = re.compile(r"<strong>(You will|You need|It\s+costs)</strong>")  # the parts of a page's first paragraph
@@ -90,7 +93,8 @@ def slides_of(chapter: Chapter, pages: Path, statements: Mapping[str, str]) -> l
             made.add(_figure(made.heading, page, tag))
         elif kind == "table":
             if len(tag.select("tr")) <= MOST_ROWS:
-                made.add(Slide(made.heading, f'<div class="wide">{block(tag)}</div>', "table"))
+                for part in _parts_of_table(tag):
+                    made.add(Slide(made.heading, f'<div class="wide">{block(part)}</div>', "table"))
         elif kind == "verdict":
             made.join(Slide("Does it hold here?", _verdict(tag, statements), "verdict"))
         elif kind == "box":
@@ -185,6 +189,23 @@ def _aims(words: str) -> Slide:
     cost = told.pop("It costs", "")
     body = "".join(f"<dt>{aim}</dt><dd>{piece}</dd>" for aim, piece in told.items())
     return Slide("What you will do", f"<dl>{body}</dl>", "aims", [f"<p>To run the chapter costs {cost}</p>"])
+
+
+def _parts_of_table(table: Any) -> Iterator[Any]:
+    """A table in parts that a slide has room for, each with its head; one row at least, however long it is."""
+    rows = table.select("tr")[1:]  # below the head
+    lines = [math.ceil(len(" ".join(row.get_text(" ").split())) / LINE) for row in rows]
+    first = 0
+    while first < len(rows):
+        last = first + 1
+        while last < len(rows) and sum(lines[first : last + 1]) <= MOST_LINES:
+            last += 1
+        part = copy.copy(table)  # a deep one
+        for place, row in enumerate(part.select("tr")):
+            if place and not first < place <= last:
+                row.decompose()
+        yield part
+        first = last
 
 
 def _figure(heading: str, page: Path, tag: Any) -> Slide:

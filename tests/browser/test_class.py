@@ -11,6 +11,7 @@ from .conftest import CHROMIUM
 
 pytestmark = pytest.mark.browser
 
+LESSON = "50-minutes"
 DECKS = [chapter.path.stem for chapter in Book().chapters if chapter.path.stem[0].isdigit()]
 
 
@@ -69,11 +70,15 @@ def test_a_deck_has_every_figure_of_its_page_with_caption_and_words(kit, smoke_b
 
 
 MEASURE = """() => [...document.querySelectorAll(".slide")].map(slide => {
+  const now = document.querySelector(".slide.now"), wide = now.querySelector(".wide");
   const images = [...document.querySelectorAll(".slide.now img")].map(image => image.getBoundingClientRect());
   const found = {
     shown: [...document.querySelectorAll(".slide")].filter(slide => slide.offsetParent !== null).length,
     itself: slide.classList.contains("now"),
     beyond: document.documentElement.scrollWidth - innerWidth,
+    below: document.documentElement.scrollHeight - innerHeight,
+    hidden: wide ? wide.scrollWidth - wide.clientWidth : 0,
+    letters: parseFloat(getComputedStyle(now.querySelector(".body")).fontSize),
     images: images.map(box => [box.width, box.height, box.right]),
   };
   document.body.dispatchEvent(new KeyboardEvent("keydown", {key: "ArrowRight", bubbles: true}));
@@ -82,12 +87,15 @@ MEASURE = """() => [...document.querySelectorAll(".slide")].map(slide => {
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1300, "light"), (390, "dark")])
-@pytest.mark.parametrize("name", DECKS)
+@pytest.mark.parametrize("name", [*DECKS, LESSON])
 def test_a_deck_is_sound(kit, visit, name, width, scheme):
     page, troubles = visit(kit / "slides" / f"{name}.html", width, scheme)
     for place, slide in enumerate(page.evaluate(MEASURE), 1):
         assert (slide["shown"], slide["itself"]) == (1, True), f"slide {place} does not stand alone"
         assert slide["beyond"] <= 0, f"slide {place} scrolls sideways"
+        if width == 1300:  # as wide as a projector; a phone scrolls
+            assert max(slide["below"], slide["hidden"]) <= 0, f"not all of slide {place} is in sight"
+            assert slide["letters"] >= 15, f"the letters of slide {place} are small"
         for wide, high, right in slide["images"]:
             assert wide > 0.8 * width or high > 400, f"the figure of slide {place} is small"
             assert right <= width

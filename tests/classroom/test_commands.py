@@ -89,7 +89,8 @@ def test_a_report_is_looked_through_without_the_key(folder):
     path = folder / "cases" / "1" / "report.csv"
     result = run("grade", path)
     assert result.exit_code == 1
-    assert f"not complete: {path}, row 2: p(real) is empty" in result.stderr
+    empty = f"{path} is not filled in yet: 20 exhibits wait for their probabilities."
+    assert result.stderr == f"Error: Not complete: {empty}\n"
     fill_in(folder / "cases" / "1")
     result = run("grade", path)
     assert (result.exit_code, result.stdout) == (0, f"{path}  complete: it can be handed in\n")
@@ -103,7 +104,7 @@ def test_a_class_is_graded_and_one_report_that_is_bad_does_not_stop_it(folder):
     result = run("grade", *paths, "--key", folder / "cases.keys")
     assert result.exit_code == 1
     assert [line.split()[0] for line in result.stdout.splitlines()] == ["REPORT", str(paths[0])]
-    assert f"not graded: {paths[1]}, row 2: " in result.stderr
+    assert f"not graded: {paths[1]} is not filled in yet: " in result.stderr
     assert "1 of 2 reports are not graded" in result.stderr
 
 

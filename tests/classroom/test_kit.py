@@ -44,7 +44,8 @@ def test_everything_is_there_but_the_pdf_that_needs_a_browser(book, plans, witho
     assert folder == book.root / "_build" / "class"
     found = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
     assert found == {
-        *("index.html", "book.zip", "lessons/plan.html", "slides/01-some.html"),
+        *("index.html", "book.zip", "book-without-solutions.zip", "slides/01-some.html"),
+        *("lessons/plan.html", "lessons/worksheet.html"),
         *("students/01-some.ipynb", "solutions/01-some.ipynb"),
         *("lessons/case-teacher.html", "lessons/swap.html", "case.key.json"),
         *(f"case/{name}" for name in ("README.md", "case.json", "custody.md", "report.csv", "report.md")),
@@ -57,7 +58,7 @@ def test_everything_is_there_but_the_pdf_that_needs_a_browser(book, plans, witho
     page = index.read_text()
     assert said in page
     links = [link["href"] for link in BeautifulSoup(page, "html.parser").select("a[href]")]
-    assert len(links) == 6
+    assert len(links) == 7
     assert all((folder / link).is_file() for link in links)
 
 
@@ -69,6 +70,25 @@ def test_the_zip_holds_the_whole_book_in_one_folder(book, plans, without_browser
     assert found == {
         f"gan-fingerprints/{path.relative_to(pages)}": path.read_bytes() for path in pages.rglob("*") if path.is_file()
     }
+
+
+def test_the_zip_that_is_handed_out_gives_no_solution_away(book, plans, without_browser):
+    folder = make_kit(book, "quick").parent
+    with zipfile.ZipFile(folder / "book.zip") as full, zipfile.ZipFile(folder / "book-without-solutions.zip") as some:
+        assert some.namelist() == full.namelist()
+        assert b"thumbs" in full.read("gan-fingerprints/01-some.html")
+        assert not [name for name in some.namelist() if b"thumbs" in some.read(name)]
+        assert b"How much is one and one?" in some.read("gan-fingerprints/01-some.html")
+
+
+def test_notebooks_tell_what_they_cost(book, plans, without_browser):
+    path = book.root / "book/01-some.md"
+    path.write_text(path.read_text().replace("Words.", "It costs {{ cost }}."))
+    chapter = Book(book.root).chapters[0]
+    staged = book.root / "_build/quick/staged/notebooks/01-some.ipynb"
+    staged.write_text(nbformat.writes(notebook_of(chapter, chapter.path.parent)))
+    notebook = (make_kit(Book(book.root), "quick").parent / "students/01-some.ipynb").read_text()
+    assert "It costs 2.5 min (an abacus)." in notebook
 
 
 def test_student_notebooks_have_no_solution(book, plans, without_browser):

@@ -144,7 +144,7 @@ def test_a_template_lacks_nothing_but_the_answers(path):
     write_report(path, SOURCES, NAMES)
     rows = list(csv.reader(io.StringIO(path.read_text())))
     assert rows == [columns(SOURCES), *[[name, "", "", "", "", ""] for name in NAMES]]
-    with pytest.raises(UsageError, match=r"row 2: p\(real\) is empty"):
+    with pytest.raises(UsageError, match=r"ada\.csv is not filled in yet: 3 exhibits wait for their probabilities\.$"):
         read_report(path, SOURCES, NAMES)
 
 

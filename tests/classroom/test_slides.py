@@ -4,7 +4,7 @@ import re
 import pytest
 from bs4 import BeautifulSoup
 
-from fingerprintlib.classroom.slides import deck, slides_of
+from fingerprintlib.classroom.slides import _parts_of_table, deck, slides_of
 
 STATED = {"existence": "There is < 1."}
 
@@ -92,3 +92,23 @@ def test_formulas_are_drawn_only_where_there_are_some(book, slides, text):
     assert "drawn = '<\\/script>'" in text
     plain = [slide for slide in slides if "math" not in "".join([slide.body, *slide.notes])]
     assert "drawn =" not in deck("Some", plain, book.root / "_build/quick/html")
+
+
+@pytest.mark.parametrize(
+    ("rows", "parts"),
+    [
+        (["short"] * 11, [11]),
+        (["short"] * 12, [11, 1]),
+        (["word " * 55] * 4, [3, 1]),
+        (["word " * 400, "short"], [1, 1]),
+    ],
+)
+def test_a_table_that_a_slide_has_no_room_for_is_split_and_each_part_has_its_head(rows, parts):
+    table = (
+        f"<table><tr><th>head</th></tr>{''.join(f'<tr><td>{row} {k}</td></tr>' for k, row in enumerate(rows))}</table>"
+    )
+    found = list(_parts_of_table(BeautifulSoup(table, "html.parser").table))
+    assert [len(part.select("td")) for part in found] == parts
+    assert all(part.th.get_text() == "head" for part in found)
+    told = [int(cell.get_text().split()[-1]) for part in found for cell in part.select("td")]
+    assert told == list(range(len(rows)))
