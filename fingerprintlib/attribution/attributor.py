@@ -27,6 +27,7 @@ from ..runtime import Fabric, computed_with, make_fabric
 from ..statistics.metrics import Report
 from ..store import trained
 from .networks import AttributionNetwork
+from .remembered import once
 from .training import Hyperparameters, Objective, apply, fit
 
 
@@ -306,7 +307,7 @@ class SourceClassifier(Generic[Network]):
         Raises:
             UsageError: images of another kind or size.
         """
-        return self._apply(self.network, images).numpy()
+        return self._scores(images).numpy()
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
         """Softmax scores of uint8 images ``[N, H, W, 3]``: float32 ``[N, K]``, rows sum to 1. They are not calibrated.
@@ -314,7 +315,7 @@ class SourceClassifier(Generic[Network]):
         Raises:
             UsageError: images of another kind or size.
         """
-        return self._apply(self.network, images).softmax(1).numpy()
+        return self._scores(images).softmax(1).numpy()
 
     def evaluate(self, images: np.ndarray, labels: np.ndarray, groups: np.ndarray | None = None) -> Report:
         """Compare predictions on uint8 images ``[N, H, W, 3]`` with labels, int ``[N]``.
@@ -350,7 +351,10 @@ class SourceClassifier(Generic[Network]):
                     f"The {self.kind}'s {what} {mine!r} and the corpus's {theirs!r} differ. Use a pair that fits."
                 )
 
-    def _apply(self, function: Callable[[Tensor], Tensor], images: np.ndarray) -> Tensor:
+    def _scores(self, images: np.ndarray) -> Tensor:
+        return self._apply(self.network, images)
+
+    def _check(self, images: np.ndarray) -> None:
         check_images(images)
         if images.shape[1:3] != (self.resolution, self.resolution):
             height, width = images.shape[1:3]
@@ -358,6 +362,9 @@ class SourceClassifier(Generic[Network]):
                 f"images are {height}x{width}; this {self.kind} judges {self.resolution}x{self.resolution}. "
                 f"Crop or resize them, or train one for that size."
             )
+
+    def _apply(self, function: Callable[[Tensor], Tensor], images: np.ndarray) -> Tensor:
+        self._check(images)
         return apply(function, images, fabric=self.fabric, prepare=lambda some: np.array(coloured(some, self.colour)))
 
 
@@ -380,7 +387,7 @@ class Attributor(SourceClassifier[AttributionNetwork]):
         Raises:
             UsageError: images of another kind or size.
         """
-        return self._apply(self.network.features, images).numpy()
+        return self._features(images).clone().numpy()
 
     def patch_scores(self, images: np.ndarray) -> np.ndarray:
         """What each patch of uint8 images ``[N, H, W, 3]`` says: logits, float32 ``[N, P, P, K]``, P = `pool_from`.
@@ -389,3 +396,14 @@ class Attributor(SourceClassifier[AttributionNetwork]):
             UsageError: images of another kind or size, or a network whose features see more than a patch.
         """
         return self._apply(self.network.patch_scores, images).numpy()
+
+    def _scores(self, images: np.ndarray) -> Tensor:
+        # The last layer's, of batches as `apply` makes them: in others it might round otherwise.
+        layer = self.network.classifier
+        with torch.no_grad():
+            return torch.cat([layer(some.to(self.fabric.device)).cpu() for some in self._features(images).split(256)])
+
+    def _features(self, images: np.ndarray) -> Tensor:
+        self._check(images)
+        how = str(self.fabric.device), computed_with(self.fabric)["precision"], self.colour
+        return once(self.network, how, images, lambda: self._apply(self.network.features, images))

@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 
 from fingerprintlib.attribution import attributor as attribution
 from fingerprintlib.attribution.attributor import Attributor
+from fingerprintlib.attribution.training import apply
 from fingerprintlib.checkpoints import CheckpointError, save_checkpoint
 from fingerprintlib.data.images import equalize
 from fingerprintlib.data.labelled import LabelledImages
@@ -90,6 +91,25 @@ def test_answers_agree_with_each_other(trained):
     assert report.accuracy == np.mean(predictions == labels)
     assert report.group_counts == {"real": 40, "columns": 40, "rows": 40}
     assert trained.evaluate_corpus(Toy()).group_counts == {"real": 8, "columns": 40, "rows": 40}
+
+
+def test_the_same_images_are_judged_once(saved, monkeypatch):
+    judge = Attributor.load(saved)
+    images = Toy().split("test")[0]
+    judged = []
+    features = judge.network.features
+    monkeypatch.setattr(judge.network, "features", lambda x: judged.append(len(x)) or features(x))
+    first = judge.logits(images)
+    assert np.array_equal(first, apply(judge.network, images, fabric=judge.fabric).numpy())
+    judged.clear()
+    judge.fingerprints(images)[:] = 0  # which is the caller's own
+    assert np.array_equal(dataclasses.replace(judge).logits(images.copy()), first)
+    assert not judged
+    judge.predict(images[::-1])
+    with torch.no_grad():
+        judge.network.dense.bias.add_(1)
+    assert not np.array_equal(judge.logits(images), first)
+    assert judged == [len(images), len(images)]
 
 
 def test_saved_and_loaded_it_is_the_same(trained, saved):
