@@ -134,11 +134,21 @@ def accuracy_by_number(
     Raises:
         UsageError: see `report_among`.
     """
-    names = [str(k) for k in range(np.shape(scores)[1])]
+    scores, labels, columns = np.asarray(scores), np.asarray(labels), np.asarray(members)
+    report_among(scores, labels, [str(k) for k in range(scores.shape[1])], members)  # refuses what cannot be
+    mine = np.isin(labels, columns)
+    among, place = scores[mine][:, columns], np.arange(len(columns))
+    truth = (labels[mine][:, None] == columns).argmax(1)
+    own = among[np.arange(len(truth)), truth][:, None]
+    # The members that are preferred to the truth; of equal scores the first counts. One bit each: subsets are many.
+    preferred = ((among > own) | ((among == own) & (place < truth[:, None]))) @ (1 << place)
     found = {}
-    for size in range(2, max(3, len(members) + 1)):
-        subsets = list(combinations(members, size)) or [tuple(members)]
-        accuracies = [report_among(scores, labels, names, subset).accuracy for subset in subsets]
+    for size in range(2, len(columns) + 1):
+        accuracies = []
+        for subset in combinations(place, size):
+            chosen = sum(1 << k for k in subset)
+            asked = (chosen >> truth) & 1 == 1
+            accuracies.append(float(np.mean(preferred[asked] & chosen == 0)))
         found[size] = float(np.mean(accuracies)), min(accuracies), max(accuracies)
     return found
 
