@@ -4,12 +4,12 @@ import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.svm import SVC
 from threadpoolctl import threadpool_limits
 
 from ..data.images import LUMA, check_images, coloured, luma
 from ..errors import UsageError
 from .baselines import Baseline, Labelled, drawn_evenly
+from .svm import GaussianSVM
 
 BINS = 32  # of a channel's histogram, equal ones over 0..255
 # Half of scikit-learn's rounds at twice the rate, and fewer bins: as accurate on validation, in half the time.
@@ -148,16 +148,19 @@ class HistogramProbe(Baseline):
     def _fit(self, images: np.ndarray, labels: np.ndarray, validation: Labelled | None) -> None:
         self.model_ = HistGradientBoostingClassifier(**BOOSTING, random_state=self.seed)
         features = self._features(images)
+        # Under a colour control there may be nothing but constants, which no tree can split: one of them will do.
+        self.varies_ = np.ptp(features, axis=0) > 0
+        self.varies_[0] |= not self.varies_.any()
         with threadpool_limits(1, "openmp"):  # its threads wait for each other by spinning: minutes on a busy machine
-            self.model_.fit(features, labels)
+            self.model_.fit(features[:, self.varies_], labels)
 
     def _predict(self, images: np.ndarray) -> np.ndarray:
-        return self.model_.predict(self._features(images))
+        return self.model_.predict(self._features(images)[:, self.varies_])
 
     def decision_function(self, images: np.ndarray) -> np.ndarray:
         """See `baselines.Searched.decision_function`."""
         self._check_fitted(images)
-        return self.model_.decision_function(self._features(images))
+        return self.model_.decision_function(self._features(images)[:, self.varies_])
 
 
 class TieProbe(HistogramProbe):
@@ -193,7 +196,7 @@ class MotifProbe(Baseline):
 
     def _fit(self, images: np.ndarray, labels: np.ndarray, validation: Labelled | None) -> None:
         drawn = drawn_evenly(labels, self.images, self.seed)
-        self.model_ = make_pipeline(StandardScaler(), SVC(C=10)).fit(self._features(images)[drawn], labels[drawn])
+        self.model_ = make_pipeline(StandardScaler(), GaussianSVM(10)).fit(self._features(images)[drawn], labels[drawn])
 
     def _predict(self, images: np.ndarray) -> np.ndarray:
         return self.model_.predict(self._features(images))
@@ -219,7 +222,7 @@ class PlainProbe(Baseline):
         return np.hstack([np.sqrt(shares), thumbnails(seen, self.side)])
 
     def _fit(self, images: np.ndarray, labels: np.ndarray, validation: Labelled | None) -> None:
-        self.model_ = make_pipeline(StandardScaler(), SVC(C=10)).fit(self._features(images), labels)
+        self.model_ = make_pipeline(StandardScaler(), GaussianSVM(10)).fit(self._features(images), labels)
 
     def _predict(self, images: np.ndarray) -> np.ndarray:
         return self.model_.predict(self._features(images))
