@@ -26,6 +26,7 @@ from ..errors import FingerprintsError, UsageError, unknown
 from ..provenance import content_hash, file_hash, recipe_hash
 from .images import COLOURS, Pixels
 from .labelled import LabelledImages
+from .mapping import Mapped, mapped
 from .splits import SPLITS
 
 FORMAT = "fingerprintlib-corpus-1"
@@ -210,11 +211,11 @@ def read_card(path: Path) -> dict[str, Any]:
     return card
 
 
-def _mapped(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+def _mapped(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Mapped:
     """A .npy file mapped read-only, checked for type, shape and size."""
     try:
-        array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-        whole = isinstance(array, np.memmap) and path.stat().st_size == array.offset + array.nbytes
+        array = mapped(path)
+        whole = path.stat().st_size == array.offset + array.nbytes
     except (OSError, ValueError, EOFError) as error:
         raise CorpusError(f"{path} cannot be read ({error}). Delete the folder and build it again.") from error
     if not whole or array.dtype != dtype or array.shape != shape:

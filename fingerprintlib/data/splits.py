@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import FingerprintsError, UsageError
+from .files import in_order
 from .images import Pixels
 
 SPLITS = ("gan", "train", "validation", "test")
@@ -62,8 +63,8 @@ class Split(ABC):
     def images(self, start: int, count: int) -> Pixels:
         """Images ``start .. start + count - 1``, uint8 ``[count, r, r, 3]``."""
         batch = np.empty((count, self.resolution, self.resolution, 3), dtype=np.uint8)
-        for offset in range(count):
-            batch[offset] = self.image(start + offset)
+        for offset, image in enumerate(in_order(self.image, range(start, start + count))):
+            batch[offset] = image
         return batch
 
     def describe(self) -> dict[str, Any]:
