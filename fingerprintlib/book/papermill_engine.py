@@ -3,9 +3,11 @@
 import re
 import sys
 import time
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from papermill.engines import NBClientEngine, papermill_engines
+from traitlets.config import Config
 
 
 class ReportingEngine(NBClientEngine):
@@ -31,7 +33,11 @@ class ReportingEngine(NBClientEngine):
             begin_cell(cell, cell_index=cell_index, **rest)
 
         nb_man.cell_start = cell_start
-        super().execute_managed_notebook(nb_man, kernel_name, **options)
+        # Sockets of its own in place of ports: those are chosen before the kernel takes them, and of several kernels
+        # that start at once, two may be given the same. In /tmp, as a socket's path may not be long.
+        with TemporaryDirectory(prefix="kernel-", dir="/tmp", ignore_cleanup_errors=True) as sockets:
+            config = Config({"KernelManager": {"transport": "ipc", "ip": f"{sockets}/socket"}})
+            super().execute_managed_notebook(nb_man, kernel_name, config=config, **options)
         failed = any(output.output_type == "error" for cell in nb_man.nb.cells for output in cell.get("outputs", []))
         how = "stopped after" if failed else "done in"
         print(f"[{chapter}] {how} {_clock(time.perf_counter() - start)}", file=sys.stderr)

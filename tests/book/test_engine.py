@@ -9,15 +9,18 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import filelock
 import nbformat
 import pytest
+from jupyter_client import KernelManager
+from papermill.engines import NBClientEngine
 
 from fingerprintlib.book import engine
 from fingerprintlib.book.chapters import Book, Chapter, Job
 from fingerprintlib.book.engine import threads_of
-from fingerprintlib.book.papermill_engine import _line
+from fingerprintlib.book.papermill_engine import ReportingEngine, _line
 
 from ..conftest import heed_ctrl_c
 
@@ -77,6 +80,26 @@ def test_a_chapter_gets_all_cores_where_most_of_the_book_waits_for_it():
     assert {name for name, threads in given.items() if threads == 8} == {"real-images", "zoo", "attribution"}
     assert {threads for name, threads in given.items() if threads != 8} == {4}
     assert set(threads_of(plan, 1).values()) == {1}
+
+
+def test_kernels_that_start_at_once_share_no_port(monkeypatch):
+    found = []
+
+    def execute(notebook, kernel, config):
+        manager = KernelManager(config=config)
+        manager.write_connection_file()
+        told = manager.get_connection_info()
+        found.append({f"{told['ip']}-{told[name]}" for name in told if name.endswith("_port")})
+        assert told["transport"] == "ipc"
+        manager.cleanup_connection_file()
+
+    monkeypatch.setattr(NBClientEngine, "execute_managed_notebook", execute)
+    for _ in range(2):
+        notebook = SimpleNamespace(nb=SimpleNamespace(cells=[]), cell_start=None)
+        ReportingEngine.execute_managed_notebook(notebook, "python3")
+    assert [len(sockets) for sockets in found] == [5, 5]
+    assert len(set.union(*found)) == 10
+    assert max(map(len, set.union(*found))) < 100  # longer ones a system may refuse
 
 
 def test_a_failing_cell_names_chapter_cell_and_error(small_book):
