@@ -103,8 +103,11 @@ main.add_command(make_class)
 @click.option("--cores", type=click.IntRange(1), help="Processor cores to use.  [default: all]")
 @click.option("-s", "--set", "settings", multiple=True, metavar=SETTING, help="Turn a knob.")
 @click.option("--yes", is_flag=True, help="Do not ask before what takes long.")
+@click.option("--dry-run", "dry", is_flag=True, help="Only say what each chapter will take.")
 @click.argument("options", nargs=-1, type=click.UNPROCESSED, metavar="[-- SNAKEMAKE OPTIONS]")
-def book(profile: str, cores: int | None, settings: tuple[str, ...], yes: bool, options: tuple[str, ...]) -> None:
+def book(
+    profile: str, cores: int | None, settings: tuple[str, ...], yes: bool, dry: bool, options: tuple[str, ...]
+) -> None:
     """Run the chapters that have changed and build the pages.
 
     What follows a double dash goes to Snakemake. On a Slurm cluster: fingerprints book --profile full --cores 8 --
@@ -116,7 +119,7 @@ def book(profile: str, cores: int | None, settings: tuple[str, ...], yes: bool, 
     project = Book()
     overrides = project.overrides(list(settings))
     _warn_of_idle(project, profile, overrides)
-    _ask(project, profile, overrides, yes)
+    _ask(project, profile, overrides, yes, dry)
     index = build_book(project, profile, overrides, cores or _available_cores(), options=options)
     click.echo(str(index))
 
@@ -128,8 +131,15 @@ def book(profile: str, cores: int | None, settings: tuple[str, ...], yes: bool, 
 @click.option("--profile", default="quick", show_default=True, help=PROFILE_HELP)
 @click.option("--cores", type=click.IntRange(1), help="Processor cores to use.  [default: all]")
 @click.option("--yes", is_flag=True, help="Do not ask before what takes long.")
+@click.option("--dry-run", "dry", is_flag=True, help="Only say what each chapter will take.")
 def run(
-    chapter: str, settings: tuple[str, ...], others: tuple[str, ...], profile: str, cores: int | None, yes: bool
+    chapter: str,
+    settings: tuple[str, ...],
+    others: tuple[str, ...],
+    profile: str,
+    cores: int | None,
+    yes: bool,
+    dry: bool,
 ) -> None:
     """Run one chapter, and before it only those that it needs and that have changed; build no pages."""
     from .book.chapters import Book
@@ -144,7 +154,7 @@ def run(
         raise UsageError(f"-p {dotted[0]}: give NAME=VALUE. For a knob of another chapter: -s {dotted[0]}.")
     overrides = project.overrides([*(f"{name}.{setting}" for setting in settings), *others])
     _warn_of_idle(project, profile, overrides)
-    _ask(project, profile, overrides, yes, name)
+    _ask(project, profile, overrides, yes, dry, name)
     click.echo(str(build_book(project, profile, overrides, cores or _available_cores(), chapter=name)))
 
 
@@ -403,19 +413,32 @@ def _or_leave_word(build: Path, action: Any) -> None:
 
 
 def _ask(
-    project: "Book", profile: str, overrides: Mapping[str, Mapping[str, Any]], yes: bool, chapter: str = ""
+    project: "Book",
+    profile: str,
+    overrides: Mapping[str, Mapping[str, Any]],
+    yes: bool,
+    dry: bool,
+    chapter: str = "",
 ) -> None:
-    """Before what takes long or fills the disk, say how much, and ask; nobody is asked where nobody can answer."""
-    from .book.engine import is_current
-    from .book.timings import build_folder, estimate
+    """Before what takes long or fills the disk, say how much, and ask; nobody is asked where nobody can answer.
 
-    if yes or not _answers():
-        return
+    A dry run ends here.
+    """
+    from .book.engine import is_current
+    from .book.estimates import as_text, estimates, total
+    from .book.timings import build_folder
+
     plan, build = project.plan(profile, overrides), build_folder(project, profile)
     last = next((number for number, job in enumerate(plan, 1) if job.chapter.name == chapter), len(plan))
-    cost = estimate(project, build, profile, [job for job in plan[:last] if not is_current(job, build)])
-    if cost.seconds > LONG or cost.disk > LARGE:
-        click.confirm(f"This may take up to {cost}, judging by earlier runs. Go on?", abort=True, err=True)
+    found = estimates(project, build, profile, plan, [job for job in plan[:last] if not is_current(job, build)])
+    cost, guessed = total(found), any(one.guessed for one in found)
+    if dry or ((cost.seconds > LONG or cost.disk > LARGE) and (guessed or _answers())):
+        click.echo(as_text(found), err=not dry)
+        if dry:
+            click.get_current_context().exit()
+        if not yes and _answers():
+            told = f"about {cost}, estimated as said" if guessed else f"up to {cost}, judging by earlier runs"
+            click.confirm(f"This may take {told}. Go on?", abort=True, err=True)
 
 
 def _warn_of_idle(project: "Book", profile: str, overrides: Mapping[str, Mapping[str, Any]]) -> None:

@@ -641,7 +641,7 @@ def slow_book(monkeypatch):
     monkeypatch.setattr("fingerprintlib.book.engine.build_book", lambda *rest, **options: built.append(rest) or "built")
     monkeypatch.setattr("fingerprintlib.book.engine.is_current", lambda job, build: False)
     known = lambda book, build, profile, chapter: hour if chapter.name == "real-images" else None  # noqa: E731
-    monkeypatch.setattr("fingerprintlib.book.timings.expected", known)
+    monkeypatch.setattr("fingerprintlib.book.estimates.expected", known)
     monkeypatch.setattr("fingerprintlib.cli._answers", lambda: True)
     return built
 
@@ -665,11 +665,20 @@ def test_a_knob_that_is_turned_up_is_reckoned_with(slow_book):
 
 def test_who_asks_for_what_fills_the_disk_is_asked(slow_book, monkeypatch):
     quick = lambda book, build, profile, chapter: Cost(2.0, disk=10**9)  # noqa: E731
-    monkeypatch.setattr("fingerprintlib.book.timings.expected", quick)
+    monkeypatch.setattr("fingerprintlib.book.estimates.expected", quick)
     assert CliRunner().invoke(main, ["run", "attribution"]).exit_code == 0
     asked = CliRunner().invoke(main, ["run", "attribution", "-p", "train_images=400000"], input="n\n")
-    assert "102.0 GB of disk" in asked.stderr  # a hundred times as much, and what the two chapters before it leave
+    assert "91.0 GB of disk" in asked.stderr  # for 400,500 images where 4,500 were, and for the two chapters before
     assert len(slow_book) == 1
+
+
+def test_a_dry_run_says_what_each_chapter_takes_and_runs_nothing(slow_book):
+    said = CliRunner().invoke(main, ["run", "zoo", "--dry-run"])
+    assert (said.exit_code, slow_book) == (0, [])
+    assert [line.split() for line in said.stdout.splitlines()[1:]] == [
+        ["real-images", "1.5", "h", "5", "MB"],
+        ["all", "of", "them", "1.5", "h", "5", "MB"],
+    ]
 
 
 def test_nobody_is_asked_who_said_yes_or_cannot_answer(slow_book, monkeypatch):

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..errors import UsageError
 from ..tables import markdown
-from .claims import FAILS, HOLDS, OPEN, PART, Entry, Measurement
+from .claims import FAILS, HOLDS, OPEN, PART, Claim, Entry, Measurement, ledger
 
 SHIPPED = "full"  #: the profile of the shipped networks
 IN_WORDS = {HOLDS: "holds", FAILS: "fails", PART: "holds in part", OPEN: "is not shown"}
@@ -57,6 +57,17 @@ class Published:
     def records(self) -> list[dict[str, Any]]:
         """Every chapter's record, as `claims.ledger` takes them."""
         return [{"chapter": name, **record} for name, record in self.chapters.items()]
+
+    def entries(self, claims: Sequence[Claim]) -> list[Entry]:
+        """The ledger of this run; claims that this book does not have, as another version may, are told and left out."""
+        known = {claim.id for claim in claims}
+        records = [
+            {**record, "claims": [one for one in record["claims"] if one["claim"] in known]} for record in self.records
+        ]
+        strange = {one["claim"] for record in self.records for one in record["claims"]} - known
+        if strange:
+            print(f"Left out of `{self.profile}`, as this book has no such claims: {', '.join(sorted(strange))}.")
+        return ledger(claims, records)
 
     def sentence(self, claim: str) -> str:
         """What was found for a claim, to follow `Measurement.sentence`; empty if it was not measured."""

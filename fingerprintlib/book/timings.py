@@ -1,9 +1,10 @@
 """What the chapters cost: measured by each run, published in ``data/timings.json``, printed on the pages."""
 
 import json
+import math
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,14 @@ from typing import Any
 from ..errors import UsageError
 from ..provenance import write_json
 from ..tables import markdown
-from .chapters import PROFILES, Book, Chapter, Job
+from .chapters import PROFILES, Book, Chapter
 
 #: Knobs that cost no time, however they are turned, and those that cost it by their square.
 FREE, SQUARE = {"seed", "shown", "learning_rate", "emphasis", "decimals"}, {"width", "resolution"}
+
+#: Knobs of what is done again and again: they multiply. All others are numbers of images.
+TRAINED = {"steps", "finetuning", "images_seen", "live_images", "siblings", "runs"}
+REPEATED = {*TRAINED, "pgd_steps"}
 
 #: Knobs by which what a chapter leaves on the disk grows.
 STORED = {"train_images", "test_images", "photographs", "siblings", "resolution"}
@@ -60,34 +65,31 @@ def expected(book: Book, build: Path, profile: str, chapter: Chapter) -> Cost | 
     return Cost(**published) if published else None
 
 
-def with_knobs(cost: Cost, chapter: Chapter, values: Mapping[str, Any], usual: Mapping[str, Any]) -> Cost:
+def with_knobs(
+    cost: Cost,
+    chapter: Chapter,
+    values: Mapping[str, Any],
+    usual: Mapping[str, Any],
+    besides: Collection[str] = (),
+) -> Cost:
     """What a chapter takes at most with other values than the usual ones: numbers in proportion.
 
-    Memory stays as it was: images are read from the disk as they are needed.
+    Memory stays as it was: images are read from the disk as they are needed. Knobs in `besides` do not count.
     """
 
-    def times(names: Iterable[str]) -> float:
-        factor = 1.0
-        for name in names:
-            if chapter.parameters[name].type in ("int", "float") and usual[name]:
-                factor *= max(1.0, (values[name] / usual[name]) ** (2 if name in SQUARE else 1))
-        return factor
+    def growth(names: Collection[str]) -> list[float]:
+        known = [name for name in names if chapter.parameters[name].type in ("int", "float") and usual[name]]
+        return [max(1.0, values[name] / usual[name]) ** (2 if name in SQUARE else 1) for name in known]
 
-    knobs = chapter.parameters.keys()
-    return replace(cost, seconds=cost.seconds * times(knobs - FREE), disk=int(cost.disk * times(knobs & STORED)))
-
-
-def estimate(book: Book, build: Path, profile: str, jobs: Iterable[Job]) -> Cost:
-    """What jobs take at most, one after the other, as far as it is known what they took before."""
-    costs = [Cost(0)]
-    for job in jobs:
-        known = expected(book, build, profile, job.chapter)
-        if known:
-            costs.append(with_knobs(known, job.chapter, job.values, book.values(job.chapter.name, profile)))
-    return Cost(
-        seconds=sum(cost.seconds for cost in costs),
-        memory=max(cost.memory for cost in costs),
-        disk=sum(cost.disk for cost in costs),
+    knobs = chapter.parameters.keys() - {*besides} - FREE
+    several, images = knobs & (REPEATED | SQUARE), knobs - REPEATED - SQUARE
+    stored = [sum(some[name] for name in images & STORED) for some in (values, usual)]
+    return replace(
+        cost,
+        seconds=cost.seconds * math.prod(growth(several)) * max(growth(images), default=1.0),
+        disk=int(
+            cost.disk * math.prod(growth(several & STORED)) * (max(1.0, stored[0] / stored[1]) if stored[1] else 1)
+        ),
     )
 
 
@@ -147,9 +149,9 @@ def cost(chapter: str, timings: Mapping[str, Any]) -> str:
 
 
 def minutes(seconds: float) -> str:
-    """A duration in words: ``80 s``, ``2.5 min``, ``3.1 h``."""
+    """A duration in words: ``80 s``, ``2.5 min``, ``3.1 h``, ``1,200 h``."""
     if seconds >= 5400:
-        return f"{seconds / 3600:.1f} h"
+        return f"{seconds / 3600:.1f} h" if seconds < 360_000 else f"{seconds / 3600:,.0f} h"
     return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.1f} min"
 
 

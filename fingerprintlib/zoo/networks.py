@@ -61,6 +61,10 @@ class Networks:
         """What is known of a network: how it learned, from what, for how long, on which machine."""
         return json.loads((self.folder / f"{name}.json").read_text(encoding="utf-8"))
 
+    def cards(self, beginning: str) -> list[dict[str, Any]]:
+        """`card` of each whose name begins so."""
+        return [self.card(name) for name in self.names if name.startswith(beginning)]
+
     def has(self, name: str, corpus: LabelledImages) -> bool:
         """Whether there is a network of that name which learned from the sources of this corpus, in its colours."""
         return name in self.names and self.card(name)["corpus"] == told_of(corpus)

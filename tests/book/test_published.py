@@ -49,6 +49,15 @@ def test_a_claim_as_the_published_run_found_it(published):
     assert [entry.verdict for entry in ledger([Claim("seeds", "f", "S.")], published.records)] == ["holds"]
 
 
+def test_a_claim_of_another_version_of_the_book_is_named_and_left_out(tmp_path, capsys):
+    chapters = RESULTS["chapters"] | {"other": {"metrics": {}, "claims": [CLAIM | {"claim": "telepathy"}]}}
+    (tmp_path / "paper.json").write_text(json.dumps({"profile": "paper", "chapters": chapters}))
+    (published,) = Published.all(tmp_path)
+    claims = [Claim("seeds", "f", "S."), Claim("other", "f", "S.")]
+    assert [entry.verdict for entry in published.entries(claims)] == ["holds", "not measured yet"]
+    assert capsys.readouterr().out == "Left out of `paper`, as this book has no such claims: telepathy.\n"
+
+
 def test_numbers_stand_side_by_side(published):
     title, _, where, _, *rows, _, end = published.beside("page", {"grey": 98.5, "new": "word"}).splitlines()
     assert title == ":::{dropdown} The numbers of this page, here and at `full`"
