@@ -59,7 +59,7 @@ class Published:
         return [{"chapter": name, **record} for name, record in self.chapters.items()]
 
     def entries(self, claims: Sequence[Claim]) -> list[Entry]:
-        """The ledger of this run; claims that this book does not have, as another version may, are told and left out."""
+        """The ledger of this run. Claims that this book does not have, as another version may, are only named."""
         known = {claim.id for claim in claims}
         records = [
             {**record, "claims": [one for one in record["claims"] if one["claim"] in known]} for record in self.records
