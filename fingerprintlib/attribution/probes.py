@@ -1,6 +1,7 @@
 """What needs no fingerprint: colours, flat areas and motifs, and classifiers that see nothing else."""
 
 import numpy as np
+from scipy.special import logsumexp
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -226,3 +227,16 @@ class PlainProbe(Baseline):
 
     def _predict(self, images: np.ndarray) -> np.ndarray:
         return self.model_.predict(self._features(images))
+
+    def evidence(self, images: np.ndarray) -> np.ndarray:
+        """How clearly each image is of any class but the first: float64 ``[N]``.
+
+        The machine decides between each two classes. Its decisions between the first and each other one are weighed
+        together, as those of a network are: the logarithm of the sum of their exponentials.
+
+        Raises:
+            UsageError: see `predict`.
+        """
+        self._check_fitted(images)
+        pairs = self.model_.decision_function(self._features(images))  # the first's come first
+        return logsumexp(pairs[:, : len(self.classes_) - 1], axis=1)

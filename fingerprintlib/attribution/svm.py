@@ -55,12 +55,20 @@ class GaussianSVM(ClassifierMixin, BaseEstimator):
     def predict(self, features: np.ndarray) -> np.ndarray:
         """The label of each row of features, float ``[N, D]``: that with the most votes, the first of several."""
         votes = np.zeros((len(features), len(self.classes_)), int)
+        for (first, second), score in zip(self.pairs_, self.decision_function(features).T, strict=True):
+            votes[np.arange(len(features)), np.where(score >= 0, second, first)] += 1
+        return self.classes_[votes.argmax(1)]
+
+    def decision_function(self, features: np.ndarray) -> np.ndarray:
+        """What each machine says of each row of features, float ``[N, D]``: float64 ``[N, P]``, see `weights_`.
+
+        The pairs are in the order of labels: first and second, first and third, and so on.
+        """
+        scores = np.empty((len(features), len(self.pairs_)))
         for start in range(0, len(features), CHUNK):
             some = np.asarray(features[start : start + CHUNK], np.float64)
-            scores = self._kernels(some, self.support_) @ self.weights_ + self.bias_
-            for (first, second), score in zip(self.pairs_, scores.T, strict=True):
-                votes[np.arange(start, start + len(some)), np.where(score >= 0, second, first)] += 1
-        return self.classes_[votes.argmax(1)]
+            scores[start : start + CHUNK] = self._kernels(some, self.support_) @ self.weights_ + self.bias_
+        return scores
 
     def _kernels(self, some: np.ndarray, others: np.ndarray) -> np.ndarray:
         exponents = some @ (2 * self.gamma_ * others).T

@@ -78,6 +78,73 @@ def caught_draws(
     return found
 
 
+def caught_with_interval(
+    scores: np.ndarray, genuine: np.ndarray, groups: np.ndarray, alarms: float
+) -> tuple[float, Interval]:
+    """What is `caught`, and its 95 % interval; arguments as of `caught_draws`."""
+    low, high = np.quantile(caught_draws(scores, genuine, groups, alarms), (0.025, 0.975))
+    return caught(scores, genuine, alarms), (float(low), float(high))
+
+
+def caught_lead(
+    scores: np.ndarray, others: np.ndarray, genuine: np.ndarray, groups: np.ndarray, alarms: float
+) -> tuple[float, Interval]:
+    """By how much more is `caught` by `scores` than by `others`, in [-1, 1], with its 95 % interval.
+
+    Args:
+        scores, others: float ``[N]`` each, see `roc`.
+        genuine, groups, alarms: see `caught_draws`.
+    """
+    lead = caught(scores, genuine, alarms) - caught(others, genuine, alarms)
+    ahead, behind, *_ = _pairs_draws(scores, others, genuine, groups, alarms)
+    return lead, _around(lead, ahead - behind)
+
+
+def caught_of_missed(
+    scores: np.ndarray, others: np.ndarray, genuine: np.ndarray, groups: np.ndarray, alarms: float
+) -> tuple[float, Interval]:
+    """Of the genuine that `others` miss, how many `scores` catch on balance, in [-1, 1], with its 95 % interval.
+
+    A lead as a share of all that could be won, as `intervals.of_room` gives it. But here the line makes both uncertain
+    together, so that they are drawn together. Where the others miss nothing, nothing is known: 0, and from -1 to 1.
+
+    Args:
+        scores, others, genuine, groups, alarms: see `caught_lead`.
+    """
+    room = 1 - caught(others, genuine, alarms)
+    if room <= 0:
+        return 0.0, (-1.0, 1.0)
+    share = max(-1.0, (caught(scores, genuine, alarms) - 1 + room) / room)
+    ahead, behind, _, neither = _pairs_draws(scores, others, genuine, groups, alarms)
+    return share, _around(share, np.maximum(-1, (ahead - behind) / (ahead + neither)))
+
+
+def _pairs_draws(
+    scores: np.ndarray, others: np.ndarray, genuine: np.ndarray, groups: np.ndarray, alarms: float
+) -> np.ndarray:
+    """Of the genuine, shares that only the one, only the other, both and neither catch: float64 ``[4, draws]``.
+
+    Both judge the same images. So both lines are drawn for the same groups of impostors, and shares that would give as
+    many of each of the four kinds (Dirichlet's distribution, with half an image in each, as
+    `intervals.paired_difference` has them).
+    """
+    rng, members = np.random.default_rng(0), _members(groups, ~genuine)
+    found = np.empty((4, 1000))
+    for i in range(found.shape[1]):
+        rows = np.concatenate([members[k] for k in rng.integers(len(members), size=len(members))])
+        one, other = (some[genuine] > threshold(some[rows], alarms) for some in (scores, others))
+        found[:, i] = rng.dirichlet(
+            [np.sum(k) + 0.5 for k in (one & ~other, other & ~one, one & other, ~(one | other))]
+        )
+    return found
+
+
+def _around(value: float, draws: np.ndarray) -> Interval:
+    """The 95 % interval that draws tell, with the value in it."""
+    low, high = np.quantile(draws, (0.025, 0.975))
+    return min(value, float(low)), max(value, float(high))
+
+
 def _members(groups: np.ndarray, which: np.ndarray) -> list[np.ndarray]:
     """Where the images of each group stand, of those that count."""
     rows = np.flatnonzero(which)

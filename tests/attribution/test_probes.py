@@ -142,6 +142,17 @@ def test_the_plain_probe_sees_motifs_colours_and_flat_areas_and_no_fine_structur
     assert score(noise + stripes, "grey") < 0.7
 
 
+def test_the_plain_probe_weighs_all_other_classes_against_the_first():
+    """Where the first class is told easily and the others are one another's like, its evidence still parts them."""
+    rng = np.random.default_rng(0)
+    labels, noise = np.arange(240) % 4, rng.integers(60, 180, (240, 16, 16, 3), np.uint8)
+    noise[labels == 0, :8] += 40
+    probe = PlainProbe().fit(noise[:160], labels[:160])
+    evidence, others = probe.evidence(noise[160:]), labels[160:] > 0
+    assert evidence[others].min() > evidence[~others].max()
+    assert probe.score(noise[160:], labels[160:]) < 0.7  # the others it guesses
+
+
 def test_the_motif_probe_sees_shapes_and_every_pixel_of_what_is_no_larger_than_a_thumbnail():
     rng = np.random.default_rng(0)
     labels = np.arange(200) % 2

@@ -8,6 +8,9 @@ from fingerprintlib.errors import UsageError
 from fingerprintlib.statistics.verification import (
     caught,
     caught_draws,
+    caught_lead,
+    caught_of_missed,
+    caught_with_interval,
     equal_error_interval,
     equal_error_rate,
     roc,
@@ -159,3 +162,59 @@ def test_the_line_is_drawn_for_whole_groups():
     alone = np.std(caught_draws(scores, genuine, np.arange(1200), 0.1))
     assert together > 2 * alone
     assert caught(scores, genuine, 0.1) == pytest.approx(np.mean(caught_draws(scores, genuine, groups, 0.1)), abs=0.1)
+
+
+def test_a_lead_is_judged_on_the_same_images():
+    """Of rivals that catch 8 in ten of what is caught, nearly all intervals hold a lead of 18 points, and are short."""
+    rng, held, widths = np.random.default_rng(0), 0, []
+    groups = np.concatenate([np.repeat(np.arange(40), 10), np.arange(40, 440)])
+    genuine = np.repeat([False, True], 400)
+    for _ in range(20):
+        photographs = np.repeat(rng.normal(0, 1, 40), 10) + rng.normal(0, 0.3, 400)
+        caught_by_one = rng.random(400) < 0.9
+        by_both = caught_by_one & (rng.random(400) < 0.8)
+        some, others = (np.concatenate([photographs, np.where(c, 9.0, -9.0)]) for c in (caught_by_one, by_both))
+        lead, (low, high) = caught_lead(some, others, genuine, groups, 0.01)
+        assert lead == pytest.approx(np.mean(caught_by_one) - np.mean(by_both))
+        held += low <= 0.18 <= high
+        widths.append(high - low)
+    assert held >= 18
+    assert np.mean(widths) == pytest.approx(2 * 1.96 * np.sqrt(0.18 * 0.82 / 400), rel=0.1)
+
+
+def test_two_that_share_their_line_have_no_lead_of_it():
+    """The line moves with the cameras, for both alike; unpaired, that alone would be a lead of many points."""
+    rng = np.random.default_rng(0)
+    scores = np.concatenate([np.repeat(rng.normal(size=30), 20), rng.normal(2, 1, 600)])
+    genuine, groups = np.repeat([False, True], 600), np.concatenate([np.repeat(np.arange(30), 20), np.arange(30, 630)])
+    lead, ends = caught_lead(scores, 2 * scores, genuine, groups, 0.1)
+    share, apart = caught_with_interval(scores, genuine, groups, 0.1)
+    assert lead == 0
+    assert share == caught(scores, genuine, 0.1)
+    assert np.ptp(apart) > 20 * np.ptp(ends) > 0
+    guessed = rng.permutation(scores)
+    ahead, (low, high) = caught_lead(scores, guessed, genuine, groups, 0.1)
+    behind, (lower, higher) = caught_lead(guessed, scores, genuine, groups, 0.1)
+    assert low < ahead < high
+    assert low > 0.2
+    assert lower < behind < higher
+    assert higher < -0.2
+
+
+def test_of_what_a_rival_misses_all_may_be_caught_wherever_its_line_lies():
+    """The lead is anything between a few points and nearly all; as a share of what is missed it is nearly one."""
+    rng = np.random.default_rng(0)
+    scores = np.concatenate([np.repeat(rng.normal(size=30), 20), rng.normal(2, 1, 600)])
+    genuine, groups = np.repeat([False, True], 600), np.concatenate([np.repeat(np.arange(30), 20), np.arange(30, 630)])
+    perfect = genuine.astype(float)
+    lead, (low, _high) = caught_lead(perfect, scores, genuine, groups, 0.1)
+    share, (least, most) = caught_of_missed(perfect, scores, genuine, groups, 0.1)
+    assert share == most == 1
+    assert low / lead < 0.7 < 0.9 < least
+    assert caught_of_missed(scores, perfect, genuine, groups, 0.1) == (0, (-1, 1))
+    some, others = rng.permutation(scores), rng.permutation(scores)
+    share, (least, most) = caught_of_missed(some, others, genuine, groups, 0.1)
+    assert share == pytest.approx(
+        caught_lead(some, others, genuine, groups, 0.1)[0] / (1 - caught(others, genuine, 0.1))
+    )
+    assert least < share < most
