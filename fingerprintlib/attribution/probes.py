@@ -1,15 +1,18 @@
 """What needs no fingerprint: colours, flat areas and motifs, and classifiers that see nothing else."""
 
+from collections.abc import Iterator
+
 import numpy as np
 from scipy.special import logsumexp
 from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.linear_model import RidgeClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from ..data.images import LUMA, check_images, coloured, luma
 from ..errors import UsageError
-from .baselines import Baseline, Labelled, drawn_evenly
+from .baselines import Baseline, Candidate, Labelled, Searched, drawn_evenly
 from .svm import GaussianSVM
 
 BINS = 32  # of a channel's histogram, equal ones over 0..255
@@ -17,6 +20,8 @@ BINS = 32  # of a channel's histogram, equal ones over 0..255
 BOOSTING = {"max_iter": 50, "learning_rate": 0.2, "max_bins": 63, "early_stopping": False}
 LEVELS = 6  # equal steps of a channel in the joint histogram
 TIES = 64  # the largest ties that are looked at
+_UP = (0.5, 1.5, 2.5, 4.5, 8.5, 16.5, 32.5, 64.5)
+SIZES = (*(-step for step in reversed(_UP)), *_UP)  # between the 17 sizes of a difference
 
 
 def channel_histograms(images: np.ndarray) -> np.ndarray:
@@ -128,6 +133,36 @@ def thumbnails(images: np.ndarray, side: int = 8) -> np.ndarray:
     return blocks.mean((2, 4)).reshape(count, side * side)
 
 
+def difference_pairs(images: np.ndarray) -> np.ndarray:
+    """How often a difference of neighbouring pixels is followed by another one, wherever it happens.
+
+    Along rows, along columns, and around a corner: to the right, and down from the same pixel. All that a pair needs
+    lies in 3x3 pixels. Differences of the luma fall into 17 sizes: 0, and up and down 1, 2, to 4, 8, 16, 32, 64, 255.
+
+    Args:
+        images: uint8 ``[N, H, W, 3]``, of three pixels a side at least.
+
+    Returns:
+        float32 ``[N, 3 * 17**2]``; of each of the three ways the shares sum to 1.
+
+    Raises:
+        UsageError: images of another kind, or smaller ones.
+    """
+    check_images(images)
+    if min(images.shape[1:3]) < 3:
+        raise UsageError(f"Images must have 3 pixels a side at least, not {images.shape[1]} x {images.shape[2]}.")
+    kinds = len(SIZES) + 1
+    size_of = np.digitize(np.arange(-255, 256), SIZES)
+    found = np.empty((len(images), 3 * kinds**2), np.float32)
+    for row, image in zip(found, images, strict=True):
+        plane = np.rint(luma(image[None])[0]).astype(np.int64)
+        right, down = size_of[np.diff(plane, axis=1) + 255], size_of[np.diff(plane, axis=0) + 255]
+        ways = (right[:, :-1], right[:, 1:]), (down[:-1], down[1:]), (right[:-1], down[:, :-1])
+        counts = [np.bincount((kinds * one + other).ravel(), minlength=kinds**2) for one, other in ways]
+        row[:] = np.concatenate([some / some.sum() for some in counts])
+    return found
+
+
 class HistogramProbe(Baseline):
     """Gradient boosting on histograms: how far colours alone, without any place, tell the sources apart.
 
@@ -201,6 +236,28 @@ class MotifProbe(Baseline):
 
     def _predict(self, images: np.ndarray) -> np.ndarray:
         return self.model_.predict(self._features(images))
+
+
+class DifferenceProbe(Searched):
+    """Ridge regression on the standardized roots of `difference_pairs`: how far counting fine steps tells the sources.
+
+    A network of patches of 3 pixels that averages over an image can count no more than what such patches show.
+    """
+
+    penalties = (1e3, 1e2)  # strengths of the regression's L2 penalty to try
+
+    def _learn_features(self, images: np.ndarray, labels: np.ndarray) -> Labelled:
+        features = np.sqrt(difference_pairs(images))
+        self._scaler = StandardScaler().fit(features)
+        return self._scaler.transform(features), labels
+
+    def _features(self, images: np.ndarray) -> np.ndarray:
+        return self._scaler.transform(np.sqrt(difference_pairs(images)))
+
+    def _candidates(self, features: np.ndarray, labels: np.ndarray, seen: np.ndarray) -> Iterator[Candidate]:
+        for penalty in self.penalties:
+            model = RidgeClassifier(penalty).fit(features, labels)
+            yield {"penalty": penalty}, model, model.predict(seen)
 
 
 class PlainProbe(Baseline):

@@ -3,11 +3,13 @@ import pytest
 from sklearn.exceptions import NotFittedError
 
 from fingerprintlib.attribution.probes import (
+    DifferenceProbe,
     HistogramProbe,
     MotifProbe,
     PlainProbe,
     TieProbe,
     channel_histograms,
+    difference_pairs,
     joint_histograms,
     largest_ties,
     thumbnails,
@@ -49,6 +51,45 @@ def test_joint_histograms_against_loops():
             red, green, blue = (int(value) * 6 // 256 for value in pixel)
             expected[number, 36 * red + 6 * green + blue] += 1 / 20
     np.testing.assert_allclose(joint_histograms(images), expected, rtol=1e-6)
+
+
+def test_difference_pairs_against_loops():
+    grey = np.random.default_rng(5).integers(0, 256, (2, 5, 4, 1), dtype=np.uint8).repeat(3, -1)
+    grey[0, :3] //= 64  # small differences, too
+
+    def size(a, b):
+        up = sum(abs(int(b) - int(a)) > end for end in (0, 1, 2, 4, 8, 16, 32, 64))
+        return 8 + up if b > a else 8 - up
+
+    expected = np.zeros((2, 3, 17, 17))
+    for n, image in enumerate(grey[..., 0]):
+        for y in range(5):
+            for x in range(4):
+                if x < 2:
+                    one, other = size(image[y, x], image[y, x + 1]), size(image[y, x + 1], image[y, x + 2])
+                    expected[n, 0, one, other] += 1 / 10
+                if y < 3:
+                    one, other = size(image[y, x], image[y + 1, x]), size(image[y + 1, x], image[y + 2, x])
+                    expected[n, 1, one, other] += 1 / 12
+                if x < 3 and y < 4:
+                    one, other = size(image[y, x], image[y, x + 1]), size(image[y, x], image[y + 1, x])
+                    expected[n, 2, one, other] += 1 / 12
+    np.testing.assert_allclose(difference_pairs(grey), expected.reshape(2, -1), rtol=1e-6)
+    with pytest.raises(UsageError, match="3 pixels a side"):
+        difference_pairs(grey[:, :2])
+
+
+def test_differences_tell_what_no_histogram_does():
+    def patterned(seed):
+        """The same values in every image, at random places or in stripes two pixels wide."""
+        rng, labels = np.random.default_rng(seed), np.arange(120) % 2
+        stripes = np.tile(np.repeat([40, 200], 2), (16, 4))
+        images = [stripes if k else rng.permutation(stripes.ravel()).reshape(16, 16) for k in labels]
+        return np.stack(images).astype(np.uint8)[..., None].repeat(3, -1), labels
+
+    learn, held, asked = (patterned(seed) for seed in range(3))
+    assert DifferenceProbe().fit(*learn, held).score(*asked) == 1
+    assert HistogramProbe().fit(*learn).score(*asked) == 0.5
 
 
 def test_largest_ties():
