@@ -236,9 +236,13 @@ def equalize(images: Pixels, seed: int = 0, grey: bool = False) -> Pixels:
     channels = len(weights)
     position = np.arange(pixels, dtype=np.uint64)
     ramp = (np.arange(pixels) * 256 // pixels).astype(np.uint8)
+    counts = np.bincount(ramp, minlength=256)
     result = np.empty_like(images, order="C")
     for index in range(count):
         image = np.ascontiguousarray(images[index])
+        if _is_equalized(image.reshape(pixels, 3), counts, grey):  # an answer is often asked of what is
+            result[index] = image
+            continue
         # One sort does it all: value (18 bits), 22 random bits, then the pixel's position, packed into 64 bits.
         keys = _random_words(image, seed, channels * pixels).reshape(channels, pixels) & np.uint64(0x3FFF_FF000000)
         keys |= (weights @ image.reshape(pixels, 3).T.astype(np.uint64)) << np.uint64(46)
@@ -248,6 +252,14 @@ def equalize(images: Pixels, seed: int = 0, grey: bool = False) -> Pixels:
         for channel in range(3):
             result[index].reshape(pixels, 3)[order[channel % channels], channel] = ramp
     return result
+
+
+def _is_equalized(pixels: NDArray[np.uint8], counts: NDArray[np.int64], grey: bool) -> bool:
+    """Whether pixels ``[P, 3]`` have these counts of each value in every channel, and if asked no colour."""
+    if grey and not (pixels == pixels[:, :1]).all():
+        return False
+    channels = pixels.T[:1] if grey else pixels.T
+    return all(np.array_equal(np.bincount(channel, minlength=256), counts) for channel in channels)
 
 
 def _random_words(image: Pixels, seed: int, count: int) -> NDArray[np.uint64]:

@@ -286,14 +286,16 @@ class Reference:
             "floor": self.floor,
             "errors": self._errors(features, distances),
             "kinds": {name: shares[name] / len(images) for name in sorted(set(self.kinds))},
-            "nearest": {
-                "samples": _to_nearest(images, self.training),
-                "held_out": self._held_out_to_training,
-                "shown": _to_nearest(images, self.training[: len(images)]),
-                "unseen": _to_nearest(images, self.held_out),
-            },
+            "nearest": self._nearest(images),
             "diversity": mean_distance(features[:PAIRS]) / mean_distance(unseen[:PAIRS]),
         }
+
+    def _nearest(self, images: Pixels) -> dict[str, float]:
+        shown, rest = self.training[: len(images)], self.training[len(images) :]
+        to_shown = _to_nearest(images, shown)
+        to_any = np.minimum(to_shown, _to_nearest(images, rest)) if len(rest) else to_shown
+        found = {"samples": to_any, "shown": to_shown, "unseen": _to_nearest(images, self.held_out)}
+        return {name: float(np.median(some)) for name, some in found.items()} | {"held_out": self._held_out_to_training}
 
     def _errors(self, features: Features, distances: Mapping[str, Any]) -> dict[str, float]:
         """Of the Frechet distance, of its floor, of their ratio and of the kernel distance, by a bootstrap.
@@ -319,7 +321,7 @@ class Reference:
 
     @cached_property
     def _held_out_to_training(self) -> float:
-        return _to_nearest(self.held_out, self.training)  # the same for all generators, and slow
+        return float(np.median(_to_nearest(self.held_out, self.training)))  # the same for all generators, and slow
 
     def _distances(self, features: Features) -> dict[str, Any]:
         unseen = self.features[1]
@@ -331,10 +333,11 @@ class Reference:
         }
 
 
-def _to_nearest(images: Pixels, others: Pixels) -> float:
+def _to_nearest(images: Pixels, others: Pixels) -> np.ndarray:
+    """The distance of some of the images to the nearest of the others, mirrored or not: float64 ``[n]``."""
     some = images[:NEAREST]
     as_is, mirrored = (nearest(view, others)[0] for view in (some, some[:, :, ::-1]))
-    return float(np.median(np.minimum(as_is, mirrored)))
+    return np.minimum(as_is, mirrored)
 
 
 def _redrawn(groups: np.ndarray, rng: np.random.Generator) -> np.ndarray:
