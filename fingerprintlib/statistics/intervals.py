@@ -261,11 +261,11 @@ def _interval(counts: Sequence[Counts], weights: NDArray[np.float64], confidence
     share, fewer = right / total, total / (variances / alone)
 
     def below(x: float) -> float:
-        return float(weights @ ndtr((x - share) / np.sqrt(x * (1 - x) / fewer)))
+        with np.errstate(divide="ignore"):  # were it 0 or 1, nothing would vary: what is seen is infinitely far away
+            return float(weights @ ndtr((x - share) / np.sqrt(x * (1 - x) / fewer)))
 
-    middle = min(max(share, _ALMOST_0), 1 - _ALMOST_0)
-    low = _where(below, (1 - confidence) / 2, _ALMOST_0, middle) if share > 0 else 0.0
-    return low, _where(below, (1 + confidence) / 2, middle, 1 - _ALMOST_0) if share < 1 else 1.0
+    low = _where(below, (1 - confidence) / 2, 0.0, min(share, 1 - _ALMOST_0)) if share > 0 else 0.0
+    return low, _where(below, (1 + confidence) / 2, max(share, _ALMOST_0), 1.0) if share < 1 else 1.0
 
 
 def _weights(counts: Sequence[Counts]) -> NDArray[np.float64]:

@@ -230,6 +230,15 @@ def test_five_ones_make_no_certainty():
     assert 0.5 < low < 0.95
 
 
+@pytest.mark.parametrize("lacks", [1e-3, 1e-5, 1e-9, 1e-15])
+def test_a_mean_that_hardly_lacks_anything_has_nearly_the_interval_of_one_that_lacks_nothing(lacks):
+    mean, (low, high) = mean_interval(np.full(10, 1 - lacks))
+    assert low < mean <= high <= 1
+    assert (low, high) == pytest.approx(mean_interval(np.ones(10))[1], abs=3 * lacks + 1e-9)
+    _, mirrored = mean_interval(np.full(10, lacks))
+    assert mirrored == pytest.approx((1 - high, 1 - low), abs=1e-8)
+
+
 def test_the_interval_of_a_mean_counts_groups(rng):
     sizes, covered, before = np.full(30, 20), 0, 0
     groups = np.repeat(np.arange(30), sizes)

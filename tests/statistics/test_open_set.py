@@ -67,6 +67,16 @@ def test_the_interval_of_the_auroc_has_a_width_where_no_error_was_made():
     assert 0.02 < high < 0.15
 
 
+def test_one_inversion_among_a_million_pairs_is_hardly_more_uncertain_than_none():
+    scores, known = two(np.arange(1000) + 1000.0, np.arange(1000.0))
+    _, (without, _) = auroc(scores, known)
+    scores[0] = 998.5  # below one unknown
+    found, (low, high) = auroc(scores, known)
+    assert found == pytest.approx(1 - 1e-6, abs=1e-12)
+    assert found <= high <= 1
+    assert low == pytest.approx(without, abs=1e-3)
+
+
 def test_the_interval_of_the_auroc_is_that_of_delong_where_there_are_many(rng):
     """His variance (DeLong et al. 1988, Biometrics 44, 837-845) is the sum of those of two means."""
     mine, others = rng.normal(1, 1, 500), rng.normal(0, 1, 300)
