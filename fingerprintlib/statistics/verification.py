@@ -3,6 +3,7 @@
 import numpy as np
 
 from ..errors import UsageError
+from .checks import number
 from .metrics import Interval
 
 
@@ -42,13 +43,16 @@ def caught(scores: np.ndarray, genuine: np.ndarray, alarms: float) -> float:
 def threshold(impostors: np.ndarray, alarms: float) -> float:
     """The lowest threshold that at most a share `alarms` of the impostors' scores, float ``[N]``, exceed.
 
+    It is one of the scores, or minus infinity where all may exceed it.
+
     Raises:
-        UsageError: there are no impostors.
+        UsageError: there are no impostors, or `alarms` is outside [0, 1].
     """
     impostors = np.sort(np.asarray(impostors, np.float64))
     if not len(impostors):
         raise UsageError("A threshold needs impostors' scores; there are none.")
-    return float(impostors[len(impostors) - 1 - int(alarms * len(impostors))])
+    may_ring = int(number("alarms", alarms, 0, 1) * len(impostors) + 1e-9)  # 0.29 of 100 are 28.999999999999996
+    return float(impostors[-1 - may_ring]) if may_ring < len(impostors) else -np.inf
 
 
 def caught_draws(
@@ -68,6 +72,7 @@ def caught_draws(
         seed: of the draws.
     """
     roc(scores, genuine)  # refuses what cannot be
+    scores, genuine, groups = np.asarray(scores), np.asarray(genuine, bool), np.asarray(groups)
     rng = np.random.default_rng(seed)
     members, mine = _members(groups, ~genuine), np.sort(scores[genuine])
     found = np.empty(draws)

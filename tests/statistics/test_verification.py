@@ -126,16 +126,27 @@ def test_caught_at_a_share_of_false_alarms():
     assert caught(scores, kinds, 1.0) == 1
 
 
-@pytest.mark.parametrize(("alarms", "line"), [(0.0, 99), (0.01, 98), (0.5, 49)])
+@pytest.mark.parametrize(
+    ("alarms", "line"), [(0.0, 99), (0.01, 98), (0.019, 98), (0.29, 70), (0.57, 42), (0.5, 49), (1.0, -np.inf)]
+)
 def test_a_threshold_lets_no_more_than_the_share_pass(alarms, line):
     impostors = np.random.default_rng(0).permutation(100).astype(float)
     assert threshold(impostors, alarms) == line
-    assert np.mean(impostors > line) == pytest.approx(alarms)
+    scores, genuine = two(impostors, impostors)
+    assert np.mean(impostors > line) == caught(scores, genuine, alarms) == pytest.approx(alarms, abs=0.0091)
 
 
 def test_a_threshold_of_nothing_is_refused():
     with pytest.raises(UsageError, match="there are none"):
         threshold(np.array([]), 0.01)
+    with pytest.raises(UsageError, match="alarms must be one number from 0 to 1, not 5"):
+        threshold(np.arange(3.0), 5)
+
+
+def test_kinds_may_be_told_by_zeros_and_ones():
+    scores, genuine = two([2.0, 3, 4], [0.0, 1, 2.5])
+    drawn = [caught_draws(scores, kinds, np.arange(6), 0.4, 20) for kinds in (genuine, genuine.astype(int))]
+    np.testing.assert_array_equal(*drawn)
 
 
 def test_what_is_caught_has_an_interval_where_all_are():
