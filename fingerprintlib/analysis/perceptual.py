@@ -207,7 +207,7 @@ def _similarity(first: list[Scale], second: list[Scale]) -> Tensor:
         structure = (2 * (_window(x * y) - mean_x * mean_y) + C2) / (var_x + var_y + C2)
         if scale == len(first) - 1:
             structure = structure * (2 * mean_x * mean_y + C1) / (mean_x**2 + mean_y**2 + C1)
-        product = product * structure.mean((1, 2, 3)).clamp(min=0) ** weights[scale]
+        product = product * structure.mean((1, 2, 3)).clamp(0, 1) ** weights[scale]  # above 1 it is rounding
     return product
 
 

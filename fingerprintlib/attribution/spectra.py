@@ -90,7 +90,7 @@ def rings(height: int, width: int) -> np.ndarray:
 
 
 def radial_mean(planes: np.ndarray) -> np.ndarray:
-    """The mean over each of the `rings` of ``[..., H, W]``: ``[..., R]``, the lowest frequency first.
+    """The mean over each of the `rings` of real ``[..., H, W]``: floats ``[..., R]``, the lowest frequency first.
 
     A mean of logarithms is what a frequency typically has, in a typical image; the mean power may be far above it, as
     few strong frequencies or images decide it.
@@ -98,7 +98,7 @@ def radial_mean(planes: np.ndarray) -> np.ndarray:
     ring = rings(*planes.shape[-2:]).ravel()
     sizes = np.bincount(ring)
     weights = (ring[:, None] == np.arange(len(sizes))) / np.maximum(sizes, 1)  # [H W, R]
-    return planes.reshape(*planes.shape[:-2], -1) @ weights.astype(planes.dtype)
+    return planes.reshape(*planes.shape[:-2], -1) @ weights.astype(np.result_type(planes, np.float32))
 
 
 def radial_spectra(images: np.ndarray) -> np.ndarray:
@@ -205,11 +205,13 @@ def grid_peaks(images: np.ndarray, period: int) -> np.ndarray:
         float64 ``[N]``, the mean over the frequencies in decibels.
 
     Raises:
-        UsageError: images of another kind, or another period.
+        UsageError: images of another kind, or not square, or another period.
     """
     from scipy.ndimage import uniform_filter
 
     check_images(images)
+    if images.shape[1] != images.shape[2]:
+        raise UsageError(f"images must be square, not {images.shape[1]} x {images.shape[2]}. Cut them first.")
     rows, columns = grid_frequencies(images.shape[1], period).T
     size, real = 2 * AROUND + 1, 10 * np.log10(2) if period == 2 else 0.0
     found = []

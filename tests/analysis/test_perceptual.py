@@ -70,6 +70,16 @@ def test_equal_images_are_alike_and_the_order_does_not_matter():
     assert (ms_ssim(first, second) < 0.9).all()
 
 
+def test_no_image_is_more_alike_than_equal_ones():
+    """In flat bright images the variances are rounding errors; their quotient went beyond 1, distances below 0."""
+    rng = np.random.default_rng(0)
+    images = rng.normal(200, 1, (24, 64, 64, 3)).round().astype(np.uint8)
+    others = images + (rng.random(images.shape) < 0.001).astype(np.uint8)
+    found = ms_ssim(images, others)
+    assert (found <= 1).all()
+    assert (found > 0.999).all()
+
+
 def test_the_nearest_is_found():
     some, others = images(40, 64), images(60, 64, 1)
     places, distances = nearest_by_ms_ssim(some, others)

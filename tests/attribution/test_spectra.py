@@ -81,6 +81,12 @@ def test_radial_spectra_are_means_over_rings(monkeypatch):
     np.testing.assert_allclose(spectra.mean_log_power(IMAGES), logs.mean(0), atol=1e-4)
 
 
+def test_the_mean_over_rings_of_integers_is_that_of_the_same_numbers():
+    planes = np.random.default_rng(0).integers(0, 50, (2, 7, 9))
+    np.testing.assert_allclose(spectra.radial_mean(planes), spectra.radial_mean(planes.astype(float)), rtol=1e-12)
+    assert spectra.radial_mean(np.full((8, 8), 3, np.uint8)) == pytest.approx(3)
+
+
 def test_a_wave_shows_where_its_frequency_is():
     wave = 100 * np.cos(2 * np.pi * 8 * np.arange(64) / 64)
     images = np.broadcast_to(128 + wave[:, None, None], (2, 64, 64, 3)).round().astype(np.uint8)
@@ -162,6 +168,11 @@ def test_a_grid_that_does_not_fit_into_the_side_is_refused(side):
     refused = next(2**n for n in range(1, 8) if side % 2**n)
     with pytest.raises(UsageError, match=f"At {side} pixels period must be one of"):
         spectra.grid_frequencies(side, refused)
+
+
+def test_peaks_are_looked_for_in_squares_alone():
+    with pytest.raises(UsageError, match="images must be square, not 32 x 64"):
+        spectra.grid_peaks(np.zeros((1, 32, 64, 3), np.uint8), 4)
 
 
 @pytest.mark.parametrize("period", [2, 4, 8])
