@@ -56,10 +56,12 @@ def tippett(curves: Mapping[str, tuple[Floats, Floats, Floats]], kinds: tuple[st
     words = []
     for ax, (title, (values, *shares)) in zip(axes[0], curves.items(), strict=True):
         for k, (kind, share) in enumerate(zip(kinds, shares, strict=True)):
-            ax.plot(values, 100 * share, color=colour_of(k + 1), ls=dash_of(k), drawstyle="steps-post", label=kind)
+            from_all = [values[0], *values], [100, *(100 * share)]
+            ax.plot(*from_all, color=colour_of(k + 1), ls=dash_of(k), drawstyle="steps-post", label=kind)
         ax.axvline(0, **REFERENCE)
         ax.set(title=title, xlabel="log10 of the likelihood ratio", ylim=(-2, 102))
-        above = [100 * np.interp(0, values, share) for share in shares]
+        step = np.searchsorted(values, 0, side="right")  # the first above 0
+        above = [100 * (share[step - 1] if step else 1) for share in shares]
         words.append(f"{title}: above 0 are {above[0]:.1f} % of {kinds[0]} and {above[1]:.1f} % of {kinds[1]}")
     axes[0, 0].set_ylabel("images above, %")
     legend_below(figure)

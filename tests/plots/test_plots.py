@@ -455,6 +455,20 @@ CASES = {
         ),
         ["clean: above 0 are 75.0 % of generated and 25.0 % of photographs"],
     ),
+    "tippett, none near 0": (
+        plots.tippett,
+        (
+            {
+                "sure": (np.array([-2.0, 3.0]), np.array([1.0, 0.0]), np.array([0.25, 0.0])),
+                "for one": (np.array([1.0, 2.0]), np.array([0.5, 0.0]), np.array([0.25, 0.0])),
+            },
+            ("generated", "photographs"),
+        ),
+        [
+            "sure: above 0 are 100.0 % of generated and 25.0 % of photographs",
+            "for one: above 0 are 100.0 % of generated and 100.0 % of photographs",
+        ],
+    ),
     "cases": (plots.cases, ([case("a.png", [0.1, 0.8, 0.1])],), ["spectra", "a.png: unsure"]),
     "cases, some of them large": (
         plots.cases,
@@ -508,6 +522,13 @@ def test_a_figure_is_drawn_whole_and_tells_its_numbers(case):
         if box is not None:
             assert -1 <= box.x0 < box.x1 <= width + 1
             assert -1 <= box.y0 < box.y1 <= height + 1
+
+
+def test_a_tippett_plot_begins_with_all_and_ends_with_none():
+    figure = plots.tippett({"": (np.array([-1.0, 2.0]), np.array([0.75, 0]), np.array([0.25, 0]))}, ("a", "b")).figure
+    for line in figure.axes[0].get_lines()[:2]:
+        assert tuple(line.get_xydata()[0]) == (-1, 100)
+        assert tuple(line.get_xydata()[-1]) == (2, 0)
 
 
 def test_pictures_show_the_pixels_that_they_were_given():
