@@ -8,6 +8,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from torch import Tensor, nn
 
+from ..checkpoints import tensors_hash
 from ..provenance import content_hash
 
 MOST = 50_000  # rows that are kept of a network, those used last: some 25 MB
@@ -20,13 +21,13 @@ def once(network: nn.Module, how: Hashable, images: np.ndarray, compute: Callabl
     """What `compute` gives, a row an image, or gave for the same images when they were last asked about; not to change.
 
     Args:
-        network: that computes; once its weights have changed, nothing is remembered.
+        network: that computes; once its weights have changed, nothing is remembered. They are hashed each time, in
+            milliseconds: torch's counters of changes miss those of fused optimizers and of ``data``.
         how: whatever else the result depends on.
         images: ``[N, ...]``; reading them once costs a fiftieth of judging them.
         compute: called without arguments.
     """
-    weights = tuple(tensor._version for tensor in (*network.parameters(), *network.buffers()))
-    key = how, weights, images.shape, content_hash(np.ascontiguousarray(images).data)
+    key = how, tensors_hash(network.state_dict()), images.shape, content_hash(np.ascontiguousarray(images).data)
     with _lock:
         kept = _kept.setdefault(network, OrderedDict())
         if key in kept:

@@ -133,6 +133,7 @@ def _pairs_draws(
     many of each of the four kinds (Dirichlet's distribution, with half an image in each, as
     `intervals.paired_difference` has them).
     """
+    scores, others, genuine, groups = map(np.asarray, (scores, others, np.asarray(genuine, bool), groups))
     rng, members = np.random.default_rng(0), _members(groups, ~genuine)
     found = np.empty((4, 1000))
     for i in range(found.shape[1]):

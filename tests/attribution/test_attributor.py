@@ -112,6 +112,17 @@ def test_the_same_images_are_judged_once(saved, monkeypatch):
     assert judged == [len(images), len(images)]
 
 
+def test_what_is_remembered_is_forgotten_after_a_step_of_an_optimizer(saved):
+    judge, images = Attributor.load(saved), Toy().split("test")[0][:8]
+    optimizer = torch.optim.Adam(judge.network.parameters(), lr=0.1, fused=True)  # counts no version of what it changes
+    for change in (optimizer.step, lambda: judge.network.dense.bias.data.add_(1)):
+        before = judge.logits(images)
+        judge.network(torch.rand(2, 3, judge.resolution, judge.resolution)).square().sum().backward()
+        change()
+        assert not np.array_equal(judge.logits(images), before)
+        assert np.array_equal(judge.logits(images), apply(judge.network, images, fabric=judge.fabric).numpy())
+
+
 def test_saved_and_loaded_it_is_the_same(trained, saved):
     images = Toy().split("test")[0]
     loaded = Attributor.load(saved)

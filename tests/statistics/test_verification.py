@@ -147,6 +147,8 @@ def test_kinds_may_be_told_by_zeros_and_ones():
     scores, genuine = two([2.0, 3, 4], [0.0, 1, 2.5])
     drawn = [caught_draws(scores, kinds, np.arange(6), 0.4, 20) for kinds in (genuine, genuine.astype(int))]
     np.testing.assert_array_equal(*drawn)
+    leads = [caught_lead(scores, -scores, kinds, np.arange(6), 0.4) for kinds in (genuine, genuine.astype(int))]
+    assert leads[0] == leads[1]
 
 
 def test_what_is_caught_has_an_interval_where_all_are():
