@@ -17,7 +17,7 @@ from .cli_classroom import case, grade, swap
 from .cli_data import data
 from .cli_images import add_source, attribute, learn
 from .cli_kit import make_class
-from .cli_shipped import networks, zoo
+from .cli_shipped import PROFILE_HELP, export, immunize, networks, results, timings, zoo
 from .ending import end_with_parent
 from .errors import FingerprintsError, UsageError
 
@@ -28,9 +28,7 @@ if TYPE_CHECKING:
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 LONG, LARGE = 1800, 10**10  # seconds, and bytes of disk; before what takes more, `book` and `run` ask
-ATTACK_HELP = "noise, blur, crop, jpeg, relight, combination, notch, resample or handling."
 SETTING = "CHAPTER.PARAM=VALUE"
-PROFILE_HELP = "Named set of parameters: smoke, quick, faces, full or paper."
 
 
 class _Commands(click.Group):
@@ -95,6 +93,10 @@ main.add_command(swap)
 main.add_command(data)
 main.add_command(zoo)
 main.add_command(networks)
+main.add_command(timings)
+main.add_command(results)
+main.add_command(immunize)
+main.add_command(export)
 main.add_command(make_class)
 
 
@@ -256,83 +258,6 @@ def doctor() -> None:
         click.echo(str(finding))
     if not all(finding.ok for finding in findings):
         raise FingerprintsError("Something is missing; the lines marked FAIL say what to do.")
-
-
-@main.command()
-@click.option("--profile", default="quick", show_default=True, help=PROFILE_HELP)
-def timings(profile: str) -> None:
-    """Publish what the last build of a profile took: write data/timings.json."""
-    from .book.chapters import Book
-    from .book.timings import record_timings
-
-    click.echo(str(record_timings(Book(), profile)))
-
-
-@main.command()
-@click.option("--profile", default="paper", show_default=True, help="Of the build.")
-def results(profile: str) -> None:
-    """Write what a build found to one file in data/results. The ledger has a column for each file there."""
-    from .book.chapters import Book
-    from .book.networks import report
-
-    click.echo(str(report(Book(), profile)))
-
-
-@main.command()
-@click.argument("attributor", type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@click.option("--attack", "name", required=True, help=ATTACK_HELP)
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="File to write.")
-@click.option(
-    "--corpus",
-    "folder",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help="Images as they are.  [default: the corpus that the attributor learned from, if it lies in _build/store]",
-)
-@click.option("--steps", type=click.IntRange(1), default=500, show_default=True, help="Of finetuning.")
-@click.option("--images", type=click.IntRange(1), help="Training images of each source.  [default: all]")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of order, flips and attack.")
-def immunize(
-    attributor: Path, name: str, out: Path, folder: Path | None, steps: int, images: int | None, seed: int
-) -> None:
-    """Finetune an attributor on attacked images; write what it becomes, and tell its accuracy before and after."""
-    from .attacks.immunization import attacked, learned_from
-    from .attacks.immunization import immunize as finetune
-    from .attacks.perturbations import find_attack
-    from .attribution.attributor import Attributor
-    from .book.chapters import Book
-    from .data.corpus import open_corpus
-
-    attack = find_attack(name)
-    before = Attributor.load(attributor)
-    store = Book().root / "_build" / "store"
-    corpus = open_corpus(folder) if folder else learned_from(before, store)
-    after = finetune(attributor, corpus, attack, store / "attributors", steps=steps, images=images, seed=seed)
-    after.save(out)
-    met = attacked(corpus, attack, control=before.colour, seed=seed)
-    for title, some in {"before": before, "after": after}.items():
-        clean = some.evaluate(*corpus.split("test"))
-        click.echo(f"{title:6s}  under {name}: {some.evaluate_corpus(met)}; clean: {clean.accuracy:.1%}")
-    click.echo(str(out))
-
-
-@main.command()
-@click.argument("network", metavar="ATTRIBUTOR", type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="File to write: .onnx.")
-def export(network: Path, out: Path) -> None:
-    """Write an attributor, or a visualizer, as ONNX, for programs that have no PyTorch.
-
-    The graph takes uint8 images [N, R, R, 3] and gives the sources' logits and the images' fingerprints. Class names,
-    preprocessing, calibration and provenance are in the file's metadata, as JSON.
-    """
-    from .attribution.exporting import export as write
-    from .zoo.networks import load_network
-
-    if out.suffix != ".onnx":
-        raise UsageError(f"--out is where ONNX is written: call it {out.with_suffix('.onnx').name}, not {out.name}.")
-    if not out.absolute().parent.is_dir():
-        raise UsageError(f"There is no folder {out.parent} to write {out.name} into. Make it, or name another.")
-    write(load_network(network), out)
-    click.echo(str(out))
 
 
 # What the Snakefile calls, from within the build folder; `fingerprints book` left the configuration there.

@@ -14,7 +14,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -27,9 +26,9 @@ from ..ending import FIRST, end_descendants
 from ..errors import BookError, one_line
 from ..provenance import file_hash, recipe_hash, write_atomically, write_json
 from .chapters import Book, Chapter, Job
-from .cluster import no_job_left
 from .grids import Grid
 from .house import modules, rooms, uses
+from .scheduling import no_job_left, threads_of
 from .timings import build_folder, expected, record_run
 
 REMEMBERED = 5  # runs of a chapter that need not be repeated when a knob is turned back
@@ -294,21 +293,6 @@ def _run(
     except filelock.Timeout as error:
         raise BookError(f"Another build is running in {build.parent}: wait for it, or stop it.") from error
     return build
-
-
-def threads_of(plan: Sequence[Job], cores: int) -> dict[str, int]:
-    """How many cores each chapter gets.
-
-    Half of them, and so two run side by side: small networks gain little from more threads. But all of them where most
-    of the book waits for the chapter: little could run beside it.
-    """
-    makers = {path: job.chapter.name for job in plan for path in job.outputs.values()}
-    before: dict[str, set[str]] = {}
-    for job in plan:  # in reading order: what it opens was made earlier
-        direct = {makers[path] for path in job.inputs}
-        before[job.chapter.name] = direct.union(*(before[name] for name in direct))
-    waiting = Counter(name for names in before.values() for name in names)
-    return {name: cores if 2 * waiting[name] > len(plan) else (cores + 1) // 2 for name in before}
 
 
 def _run_snakemake(book: Book, build: Path, arguments: Sequence[str], cores: int) -> None:

@@ -37,7 +37,7 @@ def build(name: str, resolution: int, width: int, seed: int, **options: Any) -> 
 
     Args:
         name: ``"progan"``, ``"sngan"``, ``"cramergan"``, ``"mmdgan"``, ``"vae"`` or ``"flow"``.
-        resolution: 32, 64 or 128.
+        resolution: 32, 64, 128 or 256.
         width: base channels; 64 is the paper's size, 16 a slim network for a laptop.
         seed: of the initialization.
         options: fields of its `Settings` to change (a GAN's defaults are the paper's).

@@ -14,7 +14,7 @@ from ..errors import UsageError, unknown
 from ..runtime import step_generator
 from .layers import augmented
 
-RESOLUTIONS = (32, 64, 128)
+RESOLUTIONS = (32, 64, 128, 256)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +57,7 @@ class Model(nn.Module, ABC):
     def __init__(self, resolution: int, width: int, seed: int, **options: Any):
         super().__init__()
         if resolution not in RESOLUTIONS:
-            raise UsageError(f"{self.name} cannot be built at {resolution} pixels. Use 32, 64 or 128.")
+            raise UsageError(f"{self.name} cannot be built at {resolution} pixels. Use 32, 64, 128 or 256.")
         if not 4 <= width <= 256:
             raise UsageError(f"width={width} is not possible. Use 4 to 256 (16 is slim, 64 is the paper's).")
         self.resolution = resolution

@@ -30,7 +30,7 @@ from .layers import (
 )
 
 #: Real images a step, by resolution.
-BATCHES = {4: 512, 8: 256, 16: 128, 32: 64, 64: 32, 128: 32}
+BATCHES = {4: 512, 8: 256, 16: 128, 32: 64, 64: 32, 128: 32, 256: 32}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +40,7 @@ class ProGANSettings(GANSettings):
     latent: int = 512
     batch: int = 512
     d_steps: int = 1
-    lr: float = 1e-3  # at 128 pixels half as much again
+    lr: float = 1e-3  # at 128 pixels half as much again, at 256 twice as much
     betas: tuple[float, float] = (0.0, 0.99)
     ema: float = 0.999
     phase: float = 0.05  # share of the budget for a fade, and for the stable time after it (600k of 12M images)
@@ -99,8 +99,8 @@ class ProGAN(GAN):
         return min(BATCHES[4 * 2 ** self.level(progress)], self.settings.batch)
 
     def learning_rate(self, progress: float) -> float:
-        """Half as much again at 128 pixels."""
-        return super().learning_rate(progress) * (1.5 if self.level(progress) == 5 else 1.0)
+        """Half as much again at 128 pixels, twice as much at 256."""
+        return super().learning_rate(progress) * {5: 1.5, 6: 2.0}.get(self.level(progress), 1.0)
 
     def discriminator_loss(self, real: Tensor, progress: float, rng: torch.Generator) -> Tensor:
         """Wasserstein loss, gradient penalty, and the drift that holds the scores near zero."""

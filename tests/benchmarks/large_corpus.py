@@ -134,6 +134,7 @@ def main():
     parser.add_argument("--read", type=int, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     os.environ["FINGERPRINTS_QUIET"] = "1"
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # asked to end, it deletes what it has written
     if asked.build:
         build(asked.folder, asked.build)
     elif asked.read:

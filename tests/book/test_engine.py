@@ -19,8 +19,8 @@ from papermill.engines import NBClientEngine
 
 from fingerprintlib.book import engine
 from fingerprintlib.book.chapters import Book, Chapter, Job
-from fingerprintlib.book.engine import threads_of
 from fingerprintlib.book.papermill_engine import ReportingEngine, _line
+from fingerprintlib.book.scheduling import threads_of
 
 from ..conftest import heed_ctrl_c
 

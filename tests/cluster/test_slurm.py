@@ -11,7 +11,7 @@ from contextlib import suppress
 
 import pytest
 
-from fingerprintlib.book.cluster import no_job_left
+from fingerprintlib.book.scheduling import no_job_left
 
 from ..conftest import heed_ctrl_c
 from .slurm import OPTIONS, Unavailable, one_node

@@ -1,5 +1,7 @@
 """Each model as a whole: shapes, ranges, initialization, schedules, what is refused."""
 
+from itertools import product
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -9,8 +11,9 @@ from fingerprintlib.gans import GANS, MODELS, SHORT, build
 from fingerprintlib.gans.progan import shrink
 
 
-@pytest.mark.parametrize("name", MODELS)
-@pytest.mark.parametrize("resolution", [32, 64, 128])
+@pytest.mark.parametrize(
+    ("name", "resolution"), [*product(MODELS, (32, 64, 128)), *((name, 256) for name in MODELS if name != "flow")]
+)
 def test_shapes_and_ranges(name, resolution):
     gan = build(name, resolution, 4, seed=0)
     latents = gan.latents(4, torch.Generator().manual_seed(0))
@@ -68,11 +71,11 @@ def test_papers_settings():
         "cramergan": (5, 1e-4, (0.5, 0.9), 0.0),
         "mmdgan": (5, 1e-4, (0.5, 0.9), 0.0),
     }
-    progan = build("progan", 128, 4, seed=0)
-    middles = [0.0, 0.12, 0.22, 0.32, 0.42, 0.99]  # a moment at each resolution
-    assert [progan.level(p) for p in middles] == [0, 1, 2, 3, 4, 5]
-    assert [progan.batch_size(p) for p in middles] == [512, 256, 128, 64, 32, 32]
-    assert [progan.learning_rate(p) for p in middles] == [1e-3] * 5 + [1.5e-3]
+    progan = build("progan", 256, 4, seed=0)
+    middles = [0.0, 0.12, 0.22, 0.32, 0.42, 0.52, 0.99]  # a moment at each resolution
+    assert [progan.level(p) for p in middles] == [0, 1, 2, 3, 4, 5, 6]
+    assert [progan.batch_size(p) for p in middles] == [512, 256, 128, 64, 32, 32, 32]
+    assert [progan.learning_rate(p) for p in middles] == pytest.approx([1e-3] * 5 + [1.5e-3, 2e-3])
 
 
 def test_options_for_short_budgets_are_options():
@@ -140,7 +143,7 @@ def test_progan_shrinks_the_reals_alike():
     ("arguments", "options", "says"),
     [
         (("sgan", 32, 4), {}, "Did you mean 'sngan'"),
-        (("sngan", 48, 4), {}, "32, 64 or 128"),
+        (("sngan", 48, 4), {}, "32, 64, 128 or 256"),
         (("sngan", 32, 2), {}, "width=2"),
         (("sngan", 32, 4), {"btach": 8}, "Did you mean 'batch'"),
         (("progan", 32, 4), {"batch": 6}, "multiple of 4"),

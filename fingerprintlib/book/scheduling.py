@@ -1,14 +1,34 @@
-"""Jobs on a Slurm cluster do not end with whoever submitted them: here those are cancelled that nobody waits for."""
+"""Who computes: how many cores a chapter gets, and that no job is left on a cluster that nobody waits for.
+
+Jobs on a Slurm cluster do not end with whoever submitted them.
+"""
 
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from ..provenance import content_hash
+from .chapters import Job
 
 PATIENCE = 60  # seconds for Slurm to answer
+
+
+def threads_of(plan: Sequence[Job], cores: int) -> dict[str, int]:
+    """How many cores each chapter gets.
+
+    Half of them, and so two run side by side: small networks gain little from more threads. But all of them where most
+    of the book waits for the chapter: little could run beside it.
+    """
+    makers = {path: job.chapter.name for job in plan for path in job.outputs.values()}
+    before: dict[str, set[str]] = {}
+    for job in plan:  # in reading order: what it opens was made earlier
+        direct = {makers[path] for path in job.inputs}
+        before[job.chapter.name] = direct.union(*(before[name] for name in direct))
+    waiting = Counter(name for names in before.values() for name in names)
+    return {name: cores if 2 * waiting[name] > len(plan) else (cores + 1) // 2 for name in before}
 
 
 @contextmanager
