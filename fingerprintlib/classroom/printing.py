@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import time
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from string import Template
 from tempfile import TemporaryDirectory
@@ -29,7 +29,12 @@ QUIET = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 )
+NODE = re.compile(rb"^(\d+) 0 obj\n<</Type /Pages\n/Count \d+\n/Kids \[([^\]]*)\]", re.MULTILINE)  # of a PDF's pages
+REFERENCE = re.compile(rb"(\d+) 0 R")
+PLACE = re.compile(rb"/([\w.-]+) \[(\d+) 0 R /XYZ ")
 NEXT = re.compile(r'<link rel="next"[^>]* href="([^"#]+)\.html"')  # in the head of a built page
+LAST_CELL = "page.finish()"
+SMALLER = ((85, "smaller"), (110, "smallest"))  # letters side by side from which a table is of that class
 PACKED = (".png", ".webp", ".gz")  # what does not become smaller
 FORMULAS = 120  # seconds of the page's own time in which its formulas are drawn
 LOOK = 0.5  # seconds between two looks at the browser
@@ -84,13 +89,35 @@ def print_pages(title: str, told: str, names: Sequence[str], pages: Path, path: 
         )
     # Not in /tmp: a Chromium that came as a snap has another one.
     with TemporaryDirectory(dir=path.parent, ignore_cleanup_errors=True) as folder:
-        document = Path(folder, "book.html")
+        document, printed = Path(folder, "book.html"), Path(folder, "book.pdf")
+        # No browser counts the pages of a link, so the contents learn their numbers from a first print.
         document.write_text(bound(title, told, names, pages), encoding="utf-8")
+        to_pdf(browser, document, printed, "counting pages")
+        numbers = page_numbers(printed.read_bytes())
+        if numbers:
+            document.write_text(bound(title, told, names, pages, numbers), encoding="utf-8")
+            to_pdf(browser, document, printed)
+        printed.replace(path)
+
+
+def to_pdf(browser: str, document: Path, printed: Path, what: str = "printing") -> None:
+    """Print a page of HTML.
+
+    Args:
+        browser: a Chromium.
+        document: the page.
+        printed: the PDF file to write.
+        what: is done, for the bar.
+
+    Raises:
+        FingerprintsError: the browser failed.
+    """
+    with TemporaryDirectory(dir=printed.parent, ignore_cleanup_errors=True) as folder:
         command = [browser, *QUIET, f"--user-data-dir={folder}/profile", "--no-pdf-header-footer"]
         command += ["--generate-pdf-document-outline", f"--virtual-time-budget={1000 * FORMULAS}"]
-        command += [f"--print-to-pdf={folder}/book.pdf", document.as_uri()]
-        log, printed = Path(folder, "browser.log"), Path(folder, "book.pdf")
-        with open(log, "wb") as sink, progress(1, "printing the book", "document") as bar:
+        command += [f"--print-to-pdf={printed}", document.as_uri()]
+        log = Path(folder, "browser.log")
+        with open(log, "wb") as sink, progress(1, what, "document") as bar:
             process = subprocess.Popen(command, stdout=sink, stderr=sink)
             try:
                 while process.poll() is None:
@@ -101,24 +128,47 @@ def print_pages(title: str, told: str, names: Sequence[str], pages: Path, path: 
                 process.wait()
         if process.returncode or not printed.is_file():
             last = (log.read_text(errors="replace").strip().splitlines() or ["it did not say why"])[-1]
-            raise FingerprintsError(f"{path.name} is left out, as {browser} failed: {one_line(last)}")
-        printed.replace(path)
+            raise FingerprintsError(f"{printed.name} is left out, as {browser} failed: {one_line(last)}")
 
 
-def bound(title: str, told: str, names: Sequence[str], pages: Path) -> str:
+def page_numbers(pdf: bytes) -> dict[str, int]:
+    """The number of the page, from 1, that each named place of a PDF file is on; nothing if they cannot be found.
+
+    It reads files as Chromium writes them, in which all but the streams is plain text.
+    """
+    nodes = {int(number): [int(kid) for kid in REFERENCE.findall(kids)] for number, kids in NODE.findall(pdf)}
+
+    def leaves(number: int) -> list[int]:
+        return [leaf for kid in nodes[number] for leaf in leaves(kid)] if number in nodes else [number]
+
+    roots = nodes.keys() - {kid for kids in nodes.values() for kid in kids}
+    order = {page: count for count, page in enumerate((leaf for root in roots for leaf in leaves(root)), 1)}
+    places = {place.decode(): int(page) for place, page in PLACE.findall(pdf)}
+    return {place: order[page] for place, page in places.items() if page in order}
+
+
+def bound(title: str, told: str, names: Sequence[str], pages: Path, numbers: Mapping[str, int] | None = None) -> str:
     """Built pages as one page of HTML, with a title page and contents; links between them lead to places in it.
 
-    Pictures and style sheets stay where they are: it is to be printed, not kept. What the pages fold is left out.
+    Pictures and style sheets stay where they are: it is to be printed, not kept. Left out is what the pages fold, which
+    solutions are, too.
+
+    Args:
+        title, told, names, pages: see `print_pages`.
+        numbers: of the printed pages on which they begin, by name, as far as that is known.
     """
     contents, chapters = [], []
     for name in progress_over(names, len(names), "binding the pages", "pages"):
         found = article(pages / f"{name}.html")
-        for tag in found.select("details"):
+        for tag in [*found.select("details, .solution"), *_endings(found)]:
             tag.decompose()
+        for table in found.select("table"):
+            table["class"] = [*table.get("class", []), *_width(table)]
         _rebase(found, name, names, pages)
         number = found.h1.select_one(".section-number")
         heading = f"{number.get_text() if number else ''}{words_of(found.h1)}"
-        contents.append(f'<li><a href="#{name}">{heading}</a></li>')
+        on = f"<span>{numbers[name]}</span>" if numbers and name in numbers else ""
+        contents.append(f'<li><a href="#{name}">{heading}</a>{on}</li>')
         chapters.append(f'<div class="chapter" id="{name}">{found}</div>')
     template = Template(TEMPLATE.read_text(encoding="utf-8"))
     return template.substitute(
@@ -128,6 +178,23 @@ def bound(title: str, told: str, names: Sequence[str], pages: Path) -> str:
         contents="\n".join(contents),
         chapters="\n".join(chapters),
     )
+
+
+def _endings(found: Any) -> list[Any]:
+    """Cells that only tell the build that a chapter is finished: they would have a page to themselves."""
+    return [cell for cell in found.select("div.cell") if cell.get_text().strip() == LAST_CELL]
+
+
+def _width(table: Any) -> list[str]:
+    """How small the letters of a table have to be, by the longest words that stand side by side."""
+    rows = [row.select("td, th") for row in table.select("tr")]
+    columns: dict[int, int] = {}
+    for cells in rows:
+        for place, cell in enumerate(cells):
+            words = (len(word) for word in re.split(r"[\s-]+", cell.get_text()))
+            columns[place] = max(columns.get(place, 0), *words)
+    letters = sum(columns.values()) + 2 * len(columns)
+    return [name for least, name in SMALLER if letters >= least]
 
 
 def _rebase(found: Any, name: str, names: Sequence[str], pages: Path) -> None:

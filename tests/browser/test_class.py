@@ -71,7 +71,7 @@ def test_a_deck_has_every_figure_of_its_page_with_caption_and_words(kit, smoke_b
 
 MEASURE = """() => [...document.querySelectorAll(".slide")].map(slide => {
   const now = document.querySelector(".slide.now"), wide = now.querySelector(".wide");
-  const images = [...document.querySelectorAll(".slide.now img")].map(image => image.getBoundingClientRect());
+  const images = [...document.querySelectorAll(".slide.now figure img")].map(image => image.getBoundingClientRect());
   const found = {
     shown: [...document.querySelectorAll(".slide")].filter(slide => slide.offsetParent !== null).length,
     itself: slide.classList.contains("now"),
@@ -100,6 +100,13 @@ def test_a_deck_is_sound(kit, visit, name, width, scheme):
             assert wide > 0.8 * width or high > 400, f"the figure of slide {place} is small"
             assert right <= width
     assert troubles == []
+
+
+def test_the_worksheet_is_one_page(kit, tmp_path):
+    if CHROMIUM is None:
+        pytest.skip("there is no Chromium to print with (apt install chromium)")
+    printing.to_pdf(CHROMIUM, kit / "lessons/worksheet.html", tmp_path / "sheet.pdf")
+    assert (tmp_path / "sheet.pdf").read_bytes().count(b"/Type /Page\n") == 1
 
 
 def test_the_keyboard_works_a_deck(kit, visit):
@@ -170,6 +177,11 @@ def test_two_pages_are_printed(smoke_book, tmp_path):
     data = (tmp_path / "book.pdf").read_bytes()
     assert data.startswith(b"%PDF")
     assert data.rstrip().endswith(b"%%EOF")
+    pages = data.count(b"/Type /Page\n")
+    numbers = printing.page_numbers(data)
+    assert (numbers["intro"], numbers["02-zoo"] < pages) == (3, True)  # after the title and the contents
     page = BeautifulSoup((smoke_book.html / "02-zoo.html").read_text(), "html.parser")
+    for solution in page.select(".solution"):
+        solution.decompose()
     assert data.count(b"/Subtype /Image") >= len(page.select("article figure img"))
     assert [path.name for path in tmp_path.iterdir()] == ["book.pdf"]

@@ -114,7 +114,12 @@ def test_on_a_telephone_letters_stay_readable_and_wide_tables_say_so(visit):
     assert figure.locator("img").bounding_box()["width"] / (72 * 7.2) * 9 > 9
     assert figure.evaluate("f => f.scrollWidth > f.clientWidth && getComputedStyle(f).overflowX === 'auto'")
     assert "swipe" in figure.evaluate("f => getComputedStyle(f, '::before').content")
+    assert figure.bounding_box()["width"] == 390  # from edge to edge
     assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
+    ledger = page.locator("article .pst-scrollable-table-container").first.bounding_box()["width"]
+    assert page.locator("article table th").nth(1).evaluate("head => head.getBoundingClientRect().right") < ledger
+    code = page.locator("article div.cell:not(.tag_parameters) div.cell_input pre").last
+    assert code.evaluate("pre => getComputedStyle(pre).whiteSpace") == "pre"
     table = page.locator("article .pst-scrollable-table-container").first
     assert "gradient" in table.evaluate("t => getComputedStyle(t).backgroundImage")
     colours = table.evaluate("t => [...t.querySelectorAll('td')].map(cell => getComputedStyle(cell).backgroundColor)")

@@ -104,6 +104,8 @@ class="head text-right">count</th></tr><tr><td>real</td><td class="text-right">7
 <div class="solution dropdown admonition"><p class="admonition-title">Solution</p>
 <section id="solution-content"><p>Count your thumbs.</p></section></div></section>
 <section id="summary"><h2>Summary</h2><ul><li><p>First.</p></li></ul><p>Last.</p>
+<div class="cell docutils container"><div class="cell_input"><pre>page.finish()
+</pre></div></div>
 <details class="sd-dropdown"><summary>Built with</summary><p>Folded away.</p></details></section>
 </section></article></body></html>
 """

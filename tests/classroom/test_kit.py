@@ -14,9 +14,11 @@ from fingerprintlib.classroom import kit, printing
 from fingerprintlib.classroom.case import folder_pools
 from fingerprintlib.classroom.key import Key
 from fingerprintlib.classroom.kit import make_kit
-from fingerprintlib.classroom.printing import bound, print_pages, reading_order
+from fingerprintlib.classroom.printing import bound, page_numbers, print_pages, reading_order
 from fingerprintlib.cli import main
 from fingerprintlib.errors import FingerprintsError, UsageError
+
+from .conftest import PAGE
 
 PLAN = "# A plan\n\n{{ figure fig-two }} {{ number some share:.1f }} {{ time some }} {{ machine }}\n"
 
@@ -176,6 +178,8 @@ def test_pages_are_bound_in_the_order_in_which_they_are_read(book):
     found = BeautifulSoup(bound("A <book>", "Told.", names, pages), "html.parser")
     assert found.title.get_text() == "A <book>"
     assert [item.get_text() for item in found.select(".contents li")] == ["Welcome", "1. Some & more"]
+    numbered = BeautifulSoup(bound("A", "Told.", names, pages, {"01-some": 12}), "html.parser")
+    assert [item.get_text() for item in numbered.select(".contents li")] == ["Welcome", "1. Some & more12"]
     assert [chapter["id"] for chapter in found.select(".chapter")] == names
     ids = [tag["id"] for tag in found.select("[id]")]
     assert len(ids) == len(set(ids))
@@ -187,9 +191,73 @@ def test_pages_are_bound_in_the_order_in_which_they_are_read(book):
     assert "look it up" in found.get_text()
     for image in found.select(".chapter img"):
         assert image["src"].startswith(pages.as_uri())
-    for absent in ("hidden_code", "Folded", "play()"):
+    for absent in ("hidden_code", "Folded", "play()", "thumbs", "page.finish()"):
         assert absent not in str(found)
     assert "visible_code" in str(found)
+
+
+PDF = b"""%PDF-1.4
+2 0 obj
+<</Type /Page
+/Parent 20 0 R>>
+endobj
+5 0 obj
+<</Type /Page
+/Parent 21 0 R>>
+endobj
+20 0 obj
+<</Type /Pages
+/Count 1
+/Kids [2 0 R]
+/Parent 22 0 R>>
+endobj
+21 0 obj
+<</Type /Pages
+/Count 2
+/Kids [9 0 R 5 0 R]
+/Parent 22 0 R>>
+endobj
+22 0 obj
+<</Type /Pages
+/Count 3
+/Kids [20 0 R 21 0 R]>>
+endobj
+30 0 obj
+<</intro [2 0 R /XYZ 19.5 815 0]
+/01-some [5 0 R /XYZ 19.5 815 0]
+/01-some--here [9 0 R /XYZ 19.5 10 0]
+/gone [77 0 R /XYZ 19.5 10 0]>>
+endobj
+"""
+
+
+def test_pages_are_counted_in_the_order_of_their_tree():
+    assert page_numbers(PDF) == {"intro": 1, "01-some": 3, "01-some--here": 2}
+    assert page_numbers(b"%PDF") == {}
+
+
+def test_the_contents_learn_their_numbers_from_a_first_print(tmp_path, book, monkeypatch):
+    browser = tmp_path / "browser"
+    (tmp_path / "made.pdf").write_bytes(PDF)
+    browser.write_text(
+        "#!/bin/sh\n"
+        'for a in "$@"; do case $a in --print-to-pdf=*) out="${a#*=}";; file:*) page="${a#file://}";; esac; done\n'
+        f'cp {tmp_path}/made.pdf "$out"; cp "$page" {tmp_path}/last.html\n'
+    )
+    browser.chmod(0o755)
+    monkeypatch.setattr(printing, "BROWSERS", (str(browser),))
+    print_pages("T", "Told.", ["intro", "01-some"], book.root / "_build/quick/html", tmp_path / "book.pdf")
+    found = BeautifulSoup((tmp_path / "last.html").read_text(), "html.parser")
+    assert [item.get_text() for item in found.select(".contents li span")] == ["1", "3"]
+
+
+def test_tables_of_many_long_words_have_smaller_letters_so_that_no_word_is_broken(book):
+    pages = book.root / "_build/quick/html"
+    page = pages / "01-some.html"
+    for words, wanted in (("word", []), ("w" * 45, ["smaller"]), ("w" * 60, ["smaller", "smallest"])):
+        page.write_text(PAGE.replace("<td>real</td>", f"<td>{words} {words}</td><td>{words}</td>"))
+        table = BeautifulSoup(bound("A", "T", ["01-some"], pages), "html.parser").select_one("table.table")
+        assert table["class"] == ["table", *wanted]
 
 
 def test_what_a_browser_failed_at_is_told(tmp_path, book, monkeypatch):
