@@ -1,3 +1,4 @@
+import os
 import pickle
 import re
 from pathlib import Path
@@ -41,6 +42,25 @@ def test_however_much_is_read_little_stays_in_memory(there, images, monkeypatch)
     assert grown() > 40e6
     monkeypatch.setattr(mapping, "HELD", 8 << 20)
     assert grown() < 20e6
+
+
+@pytest.mark.skipif(not Path("/proc/self/io").is_file(), reason="what is read is read where Linux tells it")
+@pytest.mark.parametrize("kind", ["scattered", "one by one"])
+def test_from_the_disk_no_more_is_read_than_is_asked_for(there, images, kind):
+    def read():
+        return int(re.search(r"^read_bytes: (\d+)", Path("/proc/self/io").read_text(), re.MULTILINE)[1])
+
+    with open(there.filename, "rb") as file:
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    rows = np.random.default_rng(2).permutation(len(there))[:20]
+    before = read()
+    found = there[rows] if kind == "scattered" else np.stack([there[row] for row in rows.tolist()])
+    more = read() - before
+    np.testing.assert_array_equal(found, images[rows])
+    if more == 0:
+        pytest.skip("the file is in memory whatever one does")
+    assert more <= 20 * 5 * 4096  # of an image's three pages or four, where 128 KB and more would be read around it
 
 
 def test_a_part_that_was_taken_before_reads_as_before(there, images, monkeypatch):
