@@ -34,6 +34,7 @@ for job in jobs:
             fingerprint=job.fingerprint,
             chapter=job.chapter.name,
         threads: config["threads"][job.chapter.name]
+        priority: config["priorities"][job.chapter.name]
         resources:
             mem_mb=6000,
             runtime=720,

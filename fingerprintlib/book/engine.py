@@ -28,7 +28,7 @@ from ..provenance import file_hash, recipe_hash, write_atomically, write_json
 from .chapters import Book, Chapter, Job
 from .grids import Grid
 from .house import modules, rooms, uses
-from .scheduling import no_job_left, threads_of
+from .scheduling import no_job_left, priorities_of, threads_of
 from .timings import build_folder, expected, record_run
 
 REMEMBERED = 5  # runs of a chapter that need not be repeated when a knob is turned back
@@ -272,10 +272,12 @@ def _run(
             if not wanted:
                 _forget_stale_pages(plan, build)
             points = [job for job in wanted if job.folder]
+            costs = {job.chapter.name: expected(book, build, profile, job.chapter) for job in plan}
             config = {
                 "root": str(book.root),
                 "profile": profile,
                 "threads": threads_of(plan, cores),
+                "priorities": priorities_of(plan, {name: cost.seconds for name, cost in costs.items() if cost}),
                 "overrides": {name: dict(values) for name, values in overrides.items()},
                 # The plan is made once: every process of Snakemake's would have to make it again.
                 "jobs": [job.as_dict() for job in plan],

@@ -1,4 +1,4 @@
-"""Who computes: how many cores a chapter gets, and that no job is left on a cluster that nobody waits for.
+"""Who computes: how many cores a chapter gets, which goes first, and that no job nobody waits for is left on a cluster.
 
 Jobs on a Slurm cluster do not end with whoever submitted them.
 """
@@ -6,7 +6,7 @@ Jobs on a Slurm cluster do not end with whoever submitted them.
 import shutil
 import subprocess
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,13 +22,35 @@ def threads_of(plan: Sequence[Job], cores: int) -> dict[str, int]:
     Half of them, and so two run side by side: small networks gain little from more threads. But all of them where most
     of the book waits for the chapter: little could run beside it.
     """
-    makers = {path: job.chapter.name for job in plan for path in job.outputs.values()}
     before: dict[str, set[str]] = {}
-    for job in plan:  # in reading order: what it opens was made earlier
-        direct = {makers[path] for path in job.inputs}
-        before[job.chapter.name] = direct.union(*(before[name] for name in direct))
+    for name, direct in _needed(plan).items():  # in reading order: what it opens was made earlier
+        before[name] = direct.union(*(before[other] for other in direct))
     waiting = Counter(name for names in before.values() for name in names)
     return {name: cores if 2 * waiting[name] > len(plan) else (cores + 1) // 2 for name in before}
+
+
+def priorities_of(plan: Sequence[Job], seconds: Mapping[str, float]) -> dict[str, int]:
+    """Which of the chapters that may run goes first: the one that the end of the book is farthest behind.
+
+    That is how many seconds it and the longest row of chapters take that wait for one another after it. So no core is
+    idle at the end, while the other runs what had waited for a chapter that began late.
+
+    Args:
+        plan: of the book.
+        seconds: what chapters are expected to take; those of which nobody knows are taken for alike.
+    """
+    needed = _needed(plan)
+    found: dict[str, int] = {}
+    for name in reversed(needed):  # whatever needs it comes later in the book
+        after = [found[other] for other, direct in needed.items() if name in direct]
+        found[name] = round(seconds.get(name, 60)) + max(after, default=0)
+    return found
+
+
+def _needed(plan: Sequence[Job]) -> dict[str, set[str]]:
+    """The chapters that each chapter opens something of, in reading order."""
+    makers = {path: job.chapter.name for job in plan for path in job.outputs.values()}
+    return {job.chapter.name: {makers[path] for path in job.inputs} for job in plan}
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from papermill.engines import NBClientEngine
 from fingerprintlib.book import engine
 from fingerprintlib.book.chapters import Book, Chapter, Job
 from fingerprintlib.book.papermill_engine import ReportingEngine, _line
-from fingerprintlib.book.scheduling import threads_of
+from fingerprintlib.book.scheduling import priorities_of, threads_of
 
 from ..conftest import heed_ctrl_c
 
@@ -80,6 +80,20 @@ def test_a_chapter_gets_all_cores_where_most_of_the_book_waits_for_it():
     assert {name for name, threads in given.items() if threads == 8} == {"real-images", "zoo", "attribution"}
     assert {threads for name, threads in given.items() if threads != 8} == {4}
     assert set(threads_of(plan, 1).values()) == {1}
+
+
+def test_of_two_chapters_the_one_goes_first_that_more_is_waiting_behind():
+    plan = Book().plan("quick")
+    names = [job.chapter.name for job in plan]
+    alike = priorities_of(plan, dict.fromkeys(names, 100))
+    assert sorted(names, key=alike.get)[-3:] == ["attribution", "zoo", "real-images"]
+    assert (
+        alike["uniqueness"] > alike["frequency"] == alike["patches"] == 200
+    )  # which open its siblings; then the ledger
+    slow = priorities_of(plan, {name: 900 if name == "frequency" else 100 for name in names})
+    assert {name for name in names if slow[name] != alike[name]} == {
+        *("real-images", "zoo", "attribution", "uniqueness", "frequency")
+    }
 
 
 def test_kernels_that_start_at_once_share_no_port(monkeypatch):
