@@ -33,7 +33,7 @@ class Estimate:
 def estimates(book: Book, build: Path, profile: str, plan: Sequence[Job], jobs: Sequence[Job]) -> list[Estimate]:
     """What those of the plan's jobs take for which anything is known, in the plan's order."""
     values = {job.chapter.name: job.values for job in plan}
-    side = values["real-images"]["resolution"]
+    side = values["real-images"]["resolution"] if "real-images" in values else 0  # another book
     found = []
     for job in jobs:
         chapter, base = job.chapter, profile
@@ -45,7 +45,7 @@ def estimates(book: Book, build: Path, profile: str, plan: Sequence[Job], jobs: 
         usual = book.values(chapter.name, base)
         trains = _trains(job.values) and not _trains(usual)
         cost = with_knobs(known, chapter, job.values, usual, besides=TRAINED if trains else set())
-        if chapter.name != "real-images":  # whose own knob it is
+        if side and chapter.name != "real-images":  # whose own knob it is
             pixels = max(1.0, side / book.values("real-images", base)["resolution"]) ** 2
             cost = Cost(cost.seconds * pixels, cost.memory, int(cost.disk * pixels))
         if trains:
