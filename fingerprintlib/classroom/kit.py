@@ -89,7 +89,7 @@ class _Kit:
             self._write(f"slides/{chapter.path.stem}.html", deck(chapter.title, self._decks[chapter.name], self.pages))
         for name, slides in self._lessons.items():
             self._write(f"slides/{name}.html", deck(slides[0].title, slides, self.pages))
-            self.contents[f"[slides/{name}.html](slides/{name}.html)"] = "the deck of that lesson, all that it shows."
+            self.contents[f"[slides/{name}.html](slides/{name}.html)"] = f"the slides of one lesson: {slides[0].title}"
         self.contents["`slides/`"] = "a deck for each chapter, with notes for the speaker. Press `?` for the keys."
 
     def lessons(self) -> None:
