@@ -113,7 +113,7 @@ const fpJudge = (() => {
   /** judging.Judge.judge of one image of the network's size: a Verdict. */
   async function judged(network, image) {
     const { names, calibration } = network;
-    const found = await network.run([image, ...(await fpPixels.handled(image))]);
+    const found = await network.run([image, ...fpPixels.handled(image)]);
     const scores = found.map(({ logits }) => scoresOf(logits, calibration));
     const shares = scores.map(softmax), best = scores.map(largest), mine = shares.map(some => some[best[0]]);
     const verdict = {

@@ -24,29 +24,40 @@ const fpPixels = (() => {
 
   // --- files ----------------------------------------------------------------------------------------
 
-  /** What kind of file it is, by its first bytes, and whether it moves. */
+  /** What kind of file it is, by its first bytes; whether it moves, and whether its end is missing. */
   function sniffed(bytes) {
     const text = (start, end) => String.fromCharCode(...bytes.subarray(start, end));
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     if (text(0, 4) === "GIF8") return { kind: "GIF", moves: gifFrames(bytes) > 1 };
-    if (text(1, 4) === "PNG") return { kind: "PNG", moves: pngMoves(bytes) };
+    if (text(1, 4) === "PNG") return { kind: "PNG", ...pngParts(bytes, view) };
+    if (bytes[0] === 0xff && bytes[1] === 0xd8) return { kind: "JPEG", moves: false, cut: !jpegEnds(bytes, view) };
     if (text(0, 4) === "RIFF" && text(8, 12) === "WEBP") {
-      return { kind: "WebP", moves: text(12, 16) === "VP8X" && (bytes[20] & 2) !== 0 };
+      const moves = text(12, 16) === "VP8X" && (bytes[20] & 2) !== 0;
+      return { kind: "WebP", moves, cut: bytes.length < 8 + view.getUint32(4, true) };
     }
     if (text(4, 8) === "ftyp") {
       const brand = text(8, 12);
       if (/^(hei|hev|mif|msf)/.test(brand)) return { kind: "HEIC", moves: false };
       return { kind: brand.trim(), moves: brand === "avis" };
     }
-    return { kind: "", moves: false };
+    return { kind: /<svg[\s>]/.test(text(0, 2000)) ? "SVG" : "", moves: false };
   }
 
-  function pngMoves(bytes) {
-    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  function pngParts(bytes, view) {
+    let moves = false;
     for (let at = 8; at + 8 <= bytes.length; at += 12 + view.getUint32(at)) {
       const name = String.fromCharCode(...bytes.subarray(at + 4, at + 8));
-      if (name === "acTL") return true;
-      if (name === "IDAT") return false;
+      if (name === "acTL") moves = true;
+      if (name === "IEND") return { moves, cut: false };
     }
+    return { moves, cut: true };
+  }
+
+  /** Whether a mark of the end follows the pixels; one before them ends a preview. */
+  function jpegEnds(bytes, view) {
+    let at = 2;
+    while (at + 4 <= bytes.length && bytes[at + 1] !== 0xda) at += bytes[at + 1] === 0xff ? 1 : 2 + view.getUint16(at + 2);
+    for (; at + 1 < bytes.length; at++) if (bytes[at] === 0xff && bytes[at + 1] === 0xd9) return true;
     return false;
   }
 
@@ -71,8 +82,11 @@ const fpPixels = (() => {
   /** A file as something whose rows can be read: {width, height, rows(left, top, width, height)} gives RGBA. */
   async function open(file, name) {
     const bytes = new Uint8Array(await file.arrayBuffer());
-    const { kind, moves } = sniffed(bytes);
+    const { kind, moves, cut: short } = sniffed(bytes);
     if (moves) throw new ImageError(`${name} holds several frames. Save one of them as a still image.`);
+    if (kind === "SVG") throw new ImageError(`${name} is a drawing without pixels (SVG). Save it as PNG.`);
+    const damaged = new ImageError(`${name} is damaged, or too large for this browser. Save or copy it again.`);
+    if (short) throw damaged; // some browsers show what there is
     const url = URL.createObjectURL(file), element = new Image();
     try {
       element.src = url;
@@ -94,12 +108,11 @@ const fpPixels = (() => {
       const size = `${width} x ${height} pixels`;
       throw new ImageError(`${name} is too large: ${size}, where at most 50 million are read. Make it smaller.`);
     }
-    if (!width) throw new ImageError(`${name} has no size of its own. Save it as PNG.`); // SVG
     let bitmap;
     try {
       bitmap = await createImageBitmap(element);
     } catch {
-      throw new ImageError(`${name} is damaged, or too large for this browser. Save or copy it again.`);
+      throw damaged;
     }
     return readable(bitmap, name);
   }
@@ -150,12 +163,6 @@ const fpPixels = (() => {
       shown.data[to + 3] = 255;
     }
     return shown;
-  }
-
-  function drawn(image) {
-    const result = canvas(image.width, image.height);
-    result.getContext("2d").putImageData(toImageData(image), 0, 0);
-    return result;
   }
 
   function part(source, left, top, width, height) {
@@ -369,12 +376,6 @@ const fpPixels = (() => {
 
   // --- changes --------------------------------------------------------------------------------------
 
-  /** Written as JPEG of this quality, by the browser, and read again. */
-  async function jpeg(image, quality) {
-    const file = await new Promise(done => drawn(image).toBlob(done, "image/jpeg", quality / 100));
-    return part(readable(await createImageBitmap(file), "The image"), 0, 0, image.width, image.height);
-  }
-
   /** A window shorter by this share of the side, enlarged again: from the middle, or from the upper left. */
   function cropped(image, share, middle = true) {
     const [down, across] = [image.height, image.width].map(size => even(share * size));
@@ -396,8 +397,8 @@ const fpPixels = (() => {
   }
 
   /** viewing.handled: as JPEG of quality 90, a row and a column less, smaller by 2 %. */
-  async function handled(image) {
-    return [await jpeg(image, 90), cropped(image, 1 / image.width, false), resized(image, 0.98)];
+  function handled(image) {
+    return [fpJpeg.saved(image, 90), cropped(image, 1 / image.width, false), resized(image, 0.98)];
   }
 
   /** A Gaussian kernel of this side, mirrored at the border. */
@@ -537,7 +538,7 @@ const fpPixels = (() => {
   }
 
   return {
-    ImageError, made, cut, open, readable, part, drawn, toImageData, seen, squares, bicubic, coloured, jpeg, cropped,
+    ImageError, made, cut, open, readable, part, toImageData, seen, squares, bicubic, coloured, cropped,
     resized, handled, blurred, noisy, brighter, spectrum, notched,
   };
 })();

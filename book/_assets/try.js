@@ -42,7 +42,7 @@
     },
     jpeg: {
       label: "JPEG", min: 0, max: 95, step: 5, neutral: 0,
-      told: v => `quality ${100 - v}`, change: (image, v) => fpPixels.jpeg(image, 100 - v),
+      told: v => `quality ${100 - v}`, change: (image, v) => fpJpeg.saved(image, 100 - v),
     },
     noise: {
       label: "Noise", min: 0, max: 50, step: 1, neutral: 0,
@@ -136,6 +136,7 @@
       this.networkNames = chosen(root, "networks", NETWORKS);
       this.pictureNames = chosen(root, "pictures", PICTURES);
       this.turn = 0; // of the last question: an answer to an older one is not shown
+      this.coming = 0; // of the last image that was asked for: an older one that comes later is not taken
       this.opening = {};
       this.score = { asked: 0, reader: 0, network: 0 };
     }
@@ -184,18 +185,21 @@
 
     build(names) {
       this.names = names;
-      const parts = [this.chooser(), this.stage(), this.controls(), this.answers()];
-      if (this.root.dataset.guess !== undefined) parts.splice(1, 0, this.guessing());
+      if (this.root.dataset.guess !== undefined) this.root.prepend(this.guessing());
+      // Whoever chooses an image sees it and the answer below; whoever turns a knob, above: on a telephone, too.
+      const parts = [this.chooser(), this.stage(), this.answers(), this.controls(), this.responses()];
       this.root.append(...parts.filter(Boolean));
-      this.root.addEventListener("dragover", event => event.preventDefault());
-      this.root.addEventListener("drop", event => this.dropped(event));
+      if (this.root.dataset.files !== undefined) { // beside the widget, too, or the browser would leave the page
+        document.addEventListener("dragover", event => event.preventDefault());
+        document.addEventListener("drop", event => this.dropped(event));
+      }
     }
 
     chooser() {
       const most = Number(this.root.dataset.samples ?? 4);
       const rows = Object.entries(this.samples).map(([source, urls]) => {
         const group = element("div", { class: "fp-samples", role: "group", "aria-label": `Images of ${source}` });
-        group.append(element("span", {}, source));
+        group.append(element("span", {}, source, ...(this.names.includes(source) ? [] : [element("small", {}, "a stranger")])));
         urls.slice(0, most).forEach((url, k) => {
           const image = element("img", { src: url, alt: `image ${k + 1} of the source ${source}`, width: 64, height: 64 });
           const press = () => this.choose(source, k, url);
@@ -203,18 +207,19 @@
         });
         return group;
       });
-      const parts = [element("legend", {}, "Choose an image"), element("div", { class: "fp-sources" }, ...rows)];
+      const parts = [element("legend", {}, "Choose an image")];
       if (this.root.dataset.files !== undefined) {
         const input = element("input", { type: "file", accept: "image/*" });
         input.addEventListener("change", () => {
           if (input.files.length) this.opened(input.files[0]);
           input.value = ""; // so that the same file can be opened again
         });
-        const words = "Or open or photograph one of your own; you can drop a file here, too. ";
+        const words = "Open or photograph one of your own, or drop a file here: ";
         parts.push(element("label", { class: "fp-file" }, words, input));
-        parts.push(element("p", { class: "fp-privacy" }, "Your images never leave this machine: no server is asked."));
+        parts.push(element("p", { class: "fp-privacy" },
+          "Your images never leave this machine: no server is asked. Or take one of these:"));
       }
-      return (this.choice = element("fieldset", {}, ...parts));
+      return (this.choice = element("fieldset", {}, ...parts, element("div", { class: "fp-sources" }, ...rows)));
     }
 
     stage() {
@@ -230,17 +235,19 @@
 
     answers() {
       this.told = Object.fromEntries(this.networkNames.map(name => [name, element("p")]));
-      const told = element("div", { class: "fp-answers", "aria-live": "polite" }, ...Object.values(this.told));
+      return (this.result = element("div", { class: "fp-answers", "aria-live": "polite" }, ...Object.values(this.told)));
+    }
+
+    responses() {
       const titles = this.networkNames.map(name => element("th", { scope: "col" }, NETWORKS[name]));
       this.rows = this.names.map(source => {
         const cells = this.networkNames.map(() => element("td"));
         return { cells, row: element("tr", {}, element("th", { scope: "row" }, source), ...cells) };
       });
       const caption = "How strongly each source responds (bar), and its probability if the image is of one of them";
-      this.table = element("table", { class: "fp-responses" }, element("caption", {}, caption),
+      return (this.table = element("table", { class: "fp-responses" }, element("caption", {}, caption),
         element("thead", {}, element("tr", {}, element("th", { scope: "col" }, "source"), ...titles)),
-        element("tbody", {}, ...this.rows.map(({ row }) => row)));
-      return (this.result = element("div", { class: "fp-result" }, told, this.table));
+        element("tbody", {}, ...this.rows.map(({ row }) => row))));
     }
 
     controls() {
@@ -278,23 +285,26 @@
     guessing() {
       this.guesses = element("div", { class: "fp-guesses", hidden: true });
       this.tally = element("p", { role: "status" });
-      const toggle = button("Guess first", { "aria-pressed": "false" }, () => {
+      this.toggle = button("Guess first", {}, () => {
         this.guess = !this.guess;
-        toggle.setAttribute("aria-pressed", String(this.guess));
+        this.toggle.textContent = this.guess ? "Stop guessing" : "Guess first";
         for (const part of [this.choice, this.turning]) if (part) part.hidden = this.guess;
         this.guesses.hidden = !this.guess;
         this.tally.textContent = "";
-        if (this.guess) this.ask();
+        if (this.guess) this.asking = this.ask();
         else this.reveal(true);
       });
       const buttons = [...this.names, STRANGER].map(name => button(name, {}, () => this.guessed(name)));
-      this.next = button("Next image", { hidden: true }, () => this.ask());
+      this.next = button("Next image", { hidden: true }, () => {
+        this.asking = this.ask();
+        buttons[0].focus(); // this one is gone
+      });
       this.guesses.append(element("p", {}, "Where is this image from?"), ...buttons, this.next);
-      return element("div", { class: "fp-guess" }, toggle, this.guesses, this.tally);
+      return element("div", { class: "fp-guess" }, this.toggle, this.guesses, this.tally);
     }
 
     reveal(open) {
-      this.result.hidden = !open;
+      this.result.hidden = this.table.hidden = !open;
       for (const figure of this.root.querySelectorAll("figure")) {
         if (figure.dataset.picture !== "map") figure.hidden = !open && figure.dataset.picture !== "image";
       }
@@ -312,8 +322,10 @@
     }
 
     async guessed(name) {
-      const truth = this.names.includes(this.truth) ? this.truth : STRANGER;
+      await this.asking;
       await this.answering;
+      if (!this.verdicts) return; // no answer, as the page has said
+      const truth = this.names.includes(this.truth) ? this.truth : STRANGER;
       const said = this.verdicts[this.networkNames.at(-1)].answer, right = { reader: name === truth };
       right.network = (said === "unknown" ? STRANGER : said) === truth;
       this.score.asked += 1;
@@ -329,6 +341,7 @@
     // --- images that come in --------------------------------------------------------------------------
 
     async choose(source, k, url) {
+      const turn = ++this.coming;
       this.root.dataset.state = "judging";
       for (const one of this.root.querySelectorAll("[data-sample]")) {
         one.setAttribute("aria-pressed", String(one.dataset.sample === `${source} ${k}`));
@@ -336,17 +349,20 @@
       const image = element("img");
       image.src = url;
       await image.decode();
+      const readable = fpPixels.readable(await createImageBitmap(image), source);
+      if (turn !== this.coming) return;
       this.truth = source;
-      await this.take(fpPixels.readable(await createImageBitmap(image), source), `an image of ${source}`);
+      await this.take(readable, this.guess ? "the image to guess" : `an image of ${source}`);
     }
 
     async dropped(event) {
       event.preventDefault();
       const { items, files } = event.dataTransfer;
       if ([...items].some(item => item.webkitGetAsEntry?.()?.isDirectory)) {
-        return this.refuse("That is a folder. Drop one image file; `fingerprints attribute` judges folders.");
+        return this.refuse("That is a folder. Drop one image; the command fingerprints attribute judges folders.");
       }
       if (!files.length) return this.refuse("That is no file. Save the image first, then drop or open the file.");
+      if (files.length > 1) return this.refuse(`Those are ${files.length} files. Drop one at a time.`);
       return this.opened(files[0]);
     }
 
@@ -355,12 +371,16 @@
     }
 
     async opened(file) {
-      this.root.dataset.state = "judging";
+      const turn = ++this.coming;
+      if (this.guess) this.toggle.click(); // whoever brings an image does not guess
+      this.say(`Reading ${file.name} ...`, "judging");
       try {
         const source = await fpPixels.open(file, file.name || "The image");
+        if (turn !== this.coming) return;
         this.truth = null;
         await this.take(source, file.name);
       } catch (error) {
+        if (turn !== this.coming) return;
         if (!(error instanceof fpPixels.ImageError)) console.warn(error);
         const known = error instanceof fpPixels.ImageError;
         this.refuse(known ? error.message : `${file.name} cannot be read here. Save it again as PNG.`);
@@ -391,7 +411,7 @@
       const turn = ++this.turn, outdated = () => turn !== this.turn;
       let image = this.image;
       for (const [name, value] of Object.entries(this.knobs)) {
-        if (value !== KNOBS[name].neutral) image = await KNOBS[name].change(image, value);
+        if (value !== KNOBS[name].neutral) image = KNOBS[name].change(image, value);
       }
       if (outdated()) return;
       this.draw(image);

@@ -20,7 +20,7 @@ def setup(app: Any) -> dict[str, Any]:
 
 def _add_networks(app: Any, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
     if 'class="fp-try"' in context.get("body", ""):
-        for name in ("pixels.js", "judge.js", "try.js"):  # which fetches the rest, as soon as it is in sight
+        for name in ("jpeg.js", "pixels.js", "judge.js", "try.js"):  # which fetches the rest, as soon as it is in sight
             app.add_js_file(name, loading_method="defer")
         app.add_css_file("try.css")
 

@@ -3,6 +3,7 @@
 import base64
 import io
 import shutil
+from functools import cache
 
 import numpy as np
 import pytest
@@ -17,21 +18,24 @@ from fingerprintlib.errors import FingerprintsError
 from fingerprintlib.forensics.calibrating import Calibration
 from fingerprintlib.forensics.judging import Judge
 from fingerprintlib.forensics.viewing import handled, seen
+from fingerprintlib.runtime import make_fabric
 from fingerprintlib.zoo.generators import load_generator
 from fingerprintlib.zoo.networks import load_network
 
 from ..conftest import ROOT
+from .firefox import FIREFOX, Firefox
 
 pytestmark = pytest.mark.browser
 
 DATA = ROOT / "data"
-ASSETS = ("pixels.js", "judge.js", "try.js", "try.css")
+ASSETS = ("jpeg.js", "pixels.js", "judge.js", "try.js", "try.css")
 PAGE = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><title>Try it</title>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src file:; img-src file: data: blob:;
  script-src file: blob: 'wasm-unsafe-eval'">
 <link rel="stylesheet" href="_static/try.css">
+<script defer src="_static/jpeg.js"></script>
 <script defer src="_static/pixels.js"></script>
 <script defer src="_static/judge.js"></script>
 <script defer src="_static/try.js"></script></head>
@@ -44,7 +48,12 @@ def drawn(source, split, first, count):
     """Images of a source that no training here has seen."""
     if source in ("real", "scenes"):
         return open_dataset({"real": "clothing"}.get(source, source), 64).images(split, first, count)
-    return load_generator(DATA / "zoo" / f"{source}.safetensors").sample(count, seed=987, start=first)
+    return generator(source).sample(count, seed=987, start=first)
+
+
+@cache
+def generator(source):
+    return load_generator(DATA / "zoo" / f"{source}.safetensors")
 
 
 @pytest.fixture(scope="session")
@@ -61,7 +70,8 @@ def judges():
 
 @pytest.fixture(scope="session")
 def visualizer():
-    return load_network(DATA / "networks" / "fingerprints-normalized-correlation.safetensors")
+    exactly = make_fabric("cpu", "32-true")  # as browsers compute
+    return load_network(DATA / "networks" / "fingerprints-normalized-correlation.safetensors", exactly)
 
 
 @pytest.fixture(scope="session")
@@ -206,7 +216,8 @@ ALONE = {  # what the browser does, and the library, with how many levels may li
     "larger": ("fpPixels.resized(image, 1.3)", lambda some: ATTACKS["resample"](some, 0, strength=1.3), 0),
     "handled by a crop": ("(await fpPixels.handled(image))[1]", lambda some: handled(some)[1], 0),
     "handled by resizing": ("(await fpPixels.handled(image))[2]", lambda some: handled(some)[2], 0),
-    "JPEG": ("fpPixels.jpeg(image, 90)", lambda some: ATTACKS["jpeg"](some, 0, strength=90), 2),
+    "JPEG": ("fpJpeg.saved(image, 90)", lambda some: ATTACKS["jpeg"](some, 0, strength=90), 0),
+    "handled by JPEG": ("(await fpPixels.handled(image))[0]", lambda some: handled(some)[0], 0),
 }
 
 
@@ -217,6 +228,15 @@ def test_changes_are_the_same(still, what):
     mine, theirs = in_browser(still, code, image), library(image[None])[0].astype(int)
     assert np.abs(theirs - image).max() > 3  # it does something
     assert np.abs(mine - theirs).max() <= levels
+
+
+@pytest.mark.parametrize("quality", [5, 50, 75, 100])
+def test_jpeg_is_the_same_for_every_size_and_quality(still, quality):
+    for height, width in ((64, 64), (37, 53), (50, 41)):
+        image = photograph(height, width)
+        file = file_of(Image.fromarray(image), "JPEG", quality=quality)
+        mine = in_browser(still, f"fpJpeg.saved(image, {quality})", image)
+        assert np.array_equal(mine, np.array(Image.open(io.BytesIO(file))))
 
 
 def test_noise_has_the_variance_that_was_asked_for(still):
@@ -266,12 +286,13 @@ def compared(page, judge, name, images):
     }
 
 
+@cache
 def images_of_all_kinds(each):
     """As they are and attacked in every way, of all sources and of strangers: uint8 ``[N, 64, 64, 3]``."""
     sources = ("real", "progan", "sngan", "cramergan", "mmdgan", "vae", "scenes")
     ways = [lambda some, seed: some, *ATTACKS.values()]
-    some = [way(drawn(name, "test", 7 * k, each), seed=k) for name in sources for k, way in enumerate(ways)]
-    return np.concatenate(some)
+    plain = {name: drawn(name, "test", 9, each * len(ways)).reshape(len(ways), each, 64, 64, 3) for name in sources}
+    return np.concatenate([way(plain[name][k], seed=k) for name in sources for k, way in enumerate(ways)])
 
 
 @pytest.mark.parametrize("name", ["plain", "immunized"])
@@ -411,18 +432,24 @@ def test_guessing_first_hides_the_answer_and_keeps_score(page, folder):
     opened(page, folder)
     page.get_by_role("button", name="Guess first").click()
     for asked in (1, 2):
-        assert not page.locator(".fp-result").is_visible()
+        assert not page.locator(".fp-answers").is_visible()
+        assert not page.locator(".fp-responses").is_visible()
         assert not page.locator("[data-picture=fingerprint]").is_visible()
         assert not page.get_by_role("button", name="image 1 of the source progan").is_visible()
+        settled(page)
+        told = page.locator("[data-picture=image] canvas").get_attribute("aria-label")
+        assert told.startswith("the image to guess")  # who hears the page guesses, too
         page.get_by_role("button", name="none of them").click()
-        page.wait_for_selector(".fp-result:visible")
+        page.wait_for_selector(".fp-answers:visible")
         said = page.locator(".fp-guess [role=status]").inner_text()
         assert f"of {asked}, the network" in said
         assert said.startswith("Right") == ("a stranger's" in said)
         assert page.evaluate("document.activeElement.textContent") == "Next image"
         page.keyboard.press("Enter")
-    page.get_by_role("button", name="Guess first").click()
-    assert page.locator(".fp-result").is_visible()
+        assert page.evaluate("document.activeElement.textContent") == "real"
+    give(page, FILES["small"], "mine.png")  # who brings an image does not guess
+    assert page.locator(".fp-answers").is_visible()
+    assert page.get_by_role("button", name="Guess first").is_visible()
 
 
 def test_a_refused_file_costs_a_sentence_and_no_more(page, folder):
@@ -433,18 +460,21 @@ def test_a_refused_file_costs_a_sentence_and_no_more(page, folder):
     clear.putalpha(100)
     heic = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + b"\0" * 100
     huge = file_of(Image.new("L", (10_000, 10_000)), "PNG")
-    svg = b"<svg xmlns='http://www.w3.org/2000/svg'/>"
+    svg = b"<svg xmlns='http://www.w3.org/2000/svg' width='200' height='200'/>"
     for data, name, kind, sentence in (
         (b"Dear Sir or Madam", "letter.txt", "text/plain", "letter.txt is not an image that this browser can read"),
         (b"", "nothing.png", "image/png", "nothing.png is not an image"),
-        (FILES["JPEG"][:300], "cut.jpg", "image/jpeg", "cut.jpg"),
+        (FILES["JPEG"][:300], "cut.jpg", "image/jpeg", "cut.jpg is damaged"),
+        (FILES["JPEG"][:-900], "cut.jpg", "image/jpeg", "cut.jpg is damaged"),
+        (FILES["PNG"][:-900], "cut.png", "image/png", "cut.png is damaged"),
+        (FILES["WebP"][:-900], "cut.webp", "image/webp", "cut.webp is damaged"),
         (file_of(moving[0], "GIF", **options), "moving.gif", "image/gif", "moving.gif holds several frames"),
         (file_of(moving[0], "PNG", **options), "moving.png", "image/png", "moving.png holds several frames"),
         (file_of(moving[0], "WEBP", **options), "moving.webp", "image/webp", "moving.webp holds several frames"),
         (file_of(clear, "PNG"), "clear.png", "image/png", "clear.png is partly transparent"),
         (heic, "photo.heic", "image/heic", "photo.heic is a HEIC file, which this browser cannot read"),
         (huge, "huge.png", "image/png", "huge.png is too large: 10000 x 10000 pixels"),
-        (svg, "drawing.svg", "image/svg+xml", "drawing.svg"),
+        (svg, "drawing.svg", "image/svg+xml", "drawing.svg is a drawing without pixels"),
     ):
         give(page, data, name, kind)
         assert sentence in page.inner_text(".fp-status")
@@ -456,20 +486,24 @@ def test_a_refused_file_costs_a_sentence_and_no_more(page, folder):
 
 def test_a_folder_that_is_dropped_is_refused_and_a_file_is_judged(page, folder):
     opened(page, folder)
-    drop = f"""([text, folder]) => {{
+    drop = f"""([text, folder, count, where]) => {{
       const data = new DataTransfer(), bytes = ({BYTES})(text);
-      data.items.add(new File([bytes], "dropped.png", {{ type: "image/png" }}));
+      for (let k = 0; k < count; k++) data.items.add(new File([bytes], "dropped.png", {{ type: "image/png" }}));
       const event = new DragEvent("drop", {{ bubbles: true, cancelable: true, dataTransfer: data }});
       if (folder) {{
         const items = [{{ webkitGetAsEntry: () => ({{ isDirectory: true }}) }}];
         Object.defineProperty(event, "dataTransfer", {{ value: {{ items, files: [] }} }});
       }}
-      document.querySelector(".fp-try").dispatchEvent(event);
+      return !document.querySelector(where).dispatchEvent(event);
     }}"""
-    page.evaluate(drop, [text_of(FILES["small"]), True])
+    page.evaluate(drop, [text_of(FILES["small"]), True, 1, ".fp-try"])
     settled(page)
     assert "That is a folder" in page.inner_text(".fp-status")
-    page.evaluate(drop, [text_of(FILES["small"]), False])
+    page.evaluate(drop, [text_of(FILES["small"]), False, 2, ".fp-try"])
+    settled(page)
+    assert "Those are 2 files" in page.inner_text(".fp-status")
+    beside = page.evaluate(drop, [text_of(FILES["small"]), False, 1, "h1"])
+    assert beside, "the browser would leave the page for the file"
     page.wait_for_selector(".fp-answers :text('enlarged')")
     assert "dropped.png" in page.locator("[data-picture=image] canvas").get_attribute("aria-label")
 
@@ -490,6 +524,40 @@ def test_on_a_telephone_nothing_is_wider_than_the_page(page, folder):
     assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
     for one in page.locator(".fp-try button:visible, .fp-try input:visible").all():
         assert one.bounding_box()["height"] >= 24  # a finger finds it
+
+
+@pytest.fixture(scope="module")
+def firefox(folder):
+    if FIREFOX is None:
+        pytest.skip("there is no Firefox (apt install firefox-esr)")
+    firefox = Firefox()
+    firefox.goto((folder / "try.html").as_uri())
+    firefox.wait_for_selector(".fp-try[data-state=ready]")
+    yield firefox
+    firefox.close()
+
+
+def test_firefox_sees_the_same_pixels(firefox):
+    for kind, data in FILES.items():
+        image = firefox.evaluate(f"async text => Array.from((await ({OPEN})(text)).data)", text_of(data))
+        mine = np.array(image).reshape(64, 64, 3)
+        assert np.abs(mine - seen(decode(data), 64).astype(int)).max() <= 1, kind
+    for code, library, levels in ALONE.values():
+        image = drawn("progan", "test", 5, 1)[0]
+        assert np.abs(in_browser(firefox, code, image) - library(image[None])[0].astype(int)).max() <= levels, code
+
+
+def test_firefox_gives_the_same_answers(firefox, judges, tmp_path):
+    images = images_of_all_kinds(1)[::2]
+    for name, judge in judges.items():
+        found = compared(firefox, judge, name, images)
+        assert (found["answers"], found["origins"], found["likeliest"]) == (1, 1, 1)
+        assert found["probability"] < 1e-4
+    for name, data, state in (("half.jpg", FILES["JPEG"][:9000], "refused"), ("whole.jpg", FILES["JPEG"], "ready")):
+        (tmp_path / name).write_bytes(data)
+        firefox.give_files(".fp-file input", tmp_path / name)
+        firefox.wait_for_selector(f".fp-try[data-state={state}]")
+    assert firefox.troubles() == []
 
 
 def test_an_engine_that_is_not_the_pinned_one_is_refused(tmp_path):
