@@ -43,8 +43,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     class ByFile(LoadScopeScheduling):  # type: ignore[misc]
         def _split_scope(self, nodeid: str) -> str:
             file = nodeid.partition("::")[0]
-            shared = "tests/browser/" in file or "smoke_book" in (ROOT / file).read_text()
-            return "book" if shared else file
+            return "book" if "smoke_book" in (ROOT / file).read_text() else file
 
     return ByFile(config, log)
 

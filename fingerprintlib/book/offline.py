@@ -15,7 +15,8 @@ def setup(app: Any) -> dict[str, Any]:
     app.connect("html-page-context", _add_networks)
     app.connect("html-page-context", _drop_thebe, priority=900)
     app.connect("build-finished", _copy_mathjax)
-    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
+    # One more wherever pages come to need other scripts: pages of an older build are written anew.
+    return {"version": "1", "env_version": 2, "parallel_read_safe": True, "parallel_write_safe": True}
 
 
 def _add_networks(app: Any, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
