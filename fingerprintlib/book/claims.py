@@ -1,8 +1,8 @@
 """The ledger: what the paper states, what it reports, what we measured, and a verdict that follows by rule.
 
 Statements and the paper's figures stand in ``data/paper.yml``; chapters record measurements. What is judged is an
-effect: how much is found beyond what needs no fingerprint, or beyond a control. The verdict is computed from its 95 %
-interval and two bounds that were fixed beforehand, so that nobody words it.
+effect: how much is found beyond what needs no fingerprint, a simpler method or a control. The verdict is computed
+from its 95 % interval and two bounds, so that nobody words it.
 """
 
 import math
@@ -20,6 +20,8 @@ from ..tables import markdown
 #: Unit of an effect that is a share of what a rival gets wrong: see `intervals.of_room`.
 OF_ROOM = "% of its errors"
 
+TIMES = "times"  #: unit of an effect that is a factor
+
 HOLDS, FAILS, PART, OPEN, UNMEASURED = "holds", "fails", "in part", "not shown", "not measured yet"
 
 
@@ -34,7 +36,7 @@ class Measurement:
         fails_below: it fails when the whole interval lies below this. When the whole interval lies between the two,
             there is an effect, but less than is claimed: it holds in part. Else nothing is shown.
         unit: what the effect counts, for print: ``"points"``, a difference of two fractions, and ``"%"`` and `OF_ROOM`,
-            fractions, are shown times a hundred.
+            fractions, are shown times a hundred; `TIMES`, a factor, is not.
         beyond: what the effect is measured from, in a few words: ``"the joint histogram, in grey"``.
         ours: the figure that the paper's is to be set beside, with its interval, in words.
         conditions: how it was measured, in a few words.
@@ -88,11 +90,16 @@ class Measurement:
     def sentence(self) -> str:
         """What was found here, in Markdown: yes or no, by how much, beyond what, and how much it had to be."""
         bound = f"it holds from {self.scale * self.holds_above:.4g} on"
-        beyond = f" beyond {self.beyond}" if self.beyond else ""
-        effect = f"{self.told()} {self.unit}{beyond}"
-        if self.unit == OF_ROOM:
-            effect = f"of the images that {self.beyond} gets wrong, {self.told()} % are put right on balance"
-        return f"**Here: {self.answer}**, {effect}; {bound}. (Claim `{self.claim}`.)"
+        return f"**Here: {self.answer}**, {self.effect()}; {bound}. (Claim `{self.claim}`.)"
+
+    def effect(self, decimals: int = 1) -> str:
+        """The effect, its interval, and what it is measured from, in words."""
+        effect = self.told(decimals)
+        if self.beyond and self.unit == OF_ROOM:
+            return f"of the errors of {self.beyond}: {effect} % put right on balance"
+        if self.beyond:
+            return f"{effect} {self.unit} {'that of' if self.unit == TIMES else 'beyond'} {self.beyond}"
+        return f"{effect} {self.unit}".rstrip()
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-able, verdict included."""
@@ -197,8 +204,7 @@ def as_table(builds: Mapping[str, Sequence[Entry]], decimals: int = 1) -> str:
         for build, entry in zip(builds, entries, strict=True):
             row[build] = f"**{entry.verdict}**"
             if found := entry.measurement:
-                beyond = f" beyond {found.beyond}" if found.beyond else ""  # builds may have met different rivals
-                row[build] += f" {found.told(decimals)} {found.unit}{beyond}"
+                row[build] += f" {found.effect(decimals)}"  # with its rival: builds may have met different ones
                 row.setdefault("Holds from", f"{found.scale * found.holds_above:.4g}")
         rows.append({column: row.get(column, "") for column in ("Claim", *builds, "Holds from")})
     return markdown(rows)

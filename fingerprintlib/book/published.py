@@ -75,7 +75,7 @@ class Published:
             for measured in record["claims"]:
                 if measured["claim"] == claim:
                     found = Measurement.from_dict(measured)
-                    return f"At `{self.profile}`: **{found.answer}**, {found.told()} {found.unit}."
+                    return f"At `{self.profile}`: **{found.answer}**, {found.effect()}."
         return ""
 
     def beside(self, chapter: str, metrics: Mapping[str, float | int | str]) -> str:

@@ -12,6 +12,7 @@ from fingerprintlib.book.claims import (
     OF_ROOM,
     OPEN,
     PART,
+    TIMES,
     UNMEASURED,
     Claim,
     Measurement,
@@ -155,9 +156,14 @@ def test_what_is_put_right_is_told_as_such():
     measured = Measurement("one", 0.912, 0.75, 1.0, 0.5, 0.0, OF_ROOM, "the joint histogram", "99 grey")
     assert measured.verdict == HOLDS
     assert measured.sentence() == (
-        "**Here: yes**, of the images that the joint histogram gets wrong, 91.2 (75.0–100.0) % are put right "
-        "on balance; it holds from 50 on. (Claim `one`.)"
+        "**Here: yes**, of the errors of the joint histogram: 91.2 (75.0–100.0) % put right on balance; "
+        "it holds from 50 on. (Claim `one`.)"
     )
+
+
+def test_a_factor_is_told_as_one():
+    measured = Measurement("one", 0.95, 0.25, 3.6, 1.0, 1.0, TIMES, "the scores of a rival")
+    assert measured.effect(2) == "0.95 (0.25–3.60) times that of the scores of a rival"
 
 
 def test_a_difference_of_the_papers_figures_is_told_as_two():
@@ -206,7 +212,7 @@ def test_the_ledger_as_a_table():
     assert rows == [
         f"| `one` First. | {first} | {first} | 90 |",
         "| `two` Second. | **not measured yet** | **not measured yet** |  |",
-        "| `three` Third. | **fails** 12.34 (11.00–13.00)  | **not measured yet** | 20 |",
+        "| `three` Third. | **fails** 12.34 (11.00–13.00) | **not measured yet** | 20 |",
     ]
     assert figures(ledger(CLAIMS, RECORDS)).splitlines()[2:] == [
         "| `one` | 99.43 ✓ | 99 grey | a |",
