@@ -22,13 +22,14 @@ from fingerprintlib.data.catalogue import PUBLISHED
 from fingerprintlib.errors import UsageError
 
 DRAWS = int(os.environ.get("FINGERPRINTS_DRAWS", "0"))
+ELSEWHERE = (ANY_FOLDER, *PUBLISHED, "inception")  # what has to be downloaded or brought: a page that lacks it says so
 BOUNDED = ("if there are as many", "at most")  # what says so asks for no more than there is
 
 
 def allowed(parameter, usual):
     """What to draw of one knob; `usual` is its value at `smoke`."""
     if parameter.choices:
-        return st.sampled_from([choice for choice in parameter.choices if choice not in (ANY_FOLDER, *PUBLISHED)])
+        return st.sampled_from([choice for choice in parameter.choices if choice not in ELSEWHERE])
     if parameter.low is None:
         return st.just(usual)
     costly = parameter.name not in FREE and not any(words in parameter.meaning for words in BOUNDED)
