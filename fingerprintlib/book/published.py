@@ -87,7 +87,8 @@ class Published:
             return ""
         rows = [{"": f"`{n}`", "here": _cell(metrics, n), f"`{self.profile}`": _cell(found, n)} for n in names]
         title = f":::{{dropdown}} The numbers of this page, here and at `{self.profile}`"
-        where = f"`{self.profile}` was run on {told['date']} ({told['machine']}). In parentheses: 95 % intervals."
+        where = f"`{self.profile}` was run on {told['date']} ({told['machine']})."
+        where += " In parentheses: intervals, of 95 % unless the text says otherwise."
         return "\n\n".join([title, where, markdown(rows), ":::"])
 
 
