@@ -22,7 +22,7 @@ from fingerprintlib.data.catalogue import PUBLISHED
 from fingerprintlib.errors import UsageError
 
 DRAWS = int(os.environ.get("FINGERPRINTS_DRAWS", "0"))
-ELSEWHERE = (ANY_FOLDER, *PUBLISHED, "inception")  # what has to be downloaded or brought: a page that lacks it says so
+ELSEWHERE = (ANY_FOLDER, *PUBLISHED, "inception", "alexnet")  # downloaded or brought: a page that lacks it says so
 BOUNDED = ("if there are as many", "at most")  # what says so asks for no more than there is
 
 
