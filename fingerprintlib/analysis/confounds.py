@@ -39,7 +39,7 @@ def bicubic_half(images: Pixels) -> Pixels:
 def bilinear_half(images: Pixels) -> Pixels:
     """Halve uint8 images ``[N, H, W, 3]`` as PyTorch does when not told otherwise: bilinear."""
     check_images(images)
-    x = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float()
+    x = torch.from_numpy(np.require(images, requirements=["C", "W"])).permute(0, 3, 1, 2).float()
     halved = F.interpolate(x, scale_factor=0.5, mode="bilinear", align_corners=False)
     return halved.round().to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
 

@@ -12,7 +12,8 @@ def handled(images: Pixels) -> list[Pixels]:
 
     Saved as JPEG of quality 90; a row and a column cut off, and enlarged again; smaller by 2 %, and enlarged again.
     """
-    x, side = torch.from_numpy(np.ascontiguousarray(images)), images.shape[1]
+    x = torch.from_numpy(np.require(images, requirements=["C", "W"]))  # a copy of what is mapped from a file
+    side = images.shape[1]
     nothing = np.zeros((len(images), 2), np.uint64)  # in the place of random words: the window is the upper left one
 
     def each(strength: float) -> np.ndarray:

@@ -1,5 +1,6 @@
 import json
 import threading
+import warnings
 from dataclasses import dataclass, replace
 from types import SimpleNamespace
 
@@ -160,6 +161,18 @@ def test_noise_that_is_louder_than_any_photograph_is_unknown_to_the_judge_that_s
         assert {(one.answer, one.origin) for one in judge.judge(some)} == {("unknown", "undecided")}
     photographs = open_dataset("clothing", 64).images("test", 0, 64)
     assert np.mean([one.known < 0 for one in judge.judge(photographs)]) < 0.15  # 4 % of all that there are
+
+
+def test_images_of_a_mapped_corpus_are_handled_without_a_warning():
+    images = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3), np.uint8)
+    images.flags.writeable = False
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # torch warns once a process of what it could not write to
+        torch.set_warn_always(True)
+        try:
+            handled(images)
+        finally:
+            torch.set_warn_always(False)
 
 
 def test_handled_images_count_for_all_but_the_energy(uncertain):
