@@ -590,7 +590,7 @@ def test_only_pages_on_which_networks_answer_load_what_that_takes():
     offline._add_networks(app, "search", "search.html", {}, None)
     assert added == []
     offline._add_networks(app, "page", "page.html", {"body": '<div class="fp-try" data-files>'}, None)
-    assert added == ["pixels.js", "judge.js", "try.js", "try.css"]
+    assert added == ["jpeg.js", "pixels.js", "judge.js", "try.js", "try.css"]
     assert all((ROOT / "book" / "_assets" / name).is_file() for name in added)
 
 
