@@ -8,11 +8,9 @@ validation images, from which nothing else is learned. Threads are those of the 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from copy import copy
-from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
-from scipy.linalg import solve
 from scipy.stats import mode
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.compose import make_column_transformer
@@ -28,6 +26,7 @@ from ..data.images import check_images, check_labels
 from ..errors import UsageError
 from ..progress import progress
 from . import prnu
+from .ridge import ridges
 from .spectra import log_dct, radial_spectra
 
 Labelled = tuple[np.ndarray, np.ndarray]
@@ -295,46 +294,8 @@ class LogDCT(Searched):
         return self._scaler.transform(log_dct(images).reshape(len(images), -1))
 
     def _candidates(self, features: np.ndarray, labels: np.ndarray, seen: np.ndarray) -> Iterator[Candidate]:
-        for penalty, model in zip(self.penalties, _ridges(features, labels, self.penalties), strict=True):
+        for penalty, model in zip(self.penalties, ridges(features, labels, self.penalties), strict=True):
             yield {"penalty": penalty}, model, model.predict(seen)
-
-
-@dataclass(frozen=True)
-class _Linear:
-    """A linear classifier: scores are ``features @ weights + bias``, ``[N, 1]`` of two classes, else ``[N, K]``."""
-
-    classes: np.ndarray
-    weights: np.ndarray
-    bias: np.ndarray
-
-    def decision_function(self, features: np.ndarray) -> np.ndarray:
-        scores = features @ self.weights + self.bias
-        return scores.ravel() if len(self.classes) == 2 else scores
-
-    def predict(self, features: np.ndarray) -> np.ndarray:
-        scores = self.decision_function(features)
-        return self.classes[(scores > 0).astype(int) if scores.ndim == 1 else scores.argmax(1)]
-
-
-def _ridges(features: np.ndarray, labels: np.ndarray, penalties: Sequence[float]) -> Iterator[_Linear]:
-    """What RidgeClassifier gives with each penalty, bit for bit; `features` ``[N, D]`` are centred in place.
-
-    All have the same products of features in common. Each of its fits would compute them anew, most of its time.
-    """
-    classes = np.unique(labels)
-    targets = 2 * (labels[:, None] == (classes if len(classes) > 2 else classes[1:])).astype(features.dtype) - 1
-    middle, bias = features.mean(0), targets.mean(0)
-    features -= middle
-    targets -= bias
-    dual = len(features) < features.shape[1]
-    products = features @ features.T if dual else features.T @ features
-    right = targets if dual else features.T @ targets
-    for penalty in penalties:
-        matrix = products.copy()
-        matrix.flat[:: len(matrix) + 1] += penalty
-        weights = solve(matrix, right, assume_a="pos", overwrite_a=True)
-        weights = features.T @ weights if dual else weights
-        yield _Linear(classes, weights, bias - middle @ weights)
 
 
 class RadialSpectrum(Searched):

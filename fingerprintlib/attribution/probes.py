@@ -5,7 +5,6 @@ from collections.abc import Iterator
 import numpy as np
 from scipy.special import logsumexp
 from sklearn.ensemble import HistGradientBoostingClassifier
-from sklearn.linear_model import RidgeClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
@@ -13,6 +12,7 @@ from threadpoolctl import threadpool_limits
 from ..data.images import LUMA, check_images, coloured, luma
 from ..errors import UsageError
 from .baselines import Baseline, Candidate, Labelled, Searched, drawn_evenly
+from .ridge import ridges
 from .svm import GaussianSVM
 
 BINS = 32  # of a channel's histogram, equal ones over 0..255
@@ -255,8 +255,7 @@ class DifferenceProbe(Searched):
         return self._scaler.transform(np.sqrt(difference_pairs(images)))
 
     def _candidates(self, features: np.ndarray, labels: np.ndarray, seen: np.ndarray) -> Iterator[Candidate]:
-        for penalty in self.penalties:
-            model = RidgeClassifier(penalty).fit(features, labels)
+        for penalty, model in zip(self.penalties, ridges(features, labels, self.penalties), strict=True):
             yield {"penalty": penalty}, model, model.predict(seen)
 
 

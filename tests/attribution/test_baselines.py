@@ -210,7 +210,7 @@ def test_the_ridge_regressions_are_those_of_scikit_learn(images, sources):
     features = rng.normal(3, rng.uniform(0.5, 2, 64), (images, 64)).astype(np.float32)
     labels = 5 * rng.integers(sources, size=images)
     features[:, 0] += labels
-    for penalty, mine in zip((100, 1), baselines._ridges(features.copy(), labels, (100, 1)), strict=True):
+    for penalty, mine in zip((100, 1), baselines.ridges(features.copy(), labels, (100, 1)), strict=True):
         theirs = RidgeClassifier(penalty).fit(features, labels)
         assert np.allclose(mine.decision_function(features), theirs.decision_function(features), atol=1e-5)
         assert (mine.predict(features) == theirs.predict(features)).all()
