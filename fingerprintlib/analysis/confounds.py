@@ -13,7 +13,7 @@ import torch.nn.functional as F
 
 from ..attacks.perturbations import ATTACKS
 from ..codehash import code_of
-from ..data.images import Pixels, check_images, coloured, resize
+from ..data.images import Pixels, check_images, coloured, resize, tensor_of
 from ..data.labelled import LabelledImages
 from ..data.views import View
 from ..errors import UsageError, unknown
@@ -38,8 +38,7 @@ def bicubic_half(images: Pixels) -> Pixels:
 
 def bilinear_half(images: Pixels) -> Pixels:
     """Halve uint8 images ``[N, H, W, 3]`` as PyTorch does when not told otherwise: bilinear."""
-    check_images(images)
-    x = torch.from_numpy(np.require(images, requirements=["C", "W"])).permute(0, 3, 1, 2).float()
+    x = tensor_of(images).permute(0, 3, 1, 2).float()
     halved = F.interpolate(x, scale_factor=0.5, mode="bilinear", align_corners=False)
     return halved.round().to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
 

@@ -87,7 +87,7 @@ def fetch(name: str) -> Path:
     try:
         with held(place):
             if not (place / CARD).is_file():
-                _require_vacant(one, place)
+                _require_vacant(one)
                 if one.by_hand and (place / one.by_hand).is_file():
                     write_json(place / CARD, {"files": {}, "contents": _contents(place, one.name)})
                 else:
@@ -131,6 +131,8 @@ def state(one: Published) -> str:
     for file in one.downloads:
         if (partial := _partial(home() / file.name)).is_file():
             return f"its download was interrupted at {partial.stat().st_size / 1e6:,.1f} MB"
+    if others := _others(one):
+        return f"something else is in its folder ({others})"
     return "there, but not unpacked" if any((home() / file.name).is_file() for file in one.downloads) else "not here"
 
 
@@ -172,18 +174,23 @@ def _contents(place: Path, description: str) -> dict[str, str]:
     return found
 
 
-def _require_vacant(one: Published, place: Path) -> None:
+def _others(one: Published) -> str:
+    """What lies under the name of the data set's folder and is not how it is unpacked, in a few words; or nothing."""
+    place = home() / one.folder
+    if not place.exists() or (one.by_hand and (place / one.by_hand).is_file()):
+        return ""
+    return ", ".join(sorted(path.name for path in place.iterdir())[:3]) if place.is_dir() else "a file"
+
+
+def _require_vacant(one: Published) -> None:
     """Nothing lies under the name of the data set's folder, or what may be unpacked there by hand."""
-    if not place.exists() or (place.is_dir() and not any(place.iterdir())):
-        return
-    if one.by_hand and (place / one.by_hand).is_file():
-        return
-    there = ", ".join(sorted(path.name for path in place.iterdir())[:3]) if place.is_dir() else "a file"
-    wanted = f"Unpacked by hand it is {one.by_hand}. " if one.by_hand else ""
-    raise FetchError(
-        f"{place} holds {there}, which is not how {one.name} is unpacked. {wanted}Move it away, or read images of "
-        f"another export as a data set of its own: folder:{place}."
-    )
+    if others := _others(one):
+        place = home() / one.folder
+        wanted = f"Unpacked by hand it is {one.by_hand}. " if one.by_hand else ""
+        raise FetchError(
+            f"{place} holds {others}, which is not how {one.name} is unpacked. {wanted}Move it away, or read images of "
+            f"another export as a data set of its own: folder:{place}."
+        )
 
 
 # --- downloading ----------------------------------------------------------------------------------

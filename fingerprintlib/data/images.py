@@ -68,11 +68,15 @@ def to_tensor(images: Pixels) -> "Tensor":
 
     The memory keeps its order, which is what PyTorch calls channels-last.
     """
+    return to_network(tensor_of(images))
+
+
+def tensor_of(images: Pixels) -> "Tensor":
+    """uint8 ``[N, H, W, 3]`` as a tensor likewise, of the same memory; a copy where that is read-only or has gaps."""
     import torch
 
     check_images(images)
-    writable = np.require(images, requirements=["C", "W"])  # a memory map is read-only, a tensor cannot be
-    return to_network(torch.from_numpy(writable))
+    return torch.from_numpy(np.require(images, requirements=["C", "W"]))  # a map is read-only, a tensor cannot be
 
 
 def to_network(pixels: "Tensor", device: "torch.device | str" = "cpu") -> "Tensor":

@@ -1,10 +1,9 @@
 """What of an image is looked at: as a whole, square by square, and after changes that should not matter."""
 
 import numpy as np
-import torch
 
 from ..attacks.distortions import crop, jpeg, resample
-from ..data.images import Pixels, centre_square, resize, shrink
+from ..data.images import Pixels, centre_square, resize, shrink, tensor_of
 
 
 def handled(images: Pixels) -> list[Pixels]:
@@ -12,7 +11,7 @@ def handled(images: Pixels) -> list[Pixels]:
 
     Saved as JPEG of quality 90; a row and a column cut off, and enlarged again; smaller by 2 %, and enlarged again.
     """
-    x = torch.from_numpy(np.require(images, requirements=["C", "W"]))  # a copy of what is mapped from a file
+    x = tensor_of(images)
     side = images.shape[1]
     nothing = np.zeros((len(images), 2), np.uint64)  # in the place of random words: the window is the upper left one
 

@@ -95,13 +95,13 @@ def notch(image, share, *_):
 
 # attack: (plain side, at least so many times as fast, most levels apart)
 PLAIN = {
-    "noise": (noise, 3, None),
-    "blur": (blur, 3, 1),
-    "crop": (crop, 3, 2),
+    "noise": (noise, 1.8, None),
+    "blur": (blur, 1.2, 1),
+    "crop": (crop, 2, 2),
     "jpeg": (jpeg, 1.5, 1),
-    "relight": (relight, 3, 1),
-    "notch": (notch, 3, 1),
-    "resample": (resample, 3, 3),
+    "relight": (relight, 1.7, 1),
+    "notch": (notch, 2.5, 1),
+    "resample": (resample, 2.5, 3),
 }
 
 

@@ -26,7 +26,7 @@ from fingerprintlib.runtime import make_fabric
 
 BATCH, CLASSES, ROUNDS = 32, 4, 3
 STEPS = {(64, 0.25): 50, (128, 1.0): 20}
-AT_LEAST = {(64, 0.25): 2.0, (128, 1.0): 1.5}  # times as fast; evaluating and saving weigh more where steps are few
+AT_LEAST = 2  # times as fast, with evaluating and saving, which weigh more where steps are as few as here
 SIZES = pytest.mark.parametrize(("side", "width"), STEPS)
 
 
@@ -190,4 +190,4 @@ def test_training_is_faster_than_a_plain_loop(side, width, benchmark, tmp_path, 
             print(f"{name:27} {rate:6.0f} images/s  {share}")
         print(f"ratio {ratio:.2f} (from {min(ratios):.2f} to {max(ratios):.2f} in {ROUNDS} rounds)")
     benchmark.extra_info.update({"images_per_second": rows[1][1], "plain": rows[0][1], "ratio": ratio})
-    assert ratio >= AT_LEAST[side, width]
+    assert ratio >= AT_LEAST

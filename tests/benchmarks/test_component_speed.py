@@ -18,7 +18,7 @@ from fingerprintlib.attribution.networks import ORDERS, AttributionNetwork, fact
 
 SIDE, WIDTH, BATCH, CLASSES = 64, 0.25, 32, 5
 ROUNDS, WARMUPS = 12, 2
-NOISE = 1.08
+NOISE = 1.2  # what leads up to a component costs something, too
 
 COMPONENTS = {
     f"{band}, factor {factor}": {"band": band, "factor": factor} for band in BANDS for factor in factors(SIDE)

@@ -11,10 +11,10 @@ import pytest
 from PIL import Image
 
 from fingerprintlib.data import contents, published
-from fingerprintlib.data.catalogue import PUBLISHED
+from fingerprintlib.data.catalogue import PUBLISHED, find
 from fingerprintlib.data.datasets import SPLITS, open_dataset
 from fingerprintlib.data.duplicates import near_duplicates
-from fingerprintlib.data.fetching import FetchError, fetch
+from fingerprintlib.data.fetching import FetchError, fetch, state
 from fingerprintlib.data.published import group
 from fingerprintlib.data.splits import SHARES, DatasetError
 from fingerprintlib.errors import UsageError
@@ -401,6 +401,7 @@ def test_an_export_of_other_names_is_refused_with_what_to_do(shelf):
     folder = shelf / "lsun-bedroom" / "0" / "0"
     folder.mkdir(parents=True)
     (folder / "a.jpg").write_bytes(encoded(0, 300, 256))
+    assert state(find("lsun:bedroom")) == "something else is in its folder (0)"
     words = (
         r"holds 0, which is not how lsun:bedroom is unpacked\. Unpacked by hand it is bedroom_train_lmdb/data\.mdb\. "
     )
