@@ -5,7 +5,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,7 @@ from .ending import end_with_parent
 from .errors import FingerprintsError, UsageError
 
 if TYPE_CHECKING:
-    from .book.chapters import Book
+    from .book.chapters import Book, Job
 
 # For torch, imported later: threads that wait sleep. Spinning ones take eight times as long beside a busy process.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -121,7 +121,7 @@ def book(
     project = Book()
     overrides = project.overrides(list(settings))
     _warn_of_idle(project, profile, overrides)
-    _ask(project, profile, overrides, yes, dry)
+    _ask(project, profile, project.plan(profile, overrides), yes, dry)
     index = build_book(project, profile, overrides, cores or _available_cores(), options=options)
     click.echo(str(index))
 
@@ -156,7 +156,7 @@ def run(
         raise UsageError(f"-p {dotted[0]}: give NAME=VALUE. For a knob of another chapter: -s {dotted[0]}.")
     overrides = project.overrides([*(f"{name}.{setting}" for setting in settings), *others])
     _warn_of_idle(project, profile, overrides)
-    _ask(project, profile, overrides, yes, dry, name)
+    _ask(project, profile, project.plan(profile, overrides), yes, dry, name)
     click.echo(str(build_book(project, profile, overrides, cores or _available_cores(), chapter=name)))
 
 
@@ -171,6 +171,8 @@ def run(
 )
 @click.option("--publish", "name", metavar="NAME", help="Keep the result in data/sweeps, for the gallery.")
 @click.option("--figure", metavar="LABEL", help="With --publish: the chapter's figure to keep of each point.")
+@click.option("--yes", is_flag=True, help="Do not ask before what takes long.")
+@click.option("--dry-run", "dry", is_flag=True, help="Only say what each point will take.")
 @click.argument("options", nargs=-1, type=click.UNPROCESSED, metavar="[-- SNAKEMAKE OPTIONS]")
 def sweep(
     chapter: str,
@@ -181,6 +183,8 @@ def sweep(
     metrics: tuple[str, ...],
     name: str | None,
     figure: str | None,
+    yes: bool,
+    dry: bool,
     options: tuple[str, ...],
 ) -> None:
     """Run a chapter at every combination of values; write a table, a figure and a page of what it found.
@@ -205,6 +209,8 @@ def sweep(
     first = {name: values[0] for name, values in grid.values.items()}
     _warn_of_idle(project, profile, {**overrides, grid.chapter: {**overrides.get(grid.chapter, {}), **first}})
     check_request(project, grid, name, figure)
+    plan = project.plan(profile, overrides)
+    _ask(project, profile, plan, yes, dry, grid.chapter, grid.jobs(plan))
     jobs = run_sweep(project, profile, overrides, grid, cores, options)
     build = build_folder(project, profile)
     if not have_run(jobs, build):
@@ -340,22 +346,26 @@ def _or_leave_word(build: Path, action: Any) -> None:
 def _ask(
     project: "Book",
     profile: str,
-    overrides: Mapping[str, Mapping[str, Any]],
+    plan: Sequence["Job"],
     yes: bool,
     dry: bool,
     chapter: str = "",
+    points: Sequence["Job"] = (),
 ) -> None:
     """Before what takes long or fills the disk, say how much, and ask; nobody is asked where nobody can answer.
 
-    A dry run ends here.
+    Of the plan only what a `chapter` needs runs, and the chapter itself or, in its place, the `points` of a sweep. A
+    dry run ends here.
     """
     from .book.engine import is_current
     from .book.estimates import as_text, estimates, total
+    from .book.scheduling import chapters_before
     from .book.timings import build_folder
 
-    plan, build = project.plan(profile, overrides), build_folder(project, profile)
-    last = next((number for number, job in enumerate(plan, 1) if job.chapter.name == chapter), len(plan))
-    found = estimates(project, build, profile, plan, [job for job in plan[:last] if not is_current(job, build)])
+    build = build_folder(project, profile)
+    names = {chapter} | chapters_before(plan)[chapter] if chapter else {job.chapter.name for job in plan}
+    wanted = [job for job in plan if job.chapter.name in names and not (points and job.chapter.name == chapter)]
+    found = estimates(project, build, profile, plan, [j for j in [*wanted, *points] if not is_current(j, build)])
     cost, guessed = total(found), any(one.guessed for one in found)
     if dry or ((cost.seconds > LONG or cost.disk > LARGE) and (guessed or _answers())):
         click.echo(as_text(found), err=not dry)

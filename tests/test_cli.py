@@ -681,6 +681,14 @@ def test_a_dry_run_says_what_each_chapter_takes_and_runs_nothing(slow_book):
     ]
 
 
+def test_a_sweep_is_reckoned_point_by_point(slow_book):
+    said = CliRunner().invoke(main, ["sweep", "real-images", "-p", "probe_images=400,800", "--dry-run"])
+    assert (said.exit_code, slow_book) == (0, [])
+    hours = [line.rsplit(maxsplit=4)[:2] for line in said.stdout.splitlines()[1:]]
+    point = "point {} of 2: probe_images = {}".format
+    assert hours == [[point(1, 400), "1.5"], [point(2, 800), "3.0"], ["all of them", "4.5"]]
+
+
 def test_nobody_is_asked_who_said_yes_or_cannot_answer(slow_book, monkeypatch):
     assert CliRunner().invoke(main, ["book", "--yes"]).exit_code == 0
     monkeypatch.setattr("fingerprintlib.cli._answers", lambda: False)

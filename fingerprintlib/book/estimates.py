@@ -23,9 +23,9 @@ FOUR, SLIM = 4, "progan-seed0"  # a zoo's GANs besides its siblings; one of thes
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a chapter is to take; `guessed`: it has not run like this before."""
+    """What a chapter, or a point of a sweep, is to take; `guessed`: it has not run like this before."""
 
-    chapter: str
+    what: str
     cost: Cost
     guessed: bool
 
@@ -51,7 +51,7 @@ def estimates(book: Book, build: Path, profile: str, plan: Sequence[Job], jobs: 
         if trains:
             width = job.values.get("width", values["attribution"]["width"])
             cost = Cost(cost.seconds + _training(book, job, side, width), cost.memory, cost.disk)
-        found.append(Estimate(chapter.name, cost, trains or base != profile))
+        found.append(Estimate(job.label or chapter.name, cost, trains or base != profile))
     return found
 
 
@@ -65,10 +65,10 @@ def total(found: Sequence[Estimate]) -> Cost:
 def as_text(found: Sequence[Estimate]) -> str:
     """A line a chapter, to be printed before anything starts."""
     everything = Estimate("all of them", total(found), False)
-    lines = [f"{'chapter':14} {'one core':>10} {'disk':>9}"]
-    lines += [
-        f"{one.chapter:14} {minutes(one.cost.seconds):>10} {size(one.cost.disk):>9}" for one in [*found, everything]
-    ]
+    rows = [*found, everything]
+    widest = max(len(one.what) for one in rows) + 1
+    lines = [f"{'chapter':{widest}} {'one core':>10} {'disk':>9}"]
+    lines += [f"{one.what:{widest}} {minutes(one.cost.seconds):>10} {size(one.cost.disk):>9}" for one in rows]
     if any(one.guessed for one in found):
         lines += [
             f"An estimate, from what chapters took at `{MEASURED}` and what the networks that come with the book took",

@@ -22,11 +22,17 @@ def threads_of(plan: Sequence[Job], cores: int) -> dict[str, int]:
     Half of them, and so two run side by side: small networks gain little from more threads. But all of them where most
     of the book waits for the chapter: little could run beside it.
     """
+    before = chapters_before(plan)
+    waiting = Counter(name for names in before.values() for name in names)
+    return {name: cores if 2 * waiting[name] > len(plan) else (cores + 1) // 2 for name in before}
+
+
+def chapters_before(plan: Sequence[Job]) -> dict[str, set[str]]:
+    """The chapters that must have run before each chapter."""
     before: dict[str, set[str]] = {}
     for name, direct in _needed(plan).items():  # in reading order: what it opens was made earlier
         before[name] = direct.union(*(before[other] for other in direct))
-    waiting = Counter(name for names in before.values() for name in names)
-    return {name: cores if 2 * waiting[name] > len(plan) else (cores + 1) // 2 for name in before}
+    return before
 
 
 def priorities_of(plan: Sequence[Job], seconds: Mapping[str, float]) -> dict[str, int]:

@@ -24,12 +24,12 @@ def measured_at_quick(monkeypatch):
 def plan_of(book, profile, **turned):
     names = ("real-images", "zoo", "attribution", "uniqueness")
     values = {name: book.values(name, profile, turned.get(name.replace("-", "_"))) for name in names}
-    return [SimpleNamespace(chapter=book.chapter(name), values=values[name]) for name in names]
+    return [SimpleNamespace(chapter=book.chapter(name), values=values[name], label="") for name in names]
 
 
 def of(book, profile, **turned):
     plan = plan_of(book, profile, **turned)
-    return {one.chapter: one for one in estimates(book, book.root / "nowhere", profile, plan, plan)}
+    return {one.what: one for one in estimates(book, book.root / "nowhere", profile, plan, plan)}
 
 
 def test_what_was_measured_is_no_guess(book):
