@@ -9,6 +9,18 @@ from collections.abc import Callable, Mapping
 
 from ..errors import FingerprintsError
 
+NO_BREAK, JOINED = "\u00a0", "\u2060"  #: a space, and nothing at all, at which no line ends
+#: Where a line must not end: before a unit or an error, in an interval, in a date.
+TOGETHER = (
+    (re.compile(r"(?<=[\d)]) (?=%)"), NO_BREAK),
+    (re.compile(r"(?<=[\d*]) ± (?=\d)"), f"{NO_BREAK}±{NO_BREAK}"),
+    (re.compile(r"(?<=\()([-+]?[\d.]+) to (?=[-+]?\d)"), rf"\1{NO_BREAK}to{NO_BREAK}"),
+    (re.compile(r"(?<=\d)–(?=-?\d)"), f"–{JOINED}"),
+    (re.compile(r"(?<![\w/.-])(\d{4})-(?=\d\d(?![\w/.-]))"), rf"\1-{JOINED}"),
+)
+NOTHING = re.compile(r"-0(\.0+)?")  #: a number that is 0 once it is rounded, with a sign that misleads
+CODE = re.compile(r"(`+)(?!`).*?(?<!`)\1(?!`)", re.DOTALL)  # in a line of text, or fenced
+
 EXPRESSION = re.compile(r'\{eval\}`page\["(?P<key>[^"`]+)"\]`')
 
 
@@ -35,9 +47,25 @@ def in_words(metrics: Mapping[str, float | int | str], key: str) -> Told:
     if name not in metrics:
         raise FingerprintsError(f"There is no metric {name!r}.")
     try:
-        return Told(format(metrics[name], how))
+        told = format(metrics[name], how)
+        return Told(f"{'+' if '+' in how else ''}{told[1:]}" if NOTHING.fullmatch(told) else told)
     except ValueError as error:
         raise FingerprintsError(f"The metric {name!r} is {metrics[name]!r}, which {how!r} cannot format.") from error
+
+
+def unbroken(text: str) -> str:
+    """Markdown in which ``9.1 (8.0–10.2) %`` ends a line nowhere but before its bracket; code stays as it is."""
+    pieces, end = [], 0
+    for code in CODE.finditer(text):
+        pieces += [_together(text[end : code.start()]), code[0]]
+        end = code.end()
+    return "".join([*pieces, _together(text[end:])])
+
+
+def _together(text: str) -> str:
+    for where, what in TOGETHER:
+        text = where.sub(what, text)
+    return text
 
 
 def filled(text: str, told: Callable[[str], str]) -> str:

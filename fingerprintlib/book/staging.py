@@ -25,7 +25,7 @@ from .claims import ledger, load_claims
 from .downloads import notebook_of
 from .house import house_page
 from .parameters import PARAMETER_LINE, lines_of
-from .prose import filled, in_words
+from .prose import filled, in_words, unbroken
 from .published import Published, verdicts
 from .timings import cost, timings, timings_page
 
@@ -60,13 +60,14 @@ def merge(
         _describe_image(cell)
         if published:
             _tell_claims(cell, published)
+        _keep_together(cell)
         if "parameters" in cell.metadata.get("tags", []):
             cell.source = "\n".join(_with_value(line, values) for line in lines_of(cell.source))
     for index, cell in enumerate(text.cells):
         cell.id = f"{chapter.name}-{index}"  # random ids would make every page look new to Sphinx
         if cell.cell_type == "markdown":
             words = _substituted(cell.source, {"cost": cost(chapter.name, costs)})
-            cell.source = filled(words, partial(in_words, record["metrics"]))
+            cell.source = unbroken(filled(words, partial(in_words, record["metrics"])))
     text.cells[0].source += f"\n\n{_offer(chapter)}"
     told = published.beside(chapter.name, record["metrics"]) if published else ""
     stamp = f"{told}\n\n{_stamp(values, profile, record)}"
@@ -103,6 +104,13 @@ def _tell_claims(cell: Any, published: Published) -> None:
     for output in cell.outputs:
         if claim := output.get("metadata", {}).get("claim"):
             output["data"]["text/markdown"] += f" {published.sentence(claim)}"
+
+
+def _keep_together(cell: Any) -> None:
+    """Let no line of a table, or of what else is Markdown, end within a number and its interval."""
+    for output in cell.outputs:
+        if words := output.get("data", {}).get("text/markdown"):
+            output["data"]["text/markdown"] = unbroken(words)
 
 
 def _with_value(line: str, values: Mapping[str, Any]) -> str:

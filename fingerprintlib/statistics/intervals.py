@@ -49,7 +49,7 @@ def wilson_interval(correct: int, total: int, confidence: float = 0.95) -> Inter
 
 def told(value: float, interval: Interval, scale: float = 100, decimals: int = 1, signed: bool = False) -> str:
     """A value and its interval as tables have them: ``69.5 (66.2–72.6)``; differences: ``+3.1 (-0.2 to +6.4)``."""
-    number, low, high = (f"{scale * x:{'+' if signed else ''}.{decimals}f}" for x in (value, *interval))
+    number, low, high = (f"{scale * x:{'+' if signed else ''}z.{decimals}f}" for x in (value, *interval))  # no -0.0
     return f"{number} ({low} to {high})" if signed else f"{number} ({low}–{high})"
 
 

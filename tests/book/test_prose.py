@@ -1,16 +1,28 @@
+import re
 from functools import partial
 
 import pytest
 
-from fingerprintlib.book.prose import Told, filled, in_words
+from fingerprintlib.book.prose import Told, filled, in_words, unbroken
 from fingerprintlib.errors import FingerprintsError
 
-METRICS = {"grey": 99.12345, "lead": 3.0, "count": 1000, "word": "a*b [c]", "name_with": "x"}
+BREAKS = re.compile(r" |(?<=\w[–-])(?=\w)")  # where a line may end
+
+METRICS = {"grey": 99.12345, "lead": 3.0, "count": 1000, "little": -0.04, "word": "a*b [c]", "name_with": "x"}
 
 
 @pytest.mark.parametrize(
     ("key", "expected"),
-    [("grey:.1f", "99.1"), ("grey", "99.12345"), ("lead:+.1f", "+3.0"), ("count:,", "1,000"), ("word", "a*b [c]")],
+    [
+        ("grey:.1f", "99.1"),
+        ("grey", "99.12345"),
+        ("lead:+.1f", "+3.0"),
+        ("count:,", "1,000"),
+        ("word", "a*b [c]"),
+        ("little:.1f", "0.0"),
+        ("little:+.1f", "+0.0"),
+        ("little:.2f", "-0.04"),
+    ],
 )
 def test_a_metric_in_words(key, expected):
     found = in_words(METRICS, key)
@@ -31,3 +43,17 @@ def test_metrics_take_the_place_of_expressions():
 def test_what_cannot_be_said_is_refused(key, message):
     with pytest.raises(FingerprintsError, match=message):
         in_words(METRICS, key)
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("9.1 (8.0–10.2) % of 20 %.", ["9.1", "(8.0–10.2) %", "of", "20 %."]),
+        ("-1.0 (-2.5 to +0.5) points, **1.5** ± 0.2", ["-1.0", "(-2.5 to +0.5)", "points,", "**1.5** ± 0.2"]),
+        ("| 2017-05 | x-2 | 1-2 |", ["|", "2017-05", "|", "x-", "2", "|", "1-", "2", "|"]),
+        ("``2017-05 %`` and `20 %`", ["``2017-", "05", "%``", "and", "`20", "%`"]),
+    ],
+)
+def test_no_line_ends_within_a_number_and_its_interval(text, lines):
+    kept = unbroken(text)
+    assert [line.replace("\u00a0", " ").replace("\u2060", "") for line in BREAKS.split(kept)] == lines

@@ -130,7 +130,7 @@ def test_the_cost_is_put_into_the_prose(chapter, text, executed):
 
 def test_numbers_are_put_into_the_prose(chapter, text, executed):
     merge(chapter, text, executed, VALUES, "quick", RECORD, TIMINGS)
-    assert "Seen: 99.1 %." in text.cells[0].source
+    assert "Seen: 99.1\u00a0%." in text.cells[0].source
 
 
 def test_a_cost_that_nobody_measured():
@@ -159,7 +159,7 @@ def test_a_published_run_stands_beside_what_was_found(chapter, text, executed):
     published = Published("full", {"page": found})
     merge(chapter, text, executed, VALUES, "quick", {**RECORD, "metrics": {"x": 7, "seen": 1.0}}, TIMINGS, published)
     said = code(text)[-1].outputs[-1]["data"]["text/markdown"]
-    assert said == "**Here: no**. At `full`: **yes**, +50.0 (+40.0 to +60.0) points."
+    assert said == "**Here: no**. At `full`: **yes**, +50.0 (+40.0\u00a0to\u00a0+60.0) points."
     assert "| `x` | 7 | 8 |" in text.cells[-1].source
     assert "What this page was built with" in text.cells[-1].source
 
