@@ -11,7 +11,7 @@ from .fingerprints import evidence, model_fingerprints, residuals
 from .images import architecture, bands, growth, picture_table, sheet, tile_map
 from .matrices import confusions, mean_responses, responses, transfer
 from .open_world import reliability, tippett
-from .patches import patch_maps, patch_sizes, supports
+from .patches import numbered, patch_maps, patch_sizes, supports
 from .results import (
     accuracies,
     decision,
@@ -68,6 +68,7 @@ __all__ = [
     "losses",
     "mean_responses",
     "model_fingerprints",
+    "numbered",
     "patch_maps",
     "patch_sizes",
     "patterns",

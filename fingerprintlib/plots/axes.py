@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
 from ..data.images import Pixels
@@ -71,6 +72,14 @@ def legend_below(figure: Figure, entries: Mapping[str, Any] | None = None, colum
     figure.legend(handles, labels, loc="outside lower center", ncols=min(columns or len(labels), len(labels)))
 
 
+def even_columns(labels: Collection[str], most: int = 4) -> int:
+    """Columns of a legend: as many as there are labels if these fit into one row, else `most`, all about as full."""
+    if sum(len(label) + 9 for label in labels) <= 100:  # letters; what stands before each has the room of nine
+        return len(labels)
+    rows = -(-len(labels) // most)
+    return -(-len(labels) // rows)
+
+
 def bare(ax: Axes) -> None:
     """Take ticks and frame away, labels may stay."""
     ax.set(xticks=[], yticks=[])
@@ -90,8 +99,9 @@ def plain(name: str) -> str:
 
 
 def note(ax: Axes, text: str, at: tuple[float, float], offset: tuple[float, float], **options: Any) -> None:
-    """A few small letters beside a point, `offset` in printer's points away from it."""
-    ax.annotate(text, at, offset, textcoords="offset points", size=7.5, **options)
+    """A few small letters beside a point, `offset` in printer's points away from it; no line crosses them out."""
+    edge = [withStroke(linewidth=2.5, foreground="w")]
+    ax.annotate(text, at, offset, textcoords="offset points", size=8, path_effects=edge, **options)
 
 
 def estimate(ax: Axes, y: float, value: float, interval: Interval, marker: str, colour: str, size: float = 5) -> None:

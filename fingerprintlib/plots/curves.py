@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from ..statistics.intervals import Interval
-from .axes import beside, legend_below, listed, lower_end, new_ax, new_panels, new_row
+from .axes import beside, even_columns, legend_below, listed, lower_end, new_ax, new_panels, new_row
 from .style import MARKERS, REFERENCE, Plot, accent_of, colour_of, dash_of, marker_of, styled
 
 Curve = Mapping[int, tuple[float, Interval]]  # x -> accuracy in [0, 1] and its interval
@@ -37,6 +37,8 @@ def persistence(
     names = list(dict.fromkeys(name for lines in curves.values() for name in lines))  # one look in all panels
     guessing = chance if isinstance(chance, Mapping) else dict.fromkeys(curves, chance)
     words, ticks, shown, lowest = {}, set(), {}, []
+    places = [x for lines in curves.values() for curve in lines.values() for x in curve]
+    span = np.log(max(places) / min(places)) if log else max(places) - min(places)
     for ax, (panel, lines) in zip(axes, curves.items(), strict=True):
         for k, (name, points) in enumerate(paper.get(panel, {}).items()):
             reported = {"color": "0.55", "marker": "ds"[k % 2], "mfc": "white", "ms": 4.5, "lw": 1}  # dots are chance
@@ -48,7 +50,9 @@ def persistence(
             values, low, high = 100 * np.array([(accuracy, *interval) for accuracy, interval in curve.values()]).T
             style = {"color": accent_of(k), "marker": marker_of(k), "ms": 4.5, "lw": 1.4, "capsize": 2}
             style["ls"] = ("-", "-", "-", "-.")[k % 4]
-            shown[name] = ax.errorbar(list(curve), values, (values - low, high - values), **style)
+            aside = beside(k, len(names), 0.008 * span)  # so that bars do not hide bars
+            x = np.array(list(curve)) * np.exp(aside) if log else np.array(list(curve)) + aside
+            shown[name] = ax.errorbar(x, values, (values - low, high - values), **style)
             ticks |= set(curve)
             lowest += [*values]
             told = [f"{value:.1f} at {x}" for x, value in zip(curve, values, strict=True)]
@@ -65,13 +69,13 @@ def persistence(
     axes[0].set_ylabel("attribution accuracy, %")
     shares = ", ".join(dict.fromkeys(f"{100 * share:.0f} %" for share in guessing.values()))
     bottom = lower_end(lowest)
-    axes[0].set_ylim(bottom, 104 - 0.04 * bottom)
+    axes[0].set_ylim(bottom, 105 - 0.05 * bottom)  # marks at 100 are whole
     line = shown.pop("chance")
     if bottom > 0:
         _chance_below(axes[0], shares)
     else:
         shown["chance"] = line  # the last
-    legend_below(figure, shown, columns=4)
+    legend_below(figure, shown, columns=even_columns(shown))
     return Plot(figure, f"Accuracy in per cent against {what}. {listed(words)}. Chance: {shares}.")
 
 
@@ -86,7 +90,8 @@ def against_strength(
             left to right as given, evenly spaced.
         chance: accuracy of guessing, in [0, 1].
     """
-    figure, axes = new_panels(len(curves), 3, 2.0, sharey=True)
+    figure, axes = new_panels(len(curves), 3, 2.1, sharey=True)
+    figure.set_layout_engine("constrained", h_pad=0.08)  # a title is nearer to its panel than to the one above
     words = []
     for ax, (name, (unit, drawn, lines)) in zip(axes, curves.items(), strict=True):
         strengths = [point[0] for point in next(iter(lines.values()))]
@@ -143,12 +148,14 @@ def choices(found: Mapping[str, tuple[str, Mapping[str, Sequence[tuple[float, fl
 
 @styled
 def training_curves(histories: Mapping[str, Sequence[Mapping[str, float]]], chance: float) -> Plot:
-    """Validation accuracy against steps, a line for each name."""
+    """Validation accuracy against steps, a line for each name; what was ``trained here`` looks unlike all others."""
     figure, ax = new_ax(2.4)
     for k, (name, history) in enumerate(histories.items()):
         steps = [point["step"] for point in history]
         values = [100 * point["validation_accuracy"] for point in history]
         style = {"color": colour_of(1 + k), "marker": marker_of(k), "ls": dash_of(k // len(MARKERS))}
+        if name.endswith("trained here"):
+            style = {"color": "0.3", "marker": "x", "ls": "-"}
         ax.plot(steps, values, **style, ms=4, lw=1.2, label=name)
     bottom = lower_end([100 * point["validation_accuracy"] for history in histories.values() for point in history])
     if bottom > 0:
@@ -215,4 +222,4 @@ def against_number(curves: Mapping[str, Mapping[int, float]], what: str) -> Plot
 
 def _chance_below(ax: Axes, chance: str) -> None:
     """Say where chance is, on an axis that does not reach down to it."""
-    ax.text(0.01, 0.03, f"\N{DOWNWARDS ARROW} chance, {chance}", transform=ax.transAxes, size=7.5, color="0.35")
+    ax.text(0.01, 0.03, f"\N{DOWNWARDS ARROW} chance, {chance}", transform=ax.transAxes, size=8, color="0.35")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from ..data.images import Pixels
-from .axes import legend_below, new_axes, new_panels, picture
+from .axes import legend_below, new_ax, new_axes, new_panels, picture
 from .style import WIDTH, Plot, colour_of, styled
 
 LETTERS = string.ascii_uppercase
@@ -105,6 +105,23 @@ def patch_maps(
         words.append(f"{' '.join(title.split())}: {', '.join(told)}")
     legend_below(figure, {f"{LETTERS[k]} {name}": Patch(color=colour_of(k)) for k, name in enumerate(names)})
     return Plot(figure, f"Sources that the patches of images are attributed to. {'; '.join(words)}.")
+
+
+@styled
+def numbered(image: Pixels, what: str) -> Plot:
+    """One image, enlarged, its columns numbered below it.
+
+    Args:
+        image: uint8 ``[H, W, 3]``.
+        what: what there is to see, for those who cannot.
+    """
+    figure, ax = new_ax(3.4)
+    ax.imshow(image)
+    width = image.shape[1]
+    ax.set_xticks(range(0, width, max(1, width // 8)))
+    ax.set_xticks(range(0, width, max(1, width // 32)), minor=True)
+    ax.set(yticks=[], xlabel="column", xlim=(-0.5, width - 0.5))
+    return Plot(figure, f"{what}, {image.shape[0]} by {width} pixels, its columns numbered from 0.")
 
 
 def _areas(found: NDArray[np.integer]) -> list[tuple[int, int, int]]:

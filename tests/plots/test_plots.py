@@ -281,6 +281,8 @@ CASES = {
         (pixels(1, 16, 16), [np.zeros((2, 2), int)], ["a"], NAMES[:2]),
         ["real 100%"],
     ),
+    "numbered": (plots.numbered, (pixels(1, 64, 64)[0], "One splice"), ["One splice, 64 by 64 pixels"]),
+    "numbered, tiny": (plots.numbered, (pixels(1, 4, 4)[0], "A few"), ["4 by 4"]),
     "persistence": (
         plots.persistence,
         (
