@@ -33,6 +33,7 @@ def test_rows_become_a_table_with_numbers_at_the_right():
         ({"value": 0.695, "interval": (0.662, 0.7263)}, "69.5 (66.2–72.6)"),
         ({"value": 0.031, "interval": (-0.002, 0.064), "signed": True}, "+3.1 (-0.2 to +6.4)"),
         ({"value": -0.0004, "interval": (-0.004, 0.0), "signed": True}, "+0.0 (-0.4 to +0.0)"),
+        ({"value": -0.07, "interval": (-0.15, -0.01), "scale": 1, "decimals": 2}, "-0.07 (-0.15 to -0.01)"),
         ({"value": 3.14159, "interval": (3, 4), "scale": 1, "decimals": 2}, "3.14 (3.00–4.00)"),
     ],
 )

@@ -48,9 +48,10 @@ def wilson_interval(correct: int, total: int, confidence: float = 0.95) -> Inter
 
 
 def told(value: float, interval: Interval, scale: float = 100, decimals: int = 1, signed: bool = False) -> str:
-    """A value and its interval as tables have them: ``69.5 (66.2–72.6)``; differences: ``+3.1 (-0.2 to +6.4)``."""
+    """A value and its interval as tables have them: ``69.5 (66.2–72.6)``; with signs: ``+3.1 (-0.2 to +6.4)``."""
     number, low, high = (f"{scale * x:{'+' if signed else ''}z.{decimals}f}" for x in (value, *interval))  # no -0.0
-    return f"{number} ({low} to {high})" if signed else f"{number} ({low}–{high})"
+    between = " to " if signed or "-" in low + high else "–"  # a dash beside a minus cannot be read
+    return f"{number} ({low}{between}{high})"
 
 
 def by_group(values: np.ndarray, groups: np.ndarray, labels: np.ndarray | None = None) -> list[Counts]:
