@@ -28,6 +28,15 @@ def test_faces_is_quick_but_for_the_photographs_and_who_trains():
     assert len(turned) == sum("networks" in mine for mine in faces.values())
 
 
+def test_who_trains_generators_trains_every_network():
+    trains = {
+        profile: {j.chapter.name: j.values for j in Book().plan(profile)} for profile in ("full", "faces", "paper")
+    }
+    for values in (some for some in trains.values() if some["zoo"]["generators"] == "trained"):
+        assert {mine["networks"] for mine in values.values() if "networks" in mine} == {"trained"}
+    assert trains["paper"]["zoo"]["generators"] == "trained"
+
+
 def test_the_first_chapter_runs_on_faces(shelf, server, monkeypatch, tmp_path):
     monkeypatch.setitem(MAKERS, "lfw", lambda patch: lfw(patch, people=60))
     offer(server, "lfw", monkeypatch)
