@@ -184,7 +184,8 @@ class Page:
 
         where = {"display_id": place, "update": place in self._places} if place else {}
         self._places.add(place)
-        display(Image(plot.png()), metadata={"alt": plot.alt}, **where)
+        told = {"alt": plot.alt} | ({"narrow": True} if plot.narrow else {})
+        display(Image(plot.png()), metadata=told, **where)
         if self._shell and not where:  # on the built page the caption stands in a figure
             display(Markdown(_interactive().caption_of(self._chapter, self._shell.user_ns["In"][-1])))
 

@@ -92,11 +92,11 @@ def _same(cell: Any, ran: Any) -> bool:
 
 
 def _describe_image(cell: Any) -> None:
-    """Hand the alternative text that came with the figure to MyST-NB, which reads it off the cell."""
-    for output in cell.outputs:
-        alt = output.get("metadata", {}).get("alt")
-        if alt:
-            cell.metadata.setdefault("mystnb", {}).setdefault("image", {})["alt"] = alt
+    """Hand to MyST-NB, which reads it off the cell, what came with the figure: its alternative text, and its width."""
+    for told in (output.get("metadata", {}) for output in cell.outputs):
+        if alt := told.get("alt"):
+            image = {"alt": alt} | ({"classes": "fp-narrow"} if told.get("narrow") else {})
+            cell.metadata.setdefault("mystnb", {}).setdefault("image", {}).update(image)
 
 
 def _tell_claims(cell: Any, published: Published) -> None:

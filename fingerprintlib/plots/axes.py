@@ -16,15 +16,17 @@ from .style import WIDTH
 Floats = NDArray[np.floating]
 
 
-def new_axes(height: float, rows: int = 1, columns: int = 1, **options: Any) -> tuple[Figure, NDArray[Any]]:
-    """A figure as wide as the text, `height` in inches, and its axes ``[rows, columns]``."""
-    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+def new_axes(
+    height: float, rows: int = 1, columns: int = 1, width: float = WIDTH, **options: Any
+) -> tuple[Figure, NDArray[Any]]:
+    """A figure of `height` and `width` in inches, by default as wide as the text, and its axes ``[rows, columns]``."""
+    figure = Figure(figsize=(width, height), layout="constrained")
     return figure, figure.subplots(rows, columns, squeeze=False, **options)
 
 
-def new_ax(height: float) -> tuple[Figure, Any]:
+def new_ax(height: float, width: float = WIDTH) -> tuple[Figure, Any]:
     """A figure with one pair of axes."""
-    figure, axes = new_axes(height)
+    figure, axes = new_axes(height, width=width)
     return figure, axes[0, 0]
 
 
@@ -101,7 +103,7 @@ def plain(name: str) -> str:
 def note(ax: Axes, text: str, at: tuple[float, float], offset: tuple[float, float], **options: Any) -> None:
     """A few small letters beside a point, `offset` in printer's points away from it; no line crosses them out."""
     edge = [withStroke(linewidth=2.5, foreground="w")]
-    ax.annotate(text, at, offset, textcoords="offset points", size=8, path_effects=edge, **options)
+    ax.annotate(text, at, offset, textcoords="offset points", path_effects=edge, **({"size": 8} | options))
 
 
 def estimate(ax: Axes, y: float, value: float, interval: Interval, marker: str, colour: str, size: float = 5) -> None:

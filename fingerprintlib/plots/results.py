@@ -8,7 +8,7 @@ import numpy as np
 from ..data.images import Pixels
 from ..statistics.intervals import Interval
 from .axes import Floats, beside, estimate, legend_below, listed, lower_end, new_ax, new_panels, new_row, note
-from .style import FLOOR, PALETTE, REFERENCE, Plot, accent_of, colour_of, dash_of, marker_of, styled
+from .style import FLOOR, NARROW, PALETTE, REFERENCE, Plot, accent_of, colour_of, dash_of, marker_of, styled
 
 
 @styled
@@ -116,27 +116,29 @@ def accuracies(
     """
     methods = list(dict.fromkeys(row[0] for row in rows))
     conditions = list(dict.fromkeys(row[1] for row in rows))
-    figure, ax = new_ax(0.55 * len(methods) + 0.9)
-    for method, condition, accuracy, (low, high) in rows:
-        which = conditions.index(condition)
-        y = methods.index(method) + beside(which, len(conditions), 0.72 / len(conditions))
-        estimate(ax, y, 100 * accuracy, (100 * low, 100 * high), marker_of(which), accent_of(which))
-        note(ax, f"{100 * accuracy:.1f}", (100 * high, y), (5, 0), va="center")
-    for which, condition in enumerate(conditions):
-        ax.plot([], [], marker=marker_of(which), color=accent_of(which), label=condition)
+    figure, ax = new_ax((0.32 + 0.15 * len(conditions)) * len(methods) + 0.9, NARROW)
     guessing = dict.fromkeys(methods, chance) if isinstance(chance, float | int) else chance
     places = [100 * guessing[method] for method in methods]
     told = ", ".join(dict.fromkeys(f"{place:.0f} %" for place in places))
     left = min(lower_end([100 * row[2] for row in rows]), *(100 * low // 5 * 5 for *_, (low, _) in rows))
+    for method, condition, accuracy, (low, high) in rows:
+        which = conditions.index(condition)
+        y = methods.index(method) + 0.14 + beside(which, len(conditions), 0.56 / len(conditions))
+        estimate(ax, y, 100 * accuracy, (100 * low, 100 * high), marker_of(which), accent_of(which))
+        note(ax, f"{100 * accuracy:.1f}", (100 * high, y), (5, 0), va="center")
+    for row, method in enumerate(methods):  # above its marks: on a phone there is no room beside them
+        note(ax, method, (left, row - 0.31), (4, 0), va="center", size=9)
+    for which, condition in enumerate(conditions):
+        ax.plot([], [], marker=marker_of(which), color=accent_of(which), label=condition)
+    ax.hlines(np.arange(len(methods) - 1) + 0.5, left, 100, color="0.9", lw=0.8)
     if left > 0:
-        note(ax, f"\N{LEFTWARDS ARROW} chance, {told}", (left, -0.6), (0, 2), va="bottom", color="0.35")
+        note(ax, f"\N{LEFTWARDS ARROW} chance, {told}", (left, -0.5), (0, 2), va="bottom", color="0.35")
     else:
-        ax.vlines(places, np.arange(len(methods)) - 0.6, np.arange(len(methods)) + 0.5, **REFERENCE)
-        note(ax, "chance", (places[0], -0.6), (0, 2), ha="center", va="bottom", color="0.35")
-    ax.set(xlim=(left, 100 + 0.06 * (100 - left)), ylim=(len(methods) - 0.5, -0.6), xlabel=f"{what}, %")
-    ax.set_yticks(range(len(methods)), methods)
+        ax.vlines(places, np.arange(len(methods)) - 0.5, np.arange(len(methods)) + 0.5, **REFERENCE)
+        note(ax, "chance", (places[0], -0.5), (0, 2), ha="center", va="bottom", color="0.35")
+    ax.set(xlim=(left, 100 + 0.09 * (100 - left)), ylim=(len(methods) - 0.5, -0.5), xlabel=f"{what}, %", yticks=[])
     if len(conditions) > 1:
-        legend_below(figure)
+        legend_below(figure, columns=3)
     words = "; ".join(f"{method}, {condition}: {100 * accuracy:.1f} %" for method, condition, accuracy, _ in rows)
     return Plot(figure, f"{what[0].upper()}{what[1:]}, with 95 % intervals. {words}. Chance: {told}.")
 

@@ -24,6 +24,7 @@ MARKERS = "osD^vP*"
 SIGNED = LinearSegmentedColormap.from_list("signed", ("#2a0a56", "#5d3a96", "#8c8c8c", "#f0ad4e", "#fff3c4"))
 DASHES = ("-", "--", "-.", ":", (0, (5, 1)))
 WIDTH = 7.2  # inches: the text column of the book
+NARROW = 5.2  # inches: what a phone shows whole, in letters that can be read
 REFERENCE: dict[str, Any] = {"color": "0.45", "lw": 1, "ls": ":"}  # what results are compared with, as chance
 FLOOR: dict[str, Any] = {"color": "0.4", "lw": 1, "ls": "--"}  # what is no difference
 
@@ -47,6 +48,11 @@ class Plot(NamedTuple):
 
     figure: Figure
     alt: str
+
+    @property
+    def narrow(self) -> bool:
+        """Whether a phone shows it whole."""
+        return bool(self.figure.get_figwidth() <= NARROW)
 
     def png(self) -> bytes:
         """The figure as a PNG file."""

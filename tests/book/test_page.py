@@ -214,10 +214,12 @@ def test_a_figure_is_shown_as_a_picture_with_its_alternative_text(build, tmp_pat
 
     shown = []
     monkeypatch.setattr(display, "display", lambda image, metadata: shown.append((image.data, metadata)))
-    Page("first", tmp_path).show(Plot(Figure(figsize=(1, 1)), "An empty square."))
-    ((data, metadata),) = shown
+    for side in (6, 5):
+        Page("first", tmp_path).show(Plot(Figure(figsize=(side, side)), "An empty square."))
+    ((data, metadata), (_, of_narrow)) = shown
     assert data.startswith(b"\x89PNG")
     assert metadata == {"alt": "An empty square."}
+    assert of_narrow == metadata | {"narrow": True}
 
 
 def test_a_figure_shown_at_a_place_again_replaces_the_one_before(build, tmp_path, monkeypatch):

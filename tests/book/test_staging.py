@@ -100,8 +100,14 @@ def test_outputs_move_into_the_present_text(chapter, text, executed):
 def test_figures_get_their_alternative_text(chapter, text, executed):
     merge(chapter, text, executed, VALUES, "quick", RECORD, TIMINGS)
     _, second, third = code(text)
-    assert third.metadata["mystnb"]["image"]["alt"] == "A line, from 1 to 7."
+    assert third.metadata["mystnb"]["image"] == {"alt": "A line, from 1 to 7."}
     assert "mystnb" not in second.metadata
+
+
+def test_what_a_phone_shows_whole_is_marked(chapter, text, executed):
+    code(executed)[-1].outputs[-1].metadata["narrow"] = True
+    merge(chapter, text, executed, VALUES, "quick", RECORD, TIMINGS)
+    assert code(text)[-1].metadata["mystnb"]["image"]["classes"] == "fp-narrow"
 
 
 def test_a_figures_other_settings_stay(chapter, text, executed):
