@@ -96,7 +96,7 @@ def patch_maps(
         for k, row, column in _areas(found):
             scale = len(image) / len(found)
             at = scale * (column + 0.5) - 0.5, scale * (row + 0.5) - 0.5
-            below.text(*at, LETTERS[k], ha="center", va="center", size=7, color="w" if k < DARK else "k")
+            below.text(*at, LETTERS[k], ha="center", va="center", size=8, color="w" if k < DARK else "k")
         if where is not None:
             _outline(above, where[n])
             _outline(below, where[n])
