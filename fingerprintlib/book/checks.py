@@ -97,21 +97,22 @@ class Exercise:
         Raises:
             FingerprintsError: the answer is wrong while the book is built.
         """
+        name = self.title.rstrip("?")  # a colon follows
         if answer is ...:
-            print(f"{self.title}: replace the ... by your answer, then run this cell again.")
+            print(f"{name}: replace the ... by your answer, then run this cell again.")
             return
         outcome = self.right(**self.given, **data)
         right, told = self._compare(answer, outcome)
         if not right and "FINGERPRINTS_BUILD" in os.environ:
             expected = self._answer(outcome)
-            raise FingerprintsError(f"{self.title}: the printed solution gives {answer!r}, not {expected!r}. {told}")
+            raise FingerprintsError(f"{name}: the printed solution gives {answer!r}, not {expected!r}. {told}")
         if right:
             self.tries = 0
-            print(f"{told}\n{self.title}: right." if told else f"{self.title}: right.")
+            print(f"{told}\n{name}: right." if told else f"{name}: right.")
             return
         hint = min(self.tries, len(self.hints) - 1)
         self.tries += 1
-        print(f"{self.title}: not yet. {told} Hint {hint + 1} of {len(self.hints)}: {self.hints[hint]}")
+        print(f"{name}: not yet. {told} Hint {hint + 1} of {len(self.hints)}: {self.hints[hint]}")
 
     def _answer(self, outcome: Any) -> Any:
         return outcome

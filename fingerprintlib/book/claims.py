@@ -89,14 +89,21 @@ class Measurement:
 
     def sentence(self) -> str:
         """What was found here, in Markdown: yes or no, by how much, beyond what, and how much it had to be."""
-        bound = f"it holds from {self.scale * self.holds_above:.4g} on"
-        return f"**Here: {self.answer}**, {self.effect()}; {bound}. (Claim `{self.claim}`.)"
+        return f"**Here: {self.answer}**, {self.effect()}; it holds from {self.bound} on. (Claim `{self.claim}`.)"
+
+    @property
+    def bound(self) -> str:
+        """From where on the claim holds, in words: ``50 %``, ``5 points``, ``a factor of 1``."""
+        number = f"{self.scale * self.holds_above:.4g}"
+        if self.unit == TIMES:
+            return f"a factor of {number}"
+        return f"{number} {'%' if self.unit == OF_ROOM else self.unit}".rstrip()
 
     def effect(self, decimals: int = 1) -> str:
         """The effect, its interval, and what it is measured from, in words."""
         effect = self.told(decimals)
         if self.beyond and self.unit == OF_ROOM:
-            return f"of the errors of {self.beyond}: {effect} % put right on balance"
+            return f"{effect} % of the errors of {self.beyond} put right on balance"
         if self.beyond:
             return f"{effect} {self.unit} {'that of' if self.unit == TIMES else 'beyond'} {self.beyond}"
         return f"{effect} {self.unit}".rstrip()
@@ -204,8 +211,8 @@ def as_table(builds: Mapping[str, Sequence[Entry]], decimals: int = 1) -> str:
         for build, entry in zip(builds, entries, strict=True):
             row[build] = f"**{entry.verdict}**"
             if found := entry.measurement:
-                row[build] += f" {found.effect(decimals)}"  # with its rival: builds may have met different ones
-                row.setdefault("Holds from", f"{found.scale * found.holds_above:.4g}")
+                row[build] += f": {found.effect(decimals)}"  # with its rival: builds may have met different ones
+                row.setdefault("Holds from", found.bound)
         rows.append({column: row.get(column, "") for column in ("Claim", *builds, "Holds from")})
     return markdown(rows)
 

@@ -124,14 +124,14 @@ def forgotten(compared: Mapping[str, Report]) -> str | None:
         compared: what `compare` found.
     """
     before, after, _, handled_before, handled_after, _ = compared.values()
-    lost, lost_handled = (
-        one.accuracy - other.accuracy for one, other in ((before, after), (handled_before, handled_after))
+    change, handled = (
+        other.accuracy - one.accuracy for one, other in ((before, after), (handled_before, handled_after))
     )
-    if max(lost, lost_handled) <= FORGOTTEN + 1e-9:  # of counts, which floats round
+    if min(change, handled) >= -FORGOTTEN - 1e-9:  # of counts, which floats round
         return None
     return (
-        f"The old sources are named rightly less often than before: by {100 * lost:.1f} points as they are, by "
-        f"{100 * lost_handled:.1f} points handled. The new source may be hard to tell from one of them. More steps and "
+        f"The old sources are named rightly less often than before: {100 * change:+z.1f} points as they are, "
+        f"{100 * handled:+z.1f} points handled. The new source may be hard to tell from one of them. More steps and "
         "more of its images help; else keep the earlier attributor, too."
     )
 

@@ -8,7 +8,7 @@ from ..statistics.calibration import ReliabilityCurve
 from .axes import Floats, legend_below, listed, new_axes, new_row
 from .style import REFERENCE, Plot, accent_of, colour_of, dash_of, marker_of, styled
 
-LEAST_DOUBT = 0.01  # percent: where the axes begin
+LEAST_DOUBT = 0.01  # percent: what is less is drawn here
 
 
 @styled
@@ -29,8 +29,13 @@ def reliability(curves: Mapping[str, ReliabilityCurve]) -> Plot:
         shown = np.clip(wrong, *ends)
         errors = np.maximum(0, [shown - np.clip(least, *ends), np.clip(most, *ends) - shown])
         style = {"fmt": marker_of(k), "color": accent_of(k), "capsize": 2, "elinewidth": 1}
-        ax.errorbar(np.clip(doubt, *ends), shown, errors, **style, clip_on=False)
-        ax.set(title=title, xlabel="doubt (100 less confidence), %", xscale="log", yscale="log", xlim=ends, ylim=ends)
+        ax.errorbar(np.clip(doubt, *ends), shown, errors, **style)
+        room = 0.6 * LEAST_DOUBT, 150  # for marks at the ends
+        ax.set(title=title, xlabel="doubt (100 less confidence), %", xscale="log", yscale="log", xlim=room, ylim=room)
+        for axis in (ax.xaxis, ax.yaxis):
+            places = [LEAST_DOUBT, 0.1, 1, 10, 100]
+            axis.set_ticks(places, [f"\N{LESS-THAN OR EQUAL TO}{LEAST_DOUBT:g}", *map("{:g}".format, places[1:])])
+            axis.set_ticks([], minor=True)
     np.atleast_1d(axes)[0].set_ylabel("named wrongly, %")
     told = listed(
         {

@@ -227,9 +227,9 @@ def ledger(rows: Sequence[tuple[str, str, float, Interval, float, str]]) -> Plot
     ax.set_yticks(range(len(rows)), [f"{claim}\n{verdict}" for claim, verdict, *_ in rows])
     lowest = min((100 * low for *_, (low, _), _, _ in rows), default=0)
     ax.set(
-        xlim=(min(-4, 1.05 * lowest), 104),
+        xlim=(min(-4, 1.05 * lowest - 2), 104),
         ylim=(len(rows) - 0.5, -0.6),
-        xlabel="beyond what explains it away: points, or % of its errors put right",
+        xlabel="beyond the strongest rival: points, or % of its errors put right",
     )
     legend_below(figure)
     return Plot(figure, f"Measured claims. {'; '.join(words)}." if words else "No claim was measured.")

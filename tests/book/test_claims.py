@@ -114,7 +114,7 @@ def test_some_figures_by_hand():
 @pytest.mark.parametrize(
     ("low", "said"),
     [
-        (0.11, "**Here: yes**, +12.0 (+11.0 to +13.0) points beyond colours; it holds from 10 on. (Claim `c`.)"),
+        (0.11, "**Here: yes**, +12.0 (+11.0 to +13.0) points beyond colours; it holds from 10 points on. (Claim `c`.)"),
         (0.05, "**Here: not shown**, +12.0 (+5.0 to +13.0) points beyond colours"),
     ],
 )
@@ -156,14 +156,15 @@ def test_what_is_put_right_is_told_as_such():
     measured = Measurement("one", 0.912, 0.75, 1.0, 0.5, 0.0, OF_ROOM, "the joint histogram", "99 grey")
     assert measured.verdict == HOLDS
     assert measured.sentence() == (
-        "**Here: yes**, of the errors of the joint histogram: 91.2 (75.0–100.0) % put right on balance; "
-        "it holds from 50 on. (Claim `one`.)"
+        "**Here: yes**, 91.2 (75.0–100.0) % of the errors of the joint histogram put right on balance; "
+        "it holds from 50 % on. (Claim `one`.)"
     )
 
 
 def test_a_factor_is_told_as_one():
     measured = Measurement("one", 0.95, 0.25, 3.6, 1.0, 1.0, TIMES, "the scores of a rival")
     assert measured.effect(2) == "0.95 (0.25–3.60) times that of the scores of a rival"
+    assert measured.bound == "a factor of 1"
 
 
 def test_a_difference_of_the_papers_figures_is_told_as_two():
@@ -207,12 +208,12 @@ def test_a_claim_that_the_paper_does_not_make_is_refused():
 def test_the_ledger_as_a_table():
     builds = {"Here": ledger(CLAIMS, RECORDS), "Elsewhere": ledger(CLAIMS, RECORDS[1:])}
     head, _, *rows = as_table(builds, decimals=2).splitlines()
-    first = "**holds** 95.67 (95.00–96.00) % beyond colours"
+    first = "**holds**: 95.67 (95.00–96.00) % beyond colours"
     assert head == "| Claim | Here | Elsewhere | Holds from |"
     assert rows == [
-        f"| `one` First. | {first} | {first} | 90 |",
+        f"| `one` First. | {first} | {first} | 90 % |",
         "| `two` Second. | **not measured yet** | **not measured yet** |  |",
-        "| `three` Third. | **fails** 12.34 (11.00–13.00) | **not measured yet** | 20 |",
+        "| `three` Third. | **fails**: 12.34 (11.00–13.00) | **not measured yet** | 20 |",
     ]
     assert figures(ledger(CLAIMS, RECORDS)).splitlines()[2:] == [
         "| `one` | 99.43 ✓ | 99 grey | a |",

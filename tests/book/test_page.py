@@ -177,7 +177,7 @@ def test_a_claim_is_recorded_and_shown_with_its_verdict(build, tmp_path, monkeyp
     numbers = {"value": 0.5, "low": 0.25, "high": 0.75, "holds_above": 0.9, "fails_below": 0.4}
     words = {"claim": "existence", "conditions": "here", "unit": "points", "verdict": "not shown"}
     assert record == numbers | words | {"beyond": "", "ours": ""}
-    said = "**Here: not shown**, +50.0 (+25.0 to +75.0) points; it holds from 90 on. (Claim `existence`.)"
+    said = "**Here: not shown**, +50.0 (+25.0 to +75.0) points; it holds from 90 points on. (Claim `existence`.)"
     assert shown == [(said, {"claim": "existence"})]
     with pytest.raises(UsageError, match="finite"):
         page.claim("existence", float("nan"), (0, 1), holds_above=0.9, fails_below=0.4)

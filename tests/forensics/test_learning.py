@@ -202,8 +202,8 @@ def report(accuracy):
     [
         ((0.99, 0.98, 0.5, 0.9, 0.9, 0.5), None),
         ((0.99, 1.0, 0.5, 0.9, 0.95, 0.5), None),
-        ((0.99, 0.979, 0.5, 0.9, 0.9, 0.5), "by 1.1 points as they are, by 0.0 points handled"),
-        ((0.99, 0.99, 0.5, 0.9, 0.88, 0.5), "by 0.0 points as they are, by 2.0 points handled"),
+        ((0.99, 0.979, 0.5, 0.9, 0.9, 0.5), "-1.1 points as they are, +0.0 points handled"),
+        ((0.98, 0.99, 0.5, 0.9, 0.88, 0.5), "+1.0 points as they are, -2.0 points handled"),
     ],
 )
 def test_what_was_forgotten_is_told(accuracies, told):
