@@ -46,28 +46,31 @@ def frechet_ratios(found: Mapping[str, Mapping[str, FrechetRatio]], paper: Mappi
     """
     rows = list(dict.fromkeys(space for ratios in found.values() for space in ratios))
     theirs = [f"the paper's {name}" for name in paper or {}]
-    figure, ax = new_ax(max(0.55, 0.25 * len(found)) * len(rows + theirs) + 0.9)
+    most = {space: [condition for condition, ratios in found.items() if space in ratios] for space in rows}
+    tall = [0.24 * len(conditions) + 0.12 for conditions in most.values()] + [0.36] * len(theirs)  # inches
+    figure, ax = new_ax(sum(tall) + 0.9)
+    middles = np.cumsum(tall) - np.array(tall) / 2
     words = []
     for which, (condition, ratios) in enumerate(found.items()):
         for space, value in ratios.items():
-            y = rows.index(space) + beside(which, len(found), 0.72 / len(found))
+            y = middles[rows.index(space)] + beside(most[space].index(condition), len(most[space]), 0.24)
             estimate(ax, y, value.ratio, value.interval, marker_of(which), accent_of(which))
             note(ax, f"{value.ratio:.3g}", (value.interval[1], y), (5, 0), va="center")
             words.append(f"{space}, {condition}: {value.ratio:.3g}")
         ax.plot([], [], marker_of(which), color=accent_of(which), label=condition)
-    for y, (name, reported) in enumerate((paper or {}).items(), len(rows)):
+    for y, (name, reported) in zip(middles[len(rows) :], (paper or {}).items(), strict=True):
         ax.plot(reported, y, "D", mfc="none", mec="0.35", ms=6)
         note(ax, f"{reported:g}", (reported, y), (7, 0), va="center")
         words.append(f"the paper's {name}: {reported:g}")
     ax.axvline(1, **REFERENCE)
     ax.set(
         xscale="log",
-        xlabel="distance between classes / within a class, logarithmic",
-        ylim=(len(rows + theirs) - 0.5, -0.6),
+        xlabel="distance between two sources / within one, logarithmic",
+        ylim=(sum(tall), 0),
     )
-    ax.set_yticks(range(len(rows + theirs)), [*rows, *theirs])
+    ax.set_yticks(middles, [*rows, *theirs])
     low, high = ax.get_xlim()
     ax.set_xlim(min(0.8, low), high * 1.6)
     ax.xaxis.set_major_formatter("{x:g}")
     legend_below(figure)
-    return Plot(figure, f"Ratios of Fréchet distances between classes to those within a class. {'; '.join(words)}.")
+    return Plot(figure, f"Ratios of Fréchet distances between two sources to those within one. {'; '.join(words)}.")

@@ -87,14 +87,18 @@ def tile_map(photos: Sequence[tuple[str, Pixels, Sequence[tuple[str, int, int, i
         ax.set_anchor("NW")  # the title of a narrow one has room to its right
         ax.set_title(fill(title, 26), fontsize=7.5, loc="left")
         ax.axis("off")
-        size = 6.5 if len(tiles) < 60 else 3.5
+        size = 7.5 if len(tiles) < 60 else 3.5
         for split, top, left, side in tiles:
             ax.add_patch(Rectangle((left + 2, top + 2), side - 4, side - 4, fill=False, lw=0.9, ec=colours[split]))
             number, middle = str(SPLITS.index(split) + 1), side / 2
-            badge = {"boxstyle": "circle,pad=0.25", "fc": colours[split], "ec": "none"}
+            badge = {"boxstyle": "circle,pad=0.2", "fc": colours[split], "ec": "none"}
             ax.text(left + middle, top + middle, number, ha="center", va="center", size=size, bbox=badge)
     entries = [Rectangle((0, 0), 1, 1, fc="#606060", ec=colours[split], lw=1.5) for split in SPLITS]
-    legend_below(figure, {f"{number} {SPLITS[number - 1]}": entry for number, entry in enumerate(entries, 1)})
+    meanings = {f"{number} {SPLITS[number - 1]}": entry for number, entry in enumerate(entries, 1)}
+    if len(photos) % 4:  # in the room that the last row has left
+        figure.axes[len(photos)].legend(meanings.values(), meanings, loc="upper left")
+    else:
+        legend_below(figure, meanings)
     counts = {split: sum(tile[0] == split for _, _, tiles in photos for tile in tiles) for split in SPLITS}
     words = ", ".join(f"{count} tiles for {split}" for split, count in counts.items())
     return Plot(figure, f"{len(photos)} photographs cut into squares, each square in one split: {words}.")
@@ -107,7 +111,7 @@ Stages = Sequence[tuple[int, int]]
 def architecture(generator: Stages, discriminator: Stages, latent: int, output: str) -> Plot:
     """A GAN from the latent to what its discriminator says, one block a resolution.
 
-    A block is as high as its side (in doublings) and as wide as its channels (their square root).
+    A block is as high as its side (in doublings) and the wider, the more channels it has (by their square root).
 
     Args:
         generator, discriminator: see `GAN.stages`.
@@ -125,8 +129,8 @@ def architecture(generator: Stages, discriminator: Stages, latent: int, output: 
     for side, channels, colour, label in blocks:
         height, width = 1 + np.log2(side), 0.25 + np.sqrt(channels if side > 1 else 1) / 8
         ax.add_patch(Rectangle((x, -height / 2), width, height, fc=colour, ec="none"))
-        size = f"{side}×{side}\n{channels}" if side > 1 else f"{channels}"
-        ax.text(x + width / 2, -4.0, size, ha="center", va="top", fontsize=7, linespacing=1.3)
+        size = f"{side}\n{channels}" if side > 1 else f"\n{channels}"
+        ax.text(x + width / 2, -4.0, size, ha="center", va="top", fontsize=8, linespacing=1.3)
         ax.text(x + width / 2, height / 2 + 0.25, label, ha="center", va="bottom", fontsize=8)
         middles.append(x + width / 2)
         x += width + 0.55
@@ -162,7 +166,7 @@ def growth(previews: Mapping[str, tuple[Sequence[int], Pixels]]) -> Plot:
         picture(ax, grid(shown.reshape(-1, *images.shape[2:]), shown.shape[1]), name)
         ax.set_anchor("N")
         for row, count in enumerate(seen):
-            ax.text(-6, side * (row + 0.5), _short(count), ha="right", va="center", fontsize=7)
+            ax.text(-6, side * (row + 0.5), _short(count), ha="right", va="center", fontsize=8)
     return Plot(
         figure,
         f"Samples of {', '.join(previews)} at {moments} moments of training, from noise at the top to the last at the "

@@ -1,7 +1,7 @@
 """Figures of matrices: who is taken for whom, what responds to what, what one training teaches about another."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,7 @@ def confusions(reports: Mapping[str, Report]) -> Plot:
     for ax, (title, report) in zip(axes, reports.items(), strict=True):
         counts = np.array(report.confusion)
         shares = 100 * counts / np.maximum(counts.sum(1, keepdims=True), 1)
-        _heatmap(ax, shares, report.class_names, "{:.0f}", **PER_CENT)
+        _heatmap(ax, shares, report.class_names, _per_cent, **PER_CENT)
         ax.set(title=f"{title}: {100 * report.accuracy:.1f} %", xlabel="attributed to")
     axes[0].set_ylabel("source")
     words = listed(
@@ -34,12 +34,27 @@ def confusions(reports: Mapping[str, Report]) -> Plot:
 
 
 @styled
-def responses(matrices: Mapping[str, Floats], names: Sequence[str]) -> Plot:
-    """Square matrices of correlations in [-1, 1] between sources, side by side."""
-    figure, axes = _side_by_side([len(names)] * len(matrices))
+def responses(matrices: Mapping[str, Floats], names: Sequence[str], rows: str = "", columns: str = "") -> Plot:
+    """Square matrices of correlations in [-1, 1] between sources, side by side.
+
+    Of more than twelve sources the numbers could not be read: there a bar tells what the colours mean, and their range
+    is that of the numbers beside the diagonal.
+
+    Args:
+        matrices: title to float ``[K, K]``.
+        names: the K sources.
+        rows, columns: what the rows and the columns are, for the axes.
+    """
+    many = len(names) > 12
+    figure, axes = _side_by_side([len(names)] * len(matrices), 0.3 if many else 0.4)
+    rest = ~np.eye(len(names), dtype=bool)
+    limit = max(float(np.abs(matrix[rest]).max()) for matrix in matrices.values()) if many else 1
     for ax, (title, matrix) in zip(axes, matrices.items(), strict=True):
-        _heatmap(ax, matrix, names, "{:.2f}", **signed(1))
-        ax.set_title(title)
+        _heatmap(ax, matrix, names, "" if many else "{:z.2f}", **signed(max(limit, 0.01)))
+        ax.set(title=title, xlabel=columns)
+    axes[0].set_ylabel(rows)
+    if many:
+        figure.colorbar(axes[0].images[0], ax=axes, shrink=0.6, extend="max", label="correlation")
     words = "; ".join("{}: {:.2f} against {:.2f}".format(title, *_own_and_others(m)) for title, m in matrices.items())
     return Plot(figure, f"Correlations between sources, mean on the diagonal against mean off it. {words}.")
 
@@ -81,20 +96,25 @@ def transfer(accuracies: Mapping[str, Mapping[str, float]]) -> Plot:
     return Plot(figure, f"Accuracy in per cent by what a network was finetuned on and the attack it meets. {words}.")
 
 
-def _side_by_side(sizes: Sequence[int]) -> tuple[Figure, NDArray[Any]]:
-    """Axes for matrices of these sizes; one alone may be large, so that it can be read."""
-    return new_row(max(3.3, 0.4 * sizes[0] + 0.9) if len(sizes) == 1 else 3.3, len(sizes))
+def _side_by_side(sizes: Sequence[int], side: float = 0.4) -> tuple[Figure, NDArray[Any]]:
+    """Axes for matrices of these sizes; one alone may be large, with cells of this side in inches."""
+    return new_row(max(3.3, side * sizes[0] + 0.9) if len(sizes) == 1 else 3.3, len(sizes))
 
 
 def _heatmap(
-    ax: Axes, values: Floats, names: Sequence[str], form: str, rows: Sequence[str] | None = None, **options: Any
+    ax: Axes,
+    values: Floats,
+    names: Sequence[str],
+    form: str | Callable[[float], str],
+    rows: Sequence[str] | None = None,
+    **options: Any,
 ) -> None:
     """A matrix with its numbers in the cells, `names` over columns and, unless `rows` has others, rows.
 
-    `options` need ``vmin`` and ``vmax``.
+    What all names begin with, up to a hyphen, is left out. `options` need ``vmin`` and ``vmax``.
     """
     picture = ax.imshow(values, **options)
-    across, down = ([plain(name) for name in some] for some in (names, rows or names))
+    across, down = ([plain(name) for name in _distinct(some)] for some in (names, rows or names))
     ax.set_xticks(range(len(across)), across, rotation=45, ha="right")
     ax.set_yticks(range(len(down)), down)
     ax.spines[:].set_visible(False)
@@ -102,7 +122,22 @@ def _heatmap(
     inked = picture.to_rgba(np.asarray(values))[..., :3]
     for (row, column), value in np.ndenumerate(values):
         colour = "w" if inked[row, column] @ LUMA < 500 else "k"
-        ax.text(column, row, form.format(value), ha="center", va="center", size=7.5, color=colour)
+        told = form.format(value) if isinstance(form, str) else form(value)
+        ax.text(column, row, told, ha="center", va="center", size=7.5, color=colour)
+
+
+def _per_cent(share: float) -> str:
+    """Whole per cents; but what is more than nothing is not told as 0, and what is less than all not as 100."""
+    if 0 < share < 0.95:
+        return f"{share:.1f}".removeprefix("0")
+    return ">99" if 99.5 <= share < 100 else f"{share:.0f}"
+
+
+def _distinct(names: Sequence[str]) -> list[str]:
+    """Names without the word, up to a hyphen, that all of them begin with."""
+    begin, hyphen, _ = names[0].partition("-")
+    common = hyphen and begin + hyphen
+    return [name[len(common) :] for name in names] if all(name.startswith(common) for name in names) else [*names]
 
 
 def _own_and_others(matrix: Floats) -> tuple[float, float]:

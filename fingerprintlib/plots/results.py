@@ -86,7 +86,13 @@ def scales(found: Mapping[str, Mapping[str, float]]) -> Plot:
     """
     figure, ax = new_ax(2.4)
     for k, (name, values) in enumerate(found.items(), 1):
-        ax.plot(*zip(*values.items(), strict=True), color=colour_of(k), marker=marker_of(k), ms=4, lw=1.2, label=name)
+        style: dict[str, Any] = {"color": colour_of(k), "marker": marker_of(k), "ms": 4, "lw": 1.2, "label": name}
+        groups = [*values]
+        sized = [group for group in groups if group.endswith("px")]
+        for some in ([group for group in groups if group not in sized], sized):  # no line leads from colour to a size
+            ax.plot([groups.index(group) for group in some], [values[group] for group in some], **style)
+            style["label"] = None
+    ax.set_xticks(range(len(groups)), groups)
     ax.axhline(1, **FLOOR)
     ax.set(yscale="log", ylabel="distance / floor (log)", xlabel="features of colour, or of details of this size")
     everything = [value for values in found.values() for value in values.values()]
@@ -266,16 +272,21 @@ def detection_curves(curves: Mapping[tuple[str, str], tuple[Floats, Floats]]) ->
     Args:
         curves: method and condition to the shares of photographs and of generated images above the threshold, in
             [0, 1]. A condition has a panel, a method a colour and a marker, which stands at 1 % and 5 % false alarms.
+            A method that gives all images one score has no line: it catches all or nothing.
     """
     methods, conditions = (list(dict.fromkeys(words)) for words in zip(*curves, strict=True))
     figure, axes = new_row(3.2, len(conditions), sharey=True)
     panels = dict(zip(conditions, axes, strict=True))
     words, begins, marks = [], [], {}
     for (method, condition), (rung, found) in curves.items():
-        ax, colour, marker = panels[condition], colour_of(1 + methods.index(method)), marker_of(methods.index(method))
-        ax.plot(100 * np.maximum(rung, 1e-4), 100 * found, drawstyle="steps-post", lw=1.4, color=colour)
+        which = methods.index(method)
+        ax, colour, marker = panels[condition], colour_of(1 + which), marker_of(which)
         caught = {alarms: 100 * found[rung <= alarms / 100].max() for alarms in (0.1, 1, 5)}
-        (marks[method],) = ax.plot([1, 5], [caught[1], caught[5]], marker, color=colour, mec="white", ms=7)
+        if not set(rung) <= {0, 1}:
+            ax.plot(100 * np.maximum(rung, 1e-4), 100 * found, drawstyle="steps-post", lw=1.4, color=colour)
+            look = {"color": colour, "mec": "white", "ms": min(5 + 1.5 * which, 8), "zorder": 9 - which}
+            # Where they meet, the first is seen on top of the next.
+            (marks[method],) = ax.plot([1, 5], [caught[1], caught[5]], marker, **look)
         words.append(f"{method}, {condition}: {caught[1]:.0f} %")
         begins.append(caught[0.1])
     # One that catches none hides no other.

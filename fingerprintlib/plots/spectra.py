@@ -15,6 +15,7 @@ from .style import WIDTH, Plot, colour_of, dash_of, marker_of, signed, styled
 
 FREQUENCY = "frequency, cycles a pixel"
 RINGS = "os^Dv"
+QUARTERS = ("0", "1/4", "1/2")  # of a cycle a pixel: short enough to stand beside those of the next panel
 
 
 @styled
@@ -25,7 +26,7 @@ def patterns(found: Mapping[str, Floats]) -> Plot:
         found: source to the pattern, float ``[H, W, 3]``; the mean of its channels is shown, black to white being -3 to
             3 of its standard deviations, and the spectrum from its median to a thousand times that.
     """
-    figure, axes = new_axes(1.7 + 5.6 / max(len(found), 2), 2, len(found))
+    figure, axes = new_axes(0.9 + 11 / max(len(found), 3), 2, len(found))
     words = []
     for (pattern_ax, spectrum_ax), (name, pattern) in zip(axes.T, found.items(), strict=True):
         plane = pattern.mean(-1)
@@ -38,6 +39,7 @@ def patterns(found: Mapping[str, Floats]) -> Plot:
         above = power - np.median(power)
         shown = _spectrum(spectrum_ax, above, cmap="gray", vmin=0, vmax=3)
         spectrum_ax.spines[:].set_visible(True)
+        spectrum_ax.tick_params(labelbottom=not words)  # numbers below the first alone: more room for pictures
         top = np.unravel_index(above.argmax(), above.shape)
         down, across = (abs(at - side // 2) / side for at, side in zip(top, above.shape, strict=True))
         words.append(f"{name} 10^{above.max():.1f} at ({down:.2g}, {across:.2g})")
@@ -244,7 +246,8 @@ def copies(found: Mapping[str, tuple[Floats, Floats]], side: int) -> Plot:
         ax.plot(frequency, 10 * np.log10(measured[1:]), "o", ms=3, mfc="none", color=colour_of(1), label="measured")
         ax.plot(frequency, 10 * np.log10(foretold[1:]), color=colour_of(2), lw=1.3, label="by the formula")
         ax.axvline(0.25, color="0.6", lw=0.8, ls=":")
-        ax.set(title=name, xlabel="cycles a pixel", xticks=[0, 0.25, 0.5])
+        ax.set(title=name, xlabel="cycles a pixel")
+        ax.set_xticks([0, 0.25, 0.5], QUARTERS)
         apart = np.abs(10 * np.log10(measured[1:] / foretold[1:]))
         words.append(f"{name} {np.median(apart):.1f} dB")
     axes[0].set_ylabel("power, dB")
@@ -267,16 +270,17 @@ def enlarging(small: Floats, kernel: Floats) -> Plot:
     weighed = twice + 10 * np.log10(np.maximum(kernel, 1e-12))
     floor, half = decibels.min() - 40, len(decibels)
     frequency = np.linspace(0, 0.5, len(twice))
-    upper = slice(half - 1, None)  # no gap between the two
-    axes[0].fill_between(2 * frequency[:half], floor, decibels, color=colour_of(1), alpha=0.35, lw=0)
+    below, above = np.linspace(0, 0.25, half), np.linspace(0.25, 0.5, half)  # no gap between the two
+    axes[0].fill_between(2 * below, floor, decibels, color=colour_of(1), alpha=0.35, lw=0)
     for ax, level in zip(axes[1:], (twice, weighed), strict=True):
-        ax.fill_between(frequency[:half], floor, level[:half], color=colour_of(1), alpha=0.35, lw=0)
-        ax.fill_between(frequency[upper], floor, np.maximum(level[upper], floor), color=colour_of(2), alpha=0.55, lw=0)
+        ax.fill_between(below, floor, level[:half], color=colour_of(1), alpha=0.35, lw=0)
+        ax.fill_between(above, floor, np.maximum(level[half:], floor), color=colour_of(2), alpha=0.55, lw=0)
     gain = twice.max() + 10 * np.log10(np.maximum(kernel, 1e-12))
     (kernel_line,) = axes[2].plot(frequency, gain, color="0.25", lw=1.3, ls="--")
     highest = twice.max() + 4
     for ax, title in zip(axes, ("a small image", "zeros in between", "blurred by the kernel"), strict=True):
-        ax.set(title=title, xlabel="cycles a pixel", xlim=(0, 0.5), xticks=[0, 0.25, 0.5], ylim=(floor, highest))
+        ax.set(title=title, xlabel="cycles a pixel", xlim=(0, 0.5), ylim=(floor, highest))
+        ax.set_xticks([0, 0.25, 0.5], QUARTERS)
         ax.set_yticks([])
     axes[0].set_ylabel("power, dB")
     legend_below(

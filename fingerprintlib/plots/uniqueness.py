@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from ..statistics.intervals import Interval, told
-from .axes import Floats, estimate, new_row
+from .axes import Floats, estimate, legend_below, new_row
 from .style import PALETTE, REFERENCE, Plot, colour_of, dash_of, marker_of, styled
 
 
@@ -71,7 +71,7 @@ def roc_curves(
     order = sorted(rates, key=lambda name: rates[name])
     widest = 100 * rates[order[-1]]
     side = 100 if widest >= 10 else max(3 * np.ceil(widest), 1)  # of the corner, in per cent
-    figure, (ax, beside) = new_row(max(3.2, 0.2 * len(order) + 0.8), 2)
+    figure, (ax, beside) = new_row(max(3.4, 0.2 * len(order) + 1.0), 2)
     ax.plot([0, 100], [0, 100], **REFERENCE)
     ax.plot([0, 100], [100, 0], color="0.75", lw=0.8)
     for name in order[1:-1]:
@@ -84,7 +84,7 @@ def roc_curves(
         ax.plot(100 * rates[name], 100 * (1 - rates[name]), marker_of(k), ms=6, lw=1.6, label=what, **look)
     ax.set(xlabel="impostors accepted, %", ylabel="genuine accepted, %", aspect="equal")
     ax.set(xlim=(-side / 100, 1.01 * side), ylim=(100 - 1.01 * side, 100 + side / 100))
-    ax.legend(loc="lower right")
+    legend_below(figure)
     for y, name in enumerate(order):
         low, high = intervals[name]
         estimate(beside, y, 100 * rates[name], (100 * low, 100 * high), "o", PALETTE[0], 4)

@@ -628,8 +628,9 @@ def test_an_equal_error_rate_stands_on_its_curve():
 def test_of_many_curves_two_are_named_and_every_rate_is_told():
     curve, rates = (np.array([0, 1]), np.array([0, 1])), {"a": 0.3, "b": 0.1, "c": 0.2}
     intervals = {name: (rate - 0.05, rate + 0.05) for name, rate in rates.items()}
-    ax, beside = plots.roc_curves(dict.fromkeys("abc", curve), rates, intervals).figure.axes
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["best: b", "worst: a"]
+    figure = plots.roc_curves(dict.fromkeys("abc", curve), rates, intervals).figure
+    _, beside = figure.axes
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["best: b", "worst: a"]
     assert [label.get_text() for label in beside.get_yticklabels()] == ["b", "c", "a"]
     bars = [line.get_xdata() for line in beside.lines if len(line.get_xdata()) == 2]
     np.testing.assert_allclose(bars, [(5, 15), (15, 25), (25, 35)])
