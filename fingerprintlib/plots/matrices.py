@@ -122,7 +122,7 @@ def _heatmap(
     inked = picture.to_rgba(np.asarray(values))[..., :3]
     for (row, column), value in np.ndenumerate(values):
         colour = "w" if inked[row, column] @ LUMA < 500 else "k"
-        told = form.format(value) if isinstance(form, str) else form(value)
+        told = form.format(value) if isinstance(form, str) else form(float(value))
         ax.text(column, row, told, ha="center", va="center", size=7.5, color=colour)
 
 

@@ -39,7 +39,7 @@ def patterns(found: Mapping[str, Floats]) -> Plot:
         above = power - np.median(power)
         shown = _spectrum(spectrum_ax, above, cmap="gray", vmin=0, vmax=3)
         spectrum_ax.spines[:].set_visible(True)
-        spectrum_ax.tick_params(labelbottom=not words)  # numbers below the first alone: more room for pictures
+        spectrum_ax.tick_params(labelbottom=pattern_ax is axes[0, 0])  # once: more room for the pictures
         top = np.unravel_index(above.argmax(), above.shape)
         down, across = (abs(at - side // 2) / side for at, side in zip(top, above.shape, strict=True))
         words.append(f"{name} 10^{above.max():.1f} at ({down:.2g}, {across:.2g})")

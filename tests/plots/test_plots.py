@@ -598,6 +598,45 @@ def test_a_confusion_matrix_is_in_per_cent_of_its_rows():
     assert [text.get_text() for text in ax.texts] == ["75", "25", "50", "50"]
 
 
+def test_a_rare_mistake_is_not_told_as_none():
+    ax = plots.confusions({"a": report((998, 2), (0, 1000))}).figure.axes[0]
+    assert [text.get_text() for text in ax.texts] == [">99", ".2", "0", "100"]
+
+
+def test_names_of_one_family_are_told_by_what_differs():
+    ax = plots.responses({"a": np.eye(2)}, ["progan-seed0", "progan-seed1"], "trained", "untrained").figure.axes[0]
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["seed0", "seed1"]
+    assert (ax.get_ylabel(), ax.get_xlabel()) == ("trained", "untrained")
+    mixed = plots.responses({"a": np.eye(2)}, ["progan-seed0", "sngan"]).figure.axes[0]
+    assert [label.get_text() for label in mixed.get_xticklabels()] == ["progan-seed0", "sngan"]
+
+
+def test_many_sources_are_told_by_colours_whose_range_leaves_out_the_diagonal():
+    matrix = np.eye(13) + 0.2 * (np.eye(13, k=1) + np.eye(13, k=-1))
+    ax, bar = plots.responses({"a": matrix}, [f"source {n}" for n in range(13)]).figure.axes
+    assert not any(text.get_text() for text in ax.texts)
+    assert ax.images[0].get_clim() == (-0.2, 0.2)
+    assert bar.get_ylabel() == "correlation"
+
+
+def test_a_method_with_one_score_for_all_has_no_line():
+    curve, one = (np.array([0, 0.01, 1]), np.array([0.5, 0.9, 1])), (np.array([0, 1]), np.array([0, 1]))
+    figure = plots.detection_curves({("a", "grey"): curve, ("b", "grey"): one}).figure
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["a"]
+
+
+def test_a_ratio_stands_in_the_row_of_its_features():
+    ratio = FrechetRatio(10, (4.0, 4.0), (2.0, 2.0))
+    ax = plots.frechet_ratios({"grey": {"a": ratio, "b": ratio}, "as they are": {"b": ratio}}, {"c": 3.0}).figure.axes[
+        0
+    ]
+    ticks = dict(zip(("a", "b", "c"), ax.get_yticks(), strict=True))
+    marks = [float(line.get_ydata()[0]) for line in ax.lines if len(line.get_xdata()) == 1]
+    assert marks[0] == pytest.approx(ticks["a"])  # alone, it stands where its name does
+    assert marks[1] + marks[2] == pytest.approx(2 * ticks["b"])
+    assert marks[3] == pytest.approx(ticks["c"])
+
+
 def test_the_ledger_marks_from_where_on_each_claim_holds():
     ax = plots.ledger(CLAIMS).figure.axes[0]
     bounds = [line for line in ax.lines if len(line.get_xdata()) == 2 and line.get_color() == style.PALETTE[2]]
