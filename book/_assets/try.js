@@ -114,11 +114,13 @@
     return ordered[below] + (place - below) * (ordered[Math.min(below + 1, ordered.length - 1)] - ordered[below]);
   }
 
-  /** As plots.fingerprints.stretch. */
+  /** The mean of the channels, as chapter 5 shows it, in the contrast of plots.fingerprints.stretch. */
   function stretched(fingerprint, side) {
-    const mean = fingerprint.reduce((a, b) => a + b) / fingerprint.length;
-    const widest = quantile(fingerprint.map(value => Math.abs(value - mean)), 0.99);
-    return picture(fingerprint, side, 3, mean - widest, mean + widest);
+    const grey = Float64Array.from({ length: side * side }, (_, at) =>
+      (fingerprint[3 * at] + fingerprint[3 * at + 1] + fingerprint[3 * at + 2]) / 3);
+    const mean = grey.reduce((a, b) => a + b) / grey.length;
+    const widest = quantile(grey.map(value => Math.abs(value - mean)), 0.99);
+    return picture(grey, side, 1, mean - widest, mean + widest);
   }
 
   /** The words of an attribute, or all that there are. */

@@ -4,6 +4,7 @@
 """
 
 import html
+import math
 import os
 from collections.abc import Callable, Sequence
 from string import Template
@@ -139,7 +140,9 @@ def _frame(
     image: Pixels, fingerprint: Pixels, responses: np.ndarray, label: int, names: Sequence[str]
 ) -> dict[str, Any]:
     named, source = int(responses.argmax()), int(label)
-    texts = [f"{response:.2g}" for response in responses]
+    widest = max(float(np.abs(responses).max()), 1e-3)
+    decimals = max(0, 1 - math.floor(math.log10(widest)))  # two digits of the largest, and all alike
+    texts = [f"{response:z.{decimals}f}" for response in responses]
     verdict = (
         f"✓ right: {names[source]}"
         if named == source
