@@ -20,12 +20,13 @@ from fingerprintlib.zoo.shipped import MEASURED, Zoo
 
 HERE = Path(__file__).parent
 TITLES = {"progan": "ProGAN", "sngan": "SNGAN", "cramergan": "CramerGAN", "mmdgan": "MMDGAN"}
+MINUS = "\N{MINUS SIGN}"
 SHOWN, SIDE, ROW = 4, 40, 48
 ASKED = 2  # the row whose last image is asked about
 WIDTH, TOP, LEFT, INK, REAL, FAKE = 460, 38, 86, "#1b1b1b", "#b35806", "#542788"
 HEIGHT = TOP + 5 * ROW
 OWN, MODELS, BARS = 276, 346, 394  # where fingerprints of the image, of the models, and bars begin
-WIDEST = 34  # of a bar, in pixels
+WIDEST = 30  # of a bar, in pixels
 
 
 def main() -> None:
@@ -49,7 +50,7 @@ def drawn(rows: dict[str, Pixels], visualizer: Visualizer) -> str:
     responses = visualizer.responses(asked)[0]
     parts = [f'<rect width="{WIDTH}" height="{HEIGHT}" rx="6" fill="#ffffff"/>']
     heads = {LEFT + SHOWN * SIDE / 2: ("images", "of five sources"), OWN + SIDE / 2: ("fingerprint", "of one")}
-    heads |= {MODELS + SIDE / 2: ("those of", "the sources"), BARS + 30: ("like-", "ness")}
+    heads |= {MODELS + SIDE / 2: ("those of", "the sources"), BARS + 36: ("", "likeness")}
     for x, lines in heads.items():
         parts += [f'<text x="{x}" y="{13 + 14 * k}" text-anchor="middle">{line}</text>' for k, line in enumerate(lines)]
     for k, (title, images) in enumerate(rows.items()):
@@ -61,14 +62,14 @@ def drawn(rows: dict[str, Pixels], visualizer: Visualizer) -> str:
             _picture(np.concatenate(list(images), 1), LEFT, y, SHOWN * SIDE, colour),
             _picture(models[k], MODELS, y, SIDE, colour),
             f'<path d="M{BARS} {middle} h{bar:.1f}" stroke="{colour}" stroke-width="12"/>',
-            f'<text x="{BARS + bar + 4:.1f}" y="{middle + 4}">{responses[k]:.2f}</text>',
+            f'<text x="{BARS + bar + 4:.1f}" y="{middle + 4}">{f"{responses[k]:.2f}".replace("-", MINUS)}</text>',
         ]
     x, y = LEFT + (SHOWN - 1) * SIDE, TOP + ASKED * ROW
     middle = y + SIDE / 2
     arrow = f'stroke="{INK}" stroke-width="1.5" fill="none" marker-end="url(#tip)"'
     parts += [
-        f'<rect x="{x}" y="{y}" width="{SIDE}" height="{SIDE}" fill="none" stroke="{REAL}" stroke-width="4"/>',
-        _picture(own, OWN, y, SIDE, REAL),
+        f'<rect x="{x}" y="{y}" width="{SIDE}" height="{SIDE}" fill="none" stroke="{INK}" stroke-width="4"/>',
+        _picture(own, OWN, y, SIDE, INK),
         f'<path d="M{x + SIDE + 4} {middle} H{OWN - 4}" {arrow}/>',
         f'<path d="M{OWN + SIDE + 4} {middle} H{MODELS - 4}" {arrow}/>',
     ]

@@ -113,4 +113,5 @@ def verdicts(entries: Sequence[Entry], finding: str) -> str:
         return f"the claim {IN_WORDS[measured[0].verdict]}"
     holding = sum(entry.verdict == HOLDS for entry in measured)
     others = [f"`{entry.claim.id}` {IN_WORDS[entry.verdict]}" for entry in measured if entry.verdict != HOLDS]
-    return ", ".join([f"{holding} of {len(measured)} claims hold", *others])
+    held = f"{holding} of {len(measured)} claims hold{'s' if holding == 1 else ''}"
+    return f"{held}; {', '.join(others)}" if others else held

@@ -210,10 +210,10 @@ def _verdicts(book: Book, build: Path, published: Published | None) -> dict[str,
     records = [json.loads(path.read_text(encoding="utf-8")) for path in sorted((build / "metrics").glob("*.json"))]
     builds = {"Here": ledger(claims, records)}
     if published:
-        builds[f"at `{published.profile}`"] = published.entries(claims)
+        builds[f"At `{published.profile}`"] = published.entries(claims)
     findings = dict.fromkeys(claim.finding for claim in claims)
     return {
-        finding: ", ".join(f"{where} {verdicts(entries, finding)}" for where, entries in builds.items()) + "."
+        finding: " ".join(f"{where} {verdicts(entries, finding)}." for where, entries in builds.items())
         for finding in findings
     }
 

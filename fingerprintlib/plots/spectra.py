@@ -67,7 +67,7 @@ def fingerprint_spectra(spectra: Mapping[str, Floats], names: Sequence[str]) -> 
     figure, axes = new_table(spectra, names)
     words = {}
     for row, (kind, some) in zip(axes, spectra.items(), strict=True):
-        low, high = np.quantile(some, [0.01, 0.999])
+        low, high = np.quantile(some, [0.5, 0.999])  # noise is dark
         for ax, plane in zip(row, some, strict=False):
             ax.imshow(plane, cmap="gray", vmin=low, vmax=max(high, low + 1e-6))
         rings = radial_mean(some)

@@ -76,7 +76,7 @@ def test_how_many_claims_of_a_finding_hold():
         Measurement("four", 0.5, 0.4, 0.6, 0.1, 0.0),
     ]
     entries = ledger(claims, [{"chapter": "c", "claims": [each.as_dict() for each in measured]}])
-    assert verdicts(entries, "existence") == "1 of 3 claims hold, `two` holds in part, `three` fails"
-    assert verdicts(entries[:2], "existence") == "1 of 2 claims hold, `two` holds in part"
+    assert verdicts(entries, "existence") == "1 of 3 claims holds; `two` holds in part, `three` fails"
+    assert verdicts(entries[:2], "existence") == "1 of 2 claims holds; `two` holds in part"
     assert verdicts(entries, "seeds") == "the claim holds"
     assert verdicts(ledger(claims, []), "seeds") == "nothing was measured"
