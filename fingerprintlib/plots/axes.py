@@ -74,9 +74,9 @@ def legend_below(figure: Figure, entries: Mapping[str, Any] | None = None, colum
     figure.legend(handles, labels, loc="outside lower center", ncols=min(columns or len(labels), len(labels)))
 
 
-def even_columns(labels: Collection[str], most: int = 4) -> int:
+def even_columns(labels: Collection[str], most: int = 4, width: float = WIDTH) -> int:
     """Columns of a legend: as many as there are labels if these fit into one row, else `most`, all about as full."""
-    if sum(len(label) + 9 for label in labels) <= 100:  # letters; what stands before each has the room of nine
+    if sum(len(label) + 9 for label in labels) <= 14 * width:  # letters; what stands before each has the room of nine
         return len(labels)
     rows = -(-len(labels) // most)
     return -(-len(labels) // rows)

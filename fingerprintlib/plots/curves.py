@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 
 from ..statistics.intervals import Interval
 from .axes import beside, even_columns, legend_below, listed, lower_end, new_ax, new_panels, new_row
-from .style import MARKERS, REFERENCE, Plot, accent_of, colour_of, dash_of, marker_of, styled
+from .style import MARKERS, NARROW, REFERENCE, WIDTH, Plot, accent_of, colour_of, dash_of, marker_of, styled
 
 Curve = Mapping[int, tuple[float, Interval]]  # x -> accuracy in [0, 1] and its interval
 #: Strength, accuracy in [0, 1] and its interval.
@@ -33,7 +33,8 @@ def persistence(
         falling: the largest size at the left.
         log: whether the axis is logarithmic.
     """
-    figure, axes = new_row(3.0, len(curves), sharex=True, sharey=True)
+    width = NARROW if len(curves) == 1 else WIDTH
+    figure, axes = new_row(2.6 if len(curves) == 1 else 3.0, len(curves), width=width, sharex=True, sharey=True)
     names = list(dict.fromkeys(name for lines in curves.values() for name in lines))  # one look in all panels
     guessing = chance if isinstance(chance, Mapping) else dict.fromkeys(curves, chance)
     words, ticks, shown, lowest = {}, set(), {}, []
@@ -75,7 +76,7 @@ def persistence(
         _chance_below(axes[0], shares)
     else:
         shown["chance"] = line  # the last
-    legend_below(figure, shown, columns=even_columns(shown))
+    legend_below(figure, shown, columns=even_columns(shown, width=width))
     return Plot(figure, f"Accuracy in per cent against {what}. {listed(words)}. Chance: {shares}.")
 
 
@@ -149,7 +150,8 @@ def choices(found: Mapping[str, tuple[str, Mapping[str, Sequence[tuple[float, fl
 @styled
 def training_curves(histories: Mapping[str, Sequence[Mapping[str, float]]], chance: float) -> Plot:
     """Validation accuracy against steps, a line for each name; what was ``trained here`` looks unlike all others."""
-    figure, ax = new_ax(2.4)
+    columns = even_columns([*histories, "chance"], 3, NARROW)
+    figure, ax = new_ax(2.2 + 0.18 * -(-(1 + len(histories)) // columns), NARROW)
     for k, (name, history) in enumerate(histories.items()):
         steps = [point["step"] for point in history]
         values = [100 * point["validation_accuracy"] for point in history]
@@ -163,7 +165,7 @@ def training_curves(histories: Mapping[str, Sequence[Mapping[str, float]]], chan
     else:
         ax.axhline(100 * chance, **REFERENCE, label="chance")
     ax.set(xlabel="training steps", ylabel="validation accuracy, %", ylim=(bottom, 103 - 0.03 * bottom))
-    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    legend_below(figure, columns=columns)
     ends = ", ".join(f"{name} ends at {100 * h[-1]['validation_accuracy']:.0f} %" for name, h in histories.items())
     return Plot(figure, f"Validation accuracy during training: {ends}; chance is {100 * chance:.0f} %.")
 
@@ -207,10 +209,11 @@ def against_number(curves: Mapping[str, Mapping[int, float]], what: str) -> Plot
         curves: name to number of images to value.
         what: the quantity, for the axis.
     """
-    figure, ax = new_ax(2.5)
+    figure, ax = new_ax(2.4, NARROW)
     for k, (name, values) in enumerate(curves.items()):
         ax.plot(*zip(*values.items(), strict=True), color=colour_of(k), marker=marker_of(k), ms=4, lw=1.2, label=name)
     ax.set(xscale="log", yscale="log", xlabel="images in each set", ylabel=what)
+    ax.margins(y=0.1)  # marks at the edge are whole
     numbers = sorted({number for values in curves.values() for number in values})
     ax.set_xticks(numbers, [str(number) for number in numbers])
     ax.set_xticks([], minor=True)

@@ -12,7 +12,7 @@ from scipy import ndimage
 
 from ..data.images import Pixels
 from .axes import legend_below, new_ax, new_axes, new_panels, picture
-from .style import WIDTH, Plot, colour_of, styled
+from .style import NARROW, WIDTH, Plot, colour_of, styled
 
 LETTERS = string.ascii_uppercase
 DARK = 3  # the first colours of the palette need white letters
@@ -115,7 +115,7 @@ def numbered(image: Pixels, what: str) -> Plot:
         image: uint8 ``[H, W, 3]``.
         what: what there is to see, for those who cannot.
     """
-    figure, ax = new_ax(3.4)
+    figure, ax = new_ax(4.0, NARROW)
     ax.imshow(image)
     width = image.shape[1]
     ax.set_xticks(range(0, width, max(1, width // 8)))

@@ -198,7 +198,7 @@ def distributions(values: Mapping[str, Floats], what: str) -> Plot:
         values: source to one number an image, ``[N]``.
         what: the quantity, for the axis.
     """
-    figure, ax = new_ax(2.5)
+    figure, ax = new_ax(2.4, NARROW)
     for k, (name, some) in enumerate(values.items()):
         ordered, parts = np.sort(some), 100 * np.arange(1, len(some) + 1) / len(some)
         style = {"color": colour_of(k + 1), "ls": dash_of(k % 4), "lw": 1.4}

@@ -10,8 +10,8 @@ from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
 
 from ..attribution.spectra import grid_frequencies, log_power, radial_mean
-from .axes import Floats, bare, legend_below, listed, new_ax, new_axes, new_panels, new_row, new_table
-from .style import WIDTH, Plot, colour_of, dash_of, marker_of, signed, styled
+from .axes import Floats, bare, even_columns, legend_below, listed, new_ax, new_axes, new_panels, new_row, new_table
+from .style import NARROW, WIDTH, Plot, colour_of, dash_of, marker_of, signed, styled
 
 FREQUENCY = "frequency, cycles a pixel"
 RINGS = "os^Dv"
@@ -197,7 +197,7 @@ def spectral_differences(
         reference: what the spectra are compared with.
         floor: the same of other images of the reference: what is no difference.
     """
-    figure, ax = new_ax(2.9)
+    figure, ax = new_ax(2.9, NARROW)
     difference, low, high = floor
     frequency = np.arange(1, len(difference)) / side
     ax.plot(frequency, difference[1:], color="0.35", lw=1.3, ls="--", label=f"{reference}, others")
@@ -222,8 +222,9 @@ def spectral_differences(
     ax.set_xlim(1 / side, 0.72)
     for n in range(len(limits) - 1):
         place = 2.0 ** (-n - 1.5)
-        ax.text(place, 1.0, f"residual {2**n}", transform=ax.get_xaxis_transform(), ha="center", va="bottom", size=7.5)
-    legend_below(figure)
+        ax.text(place, 1.0, f"residual {2**n}", transform=ax.get_xaxis_transform(), ha="center", va="bottom", size=8)
+    names = [f"{reference}, others", *found]
+    legend_below(figure, columns=even_columns(names, width=NARROW))
     return Plot(
         figure,
         f"Mean logarithms of power spectra less that of {reference}. Farthest from it, at cycles a pixel: "
