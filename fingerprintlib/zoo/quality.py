@@ -47,7 +47,7 @@ VERDICTS = (
     f"'not told from the floor' if the ratio exceeds 1 by less than {CLOSE} of its standard errors, else 'off' it, and "
     f"'far off' beyond {FAR} times; 'varied' from a diversity of {VARIED} on, else 'less varied than photographs'; "
     f"'copies' if its samples lie nearer to images that it was shown than to unseen ones (ratio below {COPIES}), else "
-    f"'blurred' if *nearest* is below {BLURRED}"
+    f"'blurred' if 'nearest' is below {BLURRED}"
 )
 
 #: Which of the filter bank's features look at what: colours, or details of about this size.
