@@ -6,13 +6,14 @@ from typing import Any
 
 import wcwidth
 
-NUMBER = re.compile(r"\**[-+–]?\d.*")
+NUMBER = re.compile(r"\**[-+–]?\d.*|–")  # a dash alone: there is none
 
 
 def markdown(rows: Sequence[Mapping[str, Any]]) -> str:
     """Rows as a Markdown table; the columns are the keys of the first, and a row that lacks one has an empty cell.
 
-    A column stands at the right if all its cells begin with a number, or are empty. A column named ``""`` has no head.
+    A column stands at the right if all its cells begin with a number, are a dash, or are empty. A column named ``""``
+    has no head.
     """
     columns = list(rows[0])
     cells = [[_cell(row.get(column, "")) for column in columns] for row in rows]

@@ -17,13 +17,13 @@ def test_columns_stand_below_each_other_in_a_terminal():
 def test_rows_become_a_table_with_numbers_at_the_right():
     rows = [
         {"": "**one**", "share": "9.5 (8.0–11.0)", "count": 12000, "more": "–0.3", "words": "a|b"},
-        {"": "two", "share": "**+10**", "words": "9 or so", "count": ""},
+        {"": "two", "share": "**+10**", "words": "9 or so", "count": "–"},
     ]
     assert markdown(rows).splitlines() == [
         "|  | share | count | more | words |",
         "| - | -: | -: | -: | - |",
         "| **one** | 9.5 (8.0–11.0) | 12,000 | –0.3 | a\\|b |",
-        "| two | **+10** |  |  | 9 or so |",
+        "| two | **+10** | – |  | 9 or so |",
     ]
 
 
