@@ -6,8 +6,8 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from ..statistics.intervals import Interval
-from .axes import beside, even_columns, legend_below, listed, lower_end, new_ax, new_panels, new_row
-from .style import MARKERS, NARROW, REFERENCE, WIDTH, Plot, accent_of, colour_of, dash_of, marker_of, styled
+from .axes import beside, even_columns, legend_below, listed, lower_end, new_ax, new_axes, new_panels, new_row
+from .style import MARKERS, NARROW, REFERENCE, Plot, accent_of, colour_of, dash_of, marker_of, styled
 
 Curve = Mapping[int, tuple[float, Interval]]  # x -> accuracy in [0, 1] and its interval
 #: Strength, accuracy in [0, 1] and its interval.
@@ -23,7 +23,7 @@ def persistence(
     falling: bool = False,
     log: bool = True,
 ) -> Plot:
-    """Accuracy with intervals against a size, and the paper's figures beside it.
+    """Accuracy with intervals against a size, and the paper's figures beside it; panels one below the other.
 
     Args:
         curves: panel to line to curve.
@@ -33,8 +33,9 @@ def persistence(
         falling: the largest size at the left.
         log: whether the axis is logarithmic.
     """
-    width = NARROW if len(curves) == 1 else WIDTH
-    figure, axes = new_row(2.6 if len(curves) == 1 else 3.0, len(curves), width=width, sharex=True, sharey=True)
+    height = 0.6 + 2.0 * len(curves)
+    figure, axes = new_axes(height, len(curves), width=NARROW, sharex=True, sharey=True)
+    axes = axes[:, 0]
     names = list(dict.fromkeys(name for lines in curves.values() for name in lines))  # one look in all panels
     guessing = chance if isinstance(chance, Mapping) else dict.fromkeys(curves, chance)
     words, ticks, shown, lowest = {}, set(), {}, []
@@ -59,15 +60,15 @@ def persistence(
             told = [f"{value:.1f} at {x}" for x, value in zip(curve, values, strict=True)]
             words[f"{panel}, {name}" if panel else name] = told
         shown["chance"] = ax.axhline(100 * guessing[panel], **REFERENCE)
-        ax.set(xscale="log" if log else "linear", xlabel=what, title=panel)
+        ax.set(xscale="log" if log else "linear", ylabel="attribution accuracy, %", title=panel)
     ordered = sorted(ticks)
     # In a logarithmic axis the label of a size that is little larger than the last would touch that of the last.
-    near = [log and n > 0 and tick < 1.25 * ordered[n - 1] for n, tick in enumerate(ordered)]
+    near = [log and n > 0 and tick < 1.2 * ordered[n - 1] for n, tick in enumerate(ordered)]
     axes[0].set_xticks(ordered, ["" if n else str(tick) for tick, n in zip(ordered, near, strict=True)])
     axes[0].set_xticks([], minor=True)
     if falling:
         axes[0].invert_xaxis()
-    axes[0].set_ylabel("attribution accuracy, %")
+    axes[-1].set_xlabel(what)
     shares = ", ".join(dict.fromkeys(f"{100 * share:.0f} %" for share in guessing.values()))
     bottom = lower_end(lowest)
     axes[0].set_ylim(bottom, 105 - 0.05 * bottom)  # marks at 100 are whole
@@ -76,7 +77,7 @@ def persistence(
         _chance_below(axes[0], shares)
     else:
         shown["chance"] = line  # the last
-    legend_below(figure, shown, columns=even_columns(shown, width=width))
+    legend_below(figure, shown, columns=even_columns(shown, width=NARROW))
     return Plot(figure, f"Accuracy in per cent against {what}. {listed(words)}. Chance: {shares}.")
 
 

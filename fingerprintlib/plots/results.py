@@ -157,14 +157,14 @@ def grid_peaks(found: Mapping[str, Mapping[int, tuple[float, Interval]]]) -> Plo
         found: source to period to the mean height in decibels and its interval; all have the same periods.
     """
     periods = list(next(iter(found.values())))
-    figure, axes = new_row(0.24 * len(found) + 0.9, len(periods), sharey=True)
+    figure, axes = new_panels(len(periods), 2, 0.2 * len(found) + 0.8, margin=0, width=NARROW, sharey=True)
     for ax, period in zip(axes, periods, strict=True):
         for k, values in enumerate(found.values()):
             estimate(ax, k, *values[period], marker_of(k), colour_of(k))
         ax.axvline(0, **FLOOR)
         ax.set(title=f"period {period}", ylim=(len(found) - 0.5, -0.5), xlabel="height, dB")
+        ax.set_yticks(range(len(found)), list(found))
         ax.grid(axis="x", color="0.9")
-    axes[0].set_yticks(range(len(found)), list(found))
     words = listed({name: [f"{values[p][0]:.1f} at {p}" for p in periods] for name, values in found.items()})
     return Plot(figure, f"Height in decibels above the neighbourhood by period, {words}.")
 

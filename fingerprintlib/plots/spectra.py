@@ -11,7 +11,7 @@ from matplotlib.patheffects import withStroke
 
 from ..attribution.spectra import grid_frequencies, log_power, radial_mean
 from .axes import Floats, bare, even_columns, legend_below, listed, new_ax, new_axes, new_panels, new_row, new_table
-from .style import NARROW, WIDTH, Plot, colour_of, dash_of, marker_of, signed, styled
+from .style import NARROW, Plot, colour_of, dash_of, marker_of, signed, styled
 
 FREQUENCY = "frequency, cycles a pixel"
 RINGS = "os^Dv"
@@ -113,12 +113,11 @@ def spectrum_maps(found: Mapping[str, Floats], reference: str, periods: Sequence
         reference: what the spectra are compared with.
         periods: of `spectra.grid_periods`; each has a shape.
     """
-    across = max(len(found), 2)
-    figure, axes = new_panels(len(found), across, WIDTH / across, margin=0.8)
+    figure, axes = new_panels(len(found), 2, 0.48 * NARROW, margin=0.4, width=NARROW)
     side = len(next(iter(found.values())))
     limit = max(float(np.quantile(np.abs(list(found.values())), 0.995)), 0.1)
     # As wide as neighbours allow, and hollow: a spot is a pixel or three, and has to be seen inside.
-    size = 0.58 / max(periods) * 0.8 * 72 * WIDTH / across
+    size = 0.58 / max(periods) * 0.36 * 72 * NARROW
     common = {"ms": size, "ls": "", "mfc": "none", "mec": "k", "mew": 0.7}
     looks = [{"marker": RINGS[n % len(RINGS)], **common} for n in range(len(periods))]
     words = []
@@ -131,14 +130,15 @@ def spectrum_maps(found: Mapping[str, Floats], reference: str, periods: Sequence
             y, x = (down[marked] + 0.5) / side, (right[marked] + 0.5) / side
             outline = [withStroke(linewidth=1.8, foreground="w")]  # to be seen on dark and on light
             ax.plot(x, y, **look, clip_on=False, path_effects=outline)
-        ax.set_title(name, pad=10)  # clear of the marks at the edge
-        ax.set_xlabel("cycles a pixel")
+        ax.set_title(name, pad=8)  # clear of the marks at the edge
         top = np.unravel_index(np.abs(values).argmax(), values.shape)
         place = ", ".join(f"{(index - side // 2) / side:.2g}" for index in top)
         words.append(f"{name} {values[top]:+.1f} dB at ({place})")
-    figure.colorbar(shown, ax=figure.axes, shrink=0.8, pad=0.02, label=f"above {reference}, dB")
+    for ax in axes[-2:]:
+        ax.set_xlabel("cycles a pixel")
+    figure.colorbar(shown, ax=figure.axes, shrink=0.6, pad=0.02, label=f"above {reference}, dB")
     rings = [axes[0].plot([], [], **look)[0] for look in looks]
-    legend_below(figure, {f"expected of period {period}": ring for period, ring in zip(periods, rings, strict=True)})
+    legend_below(figure, {f"expected, period {period}": ring for period, ring in zip(periods, rings, strict=True)})
     return Plot(
         figure,
         f"Mean logarithms of power spectra less that of {reference}. Farthest from it, at cycles a pixel down and "
