@@ -103,7 +103,7 @@ class Measurement:
         """The effect, its interval, and what it is measured from, in words."""
         effect = self.told(decimals)
         if self.beyond and self.unit == OF_ROOM:
-            return f"{effect} % of the errors of {self.beyond} put right on balance"
+            return f"{effect} % put right on balance, of the errors of {self.beyond}"
         if self.beyond:
             return f"{effect} {self.unit} {'that of' if self.unit == TIMES else 'beyond'} {self.beyond}"
         return f"{effect} {self.unit}".rstrip()

@@ -95,13 +95,13 @@ next build shows it here:
 
 
 def figure(sweep: Sweep, at: int | None = None) -> Plot:
-    """What is `shown` against the first swept parameter, a line a combination of the others.
+    """What is `shown` against the first parameter that was turned, a line a combination of the others.
 
     Args:
         sweep: what was found.
         at: the number of a point, to be marked.
     """
-    parameter, *others = sweep.parameters
+    parameter, *others = sweep.turned
     lines = [in_words({name: point.values[name] for name in others}) for point in sweep.points]
     panels = {}
     for name in sweep.shown:
@@ -114,8 +114,8 @@ def figure(sweep: Sweep, at: int | None = None) -> Plot:
 
 def caption(sweep: Sweep) -> str:
     """What the `figure` shows, in words."""
-    parameter = next(iter(sweep.parameters))
-    lines = "; a line for each setting of the other knobs" if len(sweep.parameters) > 1 else ""
+    parameter, *others = sweep.turned
+    lines = "; a line for each setting of the other knobs" if others else ""
     return (
         f"What the chapter finds, against {parameter} ({sweep.meanings[parameter]}){lines}. Bars are 95 % intervals. "
         "The grey band and the ring mark where the sliders stand."
@@ -125,11 +125,10 @@ def caption(sweep: Sweep) -> str:
 def table(sweep: Sweep) -> str:
     """What is `shown`, as an HTML table with a row a point."""
     rows = [
-        [str(point.values[name]) for name in sweep.parameters]
-        + [told(sweep.scaled(point, name)) for name in sweep.shown]
+        [str(point.values[name]) for name in sweep.turned] + [told(sweep.scaled(point, name)) for name in sweep.shown]
         for point in sweep.points
     ]
-    frame = DataFrame(rows, columns=[*sweep.parameters, *map(sweep.printed, sweep.shown)])
+    frame = DataFrame(rows, columns=[*sweep.turned, *map(sweep.printed, sweep.shown)])
     return frame.to_html(index=False, border=0, justify="left")
 
 
@@ -155,7 +154,7 @@ def sliders(sweep: Sweep, pictures: bool) -> str:
     return SLIDERS.substitute(
         id=widget,
         frame=FRAME,
-        title=html.escape(f"{sweep.title}: {', '.join(sweep.parameters)}"),
+        title=html.escape(f"{sweep.title}: {', '.join(sweep.turned)}"),
         knobs="\n".join(_knob(sweep, widget, k) for k in range(len(values))),
         words=html.escape(first["words"]),
         alt=html.escape(first["alt"]),
@@ -184,7 +183,8 @@ def _frame(sweep: Sweep, number: int, point: Point, pictures: bool) -> dict[str,
     plot = figure(sweep, number)
     found = [f"{sweep.printed(name)}: {told(sweep.scaled(point, name))}" for name in sweep.shown]
     curve = small(plot.png())
-    frame = {"words": f"At {in_words(point.values)}. {'; '.join(found)}.", "alt": plot.alt, "curve": data_url(curve)}
+    at = in_words({name: point.values[name] for name in sweep.turned})
+    frame = {"words": f"At {at}. {'; '.join(found)}.", "alt": plot.alt, "curve": data_url(curve)}
     if pictures and point.picture:
         frame["picture"] = data_url(point.picture.data, point.picture.suffix)
         frame["pictured"] = f"At {in_words(point.values)}: {point.picture.alt}"
@@ -199,7 +199,9 @@ def provenance(sweep: Sweep) -> str:
         f"(code {made['code'][:8]}, zoo {made['zoo'][:8]}), {made['machine']}, device {made['device']}, "
         f"{made['cores']} cores used."
     )
-    held = f" Held fixed: {in_words(sweep.held)}." if sweep.held else ""
+    one = {name: values[0] for name, values in sweep.parameters.items() if name not in sweep.turned}
+    fixed = {**one, **sweep.held}
+    held = f" Held fixed: {in_words(fixed)}." if fixed else ""
     return html.escape(f"{told}{held} In brackets: 95 % intervals, where the chapter gives them.")
 
 
@@ -211,7 +213,7 @@ def write_report(sweep: Sweep, folder: Path) -> Path:
         data = plot.png()
         write_atomically(folder / "sweep.png", data)
         drawn = f'<img alt="{html.escape(plot.alt)}" src="{data_url(data)}">'
-    title = f"{sweep.title}: {', '.join(sweep.parameters)}"
+    title = f"{sweep.title}: {', '.join(sweep.turned)}"
     body = [f"<h1>{html.escape(title)}</h1>", f'<div class="scroll">{drawn}</div>']
     body += [f'<div class="scroll">{table(sweep)}</div>', f"<p>{provenance(sweep)}</p>"]
     write_atomically(folder / "sweep.html", standing_alone(title, "\n".join(body)))

@@ -92,6 +92,12 @@ class Sweep:
         """Every estimate that some point has, in the order of their first appearance."""
         return list(dict.fromkeys(name for point in self.points for name in point.estimates))
 
+    @property
+    def turned(self) -> list[str]:
+        """The swept parameters that take more than one value; all of them if none does."""
+        several = [name for name, values in self.parameters.items() if len(values) > 1]
+        return several or list(self.parameters)
+
     def printed(self, name: str) -> str:
         """An estimate's name for people: ``claim existence, %``, ``network as they are, %``."""
         kind, _, rest = name.partition(".")

@@ -85,11 +85,14 @@ def _ticks(ax: Any, places: np.ndarray, values: Sequence[Any], numeric: bool, ro
 
 
 def told(estimate: Estimate | None) -> str:
-    """``56.2 (50.1 to 61.9)``."""
+    """``56.20 (50.10 to 61.90)``."""
     if estimate is None:
         return "nothing"
     value, low, high = estimate
-    return f"{value:.4g}" if low is None or high is None else f"{value:.4g} ({low:.4g} to {high:.4g})"
+    if low is None or high is None:
+        return f"{value:.4g}"
+    number, least, most = (f"{x:#.4g}".rstrip(".") for x in estimate)  # as many digits of each
+    return f"{number} ({least} to {most})"
 
 
 def _alt(parameter: str, values: Sequence[Any], panels: Mapping[str, Any], at: tuple[str, int] | None) -> str:

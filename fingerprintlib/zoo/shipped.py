@@ -309,8 +309,14 @@ def departures(generators: Sequence[Generator]) -> str:
     return "\n".join(f"- **{gan}**: {' '.join(each)}" for gan, each in stated.items() if each) or "Nowhere."
 
 
+SHARED = ("Fréchet floor", "Kernel floor", "Images")  # columns of `qualities` that are often the same in all rows
+
+
 def qualities(generators: Sequence[Generator]) -> str:
-    """How good each generator is, as a Markdown table from the cards; those not measured are left out."""
+    """How good each generator is, as a Markdown table from the cards; those not measured are left out.
+
+    What is the same for all is told once, below the table.
+    """
     rows = []
     for generator in generators:
         for space, quality in generator.card.get("quality", {}).items():
@@ -319,10 +325,10 @@ def qualities(generators: Sequence[Generator]) -> str:
                 {
                     "Generator": f"**{generator.name}**" + ("" if space == "filter bank" else f" ({space})"),
                     "Fréchet": f"{quality['frechet']:.2f} ± {errors['frechet']:.2f}",
-                    "floor": f"{floor['frechet']:.2f} ± {errors['floor']:.2f}",
-                    "ratio": f"**{quality['frechet'] / floor['frechet']:.2f}** ± {errors['ratio']:.2f}",
+                    "Fréchet floor": f"{floor['frechet']:.2f} ± {errors['floor']:.2f}",
+                    "Ratio": f"**{quality['frechet'] / floor['frechet']:.2f}** ± {errors['ratio']:.2f}",
                     "Kernel": f"{quality['kernel']:.3f}",
-                    "its floor": f"{floor['kernel']:.3f}",
+                    "Kernel floor": f"{floor['kernel']:.3f}",
                     "Diversity": f"{quality['diversity']:.2f}",
                     "Nearest image": f"{relative_nearest(quality):.2f}",
                     "Kinds": f"{resembled(quality)} of {len(quality['kinds'])}",
@@ -330,4 +336,9 @@ def qualities(generators: Sequence[Generator]) -> str:
                     "Verdict": verdict(quality),
                 }
             )
-    return markdown(rows) if rows else "None of these generators was measured when it was made."
+    if not rows:
+        return "None of these generators was measured when it was made."
+    same = {column: rows[0][column] for column in SHARED if len(rows) > 1 and len({row[column] for row in rows}) == 1}
+    told = ", ".join(f"{column.lower()} {value}" for column, value in same.items())
+    table = markdown([{column: value for column, value in row.items() if column not in same} for row in rows])
+    return f"{table}\n\nThe same for all: {told}." if told else table

@@ -156,7 +156,7 @@ def test_what_is_put_right_is_told_as_such():
     measured = Measurement("one", 0.912, 0.75, 1.0, 0.5, 0.0, OF_ROOM, "the joint histogram", "99 grey")
     assert measured.verdict == HOLDS
     assert measured.sentence() == (
-        "**Here: yes**, 91.2 (75.0–100.0) % of the errors of the joint histogram put right on balance; "
+        "**Here: yes**, 91.2 (75.0–100.0) % put right on balance, of the errors of the joint histogram; "
         "it holds from 50 % on. (Claim `one`.)"
     )
 

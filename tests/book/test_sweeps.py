@@ -235,6 +235,13 @@ def test_a_point_without_the_number_is_left_out_of_its_line(monkeypatch):
     assert panels == {"claim existence, %": {"colours = grey": expected[::2], "colours = all": expected[1::2]}}
     assert expected[0] is None
     assert marked == ("colours = all", 1)
+    once = replace(sweep, parameters={"width": [1], **sweep.parameters})  # what was not turned is no axis
+    for point in once.points:
+        point.values["width"] = 1
+    gallery.figure(once, 3)
+    assert drawn[1] == drawn[0]
+    assert "Held fixed: width = 1" in gallery.provenance(once)
+    assert "width" not in gallery.caption(once)
 
 
 def test_a_metric_in_per_cent_says_so_and_is_not_multiplied_again():
@@ -406,7 +413,7 @@ def test_the_frames_follow_the_points(slider):
             point.values["colours"]
         )
         value, low, high = (100 * x for x in point.estimates["claim.existence"])
-        told = f"claim existence, %: {value:.4g} ({low:.4g} to {high:.4g})"
+        told = f"claim existence, %: {value:#.4g} ({low:#.4g} to {high:#.4g})"
         assert frame["words"] == f"At steps = {point.values['steps']}, colours = {point.values['colours']}. {told}."
         assert f"{value:.4g}" in frame["alt"]
         assert frame["pictured"].endswith(f"A square, number {number}.")

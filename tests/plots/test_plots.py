@@ -199,7 +199,7 @@ CASES = {
                 "ratio": dict.fromkeys(["colours = grey", "colours = all"], [(1.5, None, None)] * 3),
             },
         ),
-        ["60.25 (50 to 70) at 400, nothing at 10000", "ratio (colours = all): 1.5 at 100", "against steps"],
+        ["60.25 (50.00 to 70.00) at 400, nothing at 10000", "ratio (colours = all): 1.5 at 100", "against steps"],
     ),
     "against_parameter, words, marked": (
         plots.against_parameter,
@@ -209,7 +209,7 @@ CASES = {
             {"fd": {"": [(1.0, 0.5, 2.0), (3.0, None, None), None]}},
             ("", 0),
         ),
-        ["marked is fd: 1 (0.5 to 2) at random network."],
+        ["marked is fd: 1.000 (0.5000 to 2.000) at random network."],
     ),
     "against_parameter, one point": (
         plots.against_parameter,
@@ -223,7 +223,7 @@ CASES = {
             [round(0.05 * n, 2) for n in range(1, 20)],
             {"m": {f"runs = {k}": [(k + n / 20, k + n / 30, k + n / 10) for n in range(1, 20)] for k in range(9)}},
         ),
-        ["m (runs = 8): 8.05 (8.033 to 8.1) at 0.05, 8.95 (8.633 to 9.9) at 0.95"],
+        ["m (runs = 8): 8.050 (8.033 to 8.100) at 0.05, 8.950 (8.633 to 9.900) at 0.95"],
     ),
     "patterns": (
         plots.patterns,

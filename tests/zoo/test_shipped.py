@@ -523,13 +523,19 @@ def test_the_tables_of_the_cards(trained):
     assert departures(generators) == f"- **progan**: {' '.join(generators[0].gan.departures)}"
     assert departures(generators[1:]) == "Nowhere."
     found = generators[0].card["quality"]["filter bank"]
-    table = qualities(generators)
+    table, _, shared = qualities(generators).partition("\n\n")
     assert f"**{found['frechet'] / found['floor']['frechet']:.2f}**" in table
     kinds = [sum(share > 0.01 for share in g.card["quality"]["filter bank"]["kinds"].values()) for g in generators]
     number = len({trained.data.split("gan").kind_of(index) for index in range(24)})
-    cells = [[cell.strip() for cell in line.split("|")] for line in table.splitlines()[2:]]
-    assert [row[-4] for row in cells] == [f"{n} of {number}" for n in kinds]
-    assert [row[-2] for row in cells] == [verdict(g.card["quality"]["filter bank"]) for g in generators]
+    names, _, *cells = [[cell.strip() for cell in line.split("|")] for line in table.splitlines()]
+    assert [row[names.index("Kinds")] for row in cells] == [f"{n} of {number}" for n in kinds]
+    assert [row[names.index("Verdict")] for row in cells] == [
+        verdict(g.card["quality"]["filter bank"]) for g in generators
+    ]
+    assert "Images" not in names
+    assert shared.startswith("The same for all: ")
+    assert shared.endswith(f"images {found['images']:,}.")
+    assert "Images" in qualities(generators[:1])
     assert f"± {found['errors']['ratio']:.2f} |" in table
     unmeasured = replace(generators[0], card={key: x for key, x in generators[0].card.items() if key != "quality"})
     assert qualities([unmeasured]).startswith("None of these")
