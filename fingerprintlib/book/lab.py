@@ -119,8 +119,8 @@ def _link(role: str, told: str, folder: Path, entries: Mapping[str, Entry]) -> s
             return f"{{{role}}}`{told}`"
         text = "; ".join(_authors_and_year(entries[key]) for key in keys)
         text = text if role == "cite:t" else f"({text})"
-        found = re.search(r"arXiv:([\w./-]+)", entries[keys[0]].fields.get("note", ""))
-        target = f"https://arxiv.org/abs/{found[1]}" if found else "references.md"
+        found = entries[keys[0]].fields.get("eprint")
+        target = f"https://arxiv.org/abs/{found}" if found else "references.md"
     else:
         match = TEXT_AND_TARGET.fullmatch(told)
         text, name = (match["text"], match["target"]) if match else (told, told)
@@ -133,7 +133,7 @@ def _link(role: str, told: str, folder: Path, entries: Mapping[str, Entry]) -> s
 
 def _authors_and_year(entry: Entry) -> str:
     names = [
-        " ".join(person.last_names).translate({ord(c): None for c in "{}\\"}) for person in entry.persons["author"]
+        " ".join(map(str, [*person.rich_prelast_names, *person.rich_last_names])) for person in entry.persons["author"]
     ]
     some = {1: names[0], 2: " and ".join(names)}.get(len(names), f"{names[0]} et al.")
     return f"{some}, {entry.fields['year']}"

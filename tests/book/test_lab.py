@@ -21,7 +21,7 @@ fingerprints: {makes: [data]}
 
 It costs {{ cost }}.
 
-See {numref}`fig-votes`, {cite}`yu2019attributing,chen2008determining`, {cite:t}`wilson1927probable`, {cite}`nobody`.
+See {numref}`fig-votes`, {cite}`yu2019attributing,chen2008determining`, {cite:t}`wilson1927probable`, {cite}`nobody`, {cite:t}`brummer2006application`.
 
 In {doc}`page` and {doc}`the ledger <16-claims>`, {term}`splits <split>` of a {term}`zoo`.
 
@@ -82,6 +82,7 @@ def test_a_chapter_is_opened_as_the_page_it_is(folder):
     cited = re.search(r"\[\(Yu et al\., 2019; Chen et al\., 2008\)\]\((\S+) ", text)
     assert cited[1] == "https://arxiv.org/abs/1811.08180"
     assert "[Wilson, 1927](references.md " in text
+    assert "[Brümmer and du Preez, 2006](references.md " in text
     assert "{cite}`nobody`" in text
     assert "{{" not in text
     assert "In [A page](page.md " in text
