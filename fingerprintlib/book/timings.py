@@ -183,6 +183,6 @@ def timings_page(chapters: Sequence[Chapter], timings: Mapping[str, Any]) -> str
         "# Timings\n\n"
         "Written by the build: how long each chapter takes to run from scratch, nothing trained beforehand, how much "
         f"memory it holds at most, and what it leaves in the store. The column `{own}`, memory and disk were measured "
-        f"by the build of the page you are reading. Two chapters run side by side where they can, so a build takes less "
-        f"than the sum.\n\n{markdown(rows)}\n\nMachines:\n\n{machines}\n"
+        f"by the build of the page you are reading. Two chapters run side by side where they can, so a build takes "
+        f"less than the sum.\n\n{markdown(rows)}\n\nMachines:\n\n{machines}\n"
     )

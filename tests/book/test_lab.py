@@ -21,7 +21,8 @@ fingerprints: {makes: [data]}
 
 It costs {{ cost }}.
 
-See {numref}`fig-votes`, {cite}`yu2019attributing,chen2008determining`, {cite:t}`wilson1927probable`, {cite}`nobody`, {cite:t}`brummer2006application`.
+See {numref}`fig-votes`, {cite}`yu2019attributing,chen2008determining`, {cite:t}`wilson1927probable`, {cite}`nobody`,
+{cite:t}`brummer2006application`.
 
 In {doc}`page` and {doc}`the ledger <16-claims>`, {term}`splits <split>` of a {term}`zoo`.
 
