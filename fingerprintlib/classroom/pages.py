@@ -41,10 +41,14 @@ def block(tag: Any) -> str:
 
 
 def inside(tag: Any) -> str:
-    """What is in a part of an article, as HTML that can stand anywhere: no ids, and no links that stay in the book."""
+    """What is in a part of an article, as HTML that can stand anywhere: no ids, no links into the book but titles."""
     part = copy.copy(tag)  # a deep one, which is not of the page
     for link in part.select("a"):
-        if "://" not in link.get("href", ""):
+        if "://" in link.get("href", ""):
+            continue
+        if link.get("href", "").endswith(".html"):  # the title of a page
+            link.name, link.attrs = "i", {}
+        else:
             link.unwrap()
     for each in part.find_all(True):
         classes = [name for name in each.get("class", []) if name in CLASSES]

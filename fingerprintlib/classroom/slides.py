@@ -23,6 +23,8 @@ TEMPLATE = Path(__file__).with_name("deck.html")
 MATHJAX = Path("_static", "mathjax", "tex-svg.js")  # in the folder of the pages
 AIMS = re.compile(r"<strong>(You will|You need|It\s+costs)</strong>")  # the parts of a page's first paragraph
 SHOWN = "figure, table:not(.fp-widget *), .cell_output p:not(figure *, table *)"  # what of a cell a deck may show
+CHAPTER = re.compile(r"(\d+)-[\w-]+\.html$")  # a link to one
+LEAD = 330  # letters above the question
 VERDICT = "Here:"  # how a verdict begins: see `claims.Measurement.sentence`
 
 
@@ -88,7 +90,7 @@ def slides_of(chapter: Chapter, pages: Path, statements: Mapping[str, str]) -> l
         if kind == "heading":
             made.begin(words_of(tag), new_section=tag.name == "h2")
         elif kind == "aims":
-            made.add(_aims(inside(tag)))
+            made.add(_aims(tag))
         elif kind == "figure":
             made.add(_figure(made.heading, page, tag))
         elif kind == "table":
@@ -104,7 +106,7 @@ def slides_of(chapter: Chapter, pages: Path, statements: Mapping[str, str]) -> l
         else:
             made.tell(block(tag))
             if question := tag.find("strong", string=lambda text: text and text.strip().endswith("?")):
-                made.ask(inside(question))
+                made.ask(inside(question), _before(question))
     made.end_section()
     return made.slides
 
@@ -165,10 +167,11 @@ class _Deck:
         else:
             self.add(slide)
 
-    def ask(self, words: str) -> None:
-        """The question of the chapter is the first that it asks."""
+    def ask(self, words: str, lead: str) -> None:
+        """The question of the chapter is the first that it asks; what leads to it stands above."""
         if not any(slide.kind == "question" for slide in self.slides):
-            self.add(Slide("The question", f"<p>{words[0].upper()}{words[1:]}</p>", "question"))
+            above = f'<p class="lead">{lead}</p>' if lead else ""
+            self.add(Slide("The question", f"{above}<p>{words[0].upper()}{words[1:]}</p>", "question"))
 
     def end_section(self) -> None:
         if self.slides[-1].section == self.section:
@@ -182,9 +185,27 @@ class _Deck:
             self._told.pop()
 
 
-def _aims(words: str) -> Slide:
+def _before(question: Any) -> str:
+    """What a paragraph says before its question, as HTML: the last sentences, as far as a slide has room for them."""
+    paragraph = copy.copy(question.parent)
+    found = paragraph.find("strong", string=question.string)
+    for tag in [*found.next_siblings, found]:
+        tag.extract()
+    if len(paragraph.get_text()) <= LEAD:
+        return inside(paragraph)
+    sentences = re.split(r"(?<=[.?!])\s+", paragraph.get_text().strip())
+    while len(sentences) > 1 and len(" ".join(sentences)) > LEAD:
+        sentences.pop(0)
+    return html.escape(" ".join(sentences)) if len(" ".join(sentences)) <= LEAD else ""
+
+
+def _aims(tag: Any) -> Slide:
     """What one will do, and what one needs, for all to see; what it costs, for the speaker."""
-    _, *pieces = AIMS.split(words)
+    named = copy.copy(tag)
+    for link in named.select("a[href]"):
+        if number := CHAPTER.match(link["href"]):
+            link.append(f" (chapter {int(number[1])})")
+    _, *pieces = AIMS.split(inside(named))
     told = {" ".join(aim.split()): piece.strip() for aim, piece in zip(pieces[::2], pieces[1::2], strict=True)}
     cost = told.pop("It costs", "")
     body = "".join(f"<dt>{aim}</dt><dd>{piece}</dd>" for aim, piece in told.items())

@@ -33,9 +33,9 @@ def test_a_deck_follows_the_page(slides):
         ("summary", "Summary"),
     ]
     aims, question = slides[1], slides[2]
-    assert aims.body == "<dl><dt>You will</dt><dd>see it.</dd><dt>You need</dt><dd>eyes.</dd></dl>"
+    assert aims.body == "<dl><dt>You will</dt><dd>see <i>it</i>.</dd><dt>You need</dt><dd>eyes.</dd></dl>"
     assert aims.notes == ["<p>To run the chapter costs 3 s.</p>"]
-    assert question.body == "<p>Which one is it?</p>"
+    assert question.body == '<p class="lead">We have sources.</p><p>Which one is it?</p>'
     assert slides[-1].body == "<ul><li><p>First.</p></li></ul><p>Last.</p>"
     assert 'class="text-right">7<' in slides[4].body
 
