@@ -142,7 +142,7 @@ def choices(found: Mapping[str, tuple[str, Mapping[str, Sequence[tuple[float, fl
         ax.axhline(100 * chance, **REFERENCE, label="chance")
         ax.set(xscale="log", xlabel=setting, title=method, ylim=(0, 103))
         ax.minorticks_off()
-        ax.xaxis.set_major_formatter("{x:g}")
+        ax.xaxis.set_major_formatter(lambda x, _: f"{x:g}" if x < 1000 else f"{x / 1000:g}k")
     axes[0].set_ylabel("validation accuracy, %")
     legend_below(figure)
     return Plot(figure, f"Validation accuracy by setting. Chosen: {'; '.join(words)}. Chance: {100 * chance:.0f} %.")
