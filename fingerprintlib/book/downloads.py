@@ -22,7 +22,8 @@ SOLUTION = re.compile(r"^`{3,}\{solution-(start|end)\}.*\n(?:^:.+\n)*^`{3,}$\n?"
 END = re.compile(r"^`{3,}\{(?:exercise|solution)-end\}\n^`{3,}$\n?", re.MULTILINE)
 
 INSTALL = """\
-# Where the project lies, if it is not installed here (on Colab or Kaggle, say): a folder, or its repository's address.
+# This notebook needs the library of the book "GAN Fingerprints". Where `make book` has run, it is there.
+# Elsewhere (on Colab or Kaggle, say) write here where the project lies: a folder, or its repository's address.
 PROJECT = ""
 
 try:
@@ -31,7 +32,11 @@ except ImportError:
     import subprocess, sys
 
     if not PROJECT:
-        raise SystemExit("The library is not installed here: give PROJECT, and run this cell again.") from None
+        raise SystemExit(
+            'This notebook needs the library of the book "GAN Fingerprints", which is not installed here. Open '
+            "this cell, write into PROJECT where the project lies (a folder, or its repository's address; ask who gave "
+            "you the notebook), and run the cell again."
+        ) from None
     if "://" in PROJECT:
         subprocess.run(["git", "clone", "--depth", "1", PROJECT, "gan-fingerprints"], check=True)
         PROJECT = "gan-fingerprints"

@@ -30,7 +30,7 @@ from .slides import Slide, deck, slides_of
 
 OF_NOTEBOOKS = "quick"  # the profile whose values stand in the notebooks: what students run takes as long as that
 EXHIBITS = 60  # of the blind case
-HANDED_OUT = ("worksheet", "case-teacher", "swap")  # the sheets that stand beside the plans
+HANDED_OUT = ("worksheet", "worksheet-expert", "case-teacher", "swap")  # the sheets that stand beside the plans
 STICK = "gan-fingerprints"  # the folder that is in the zip file
 
 

@@ -73,7 +73,7 @@ def test_the_first_cell_says_what_to_do_where_the_library_is_missing(tmp_path):
     """With an empty path and no site packages Python has no library."""
     result = subprocess.run([sys.executable, "-I", "-S", "-c", INSTALL], cwd=tmp_path, capture_output=True, text=True)
     assert result.returncode == 1
-    assert "The library is not installed here: give PROJECT" in result.stderr
+    assert "write into PROJECT where the project lies" in result.stderr
 
 
 @pytest.mark.parametrize(

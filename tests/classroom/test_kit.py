@@ -47,7 +47,7 @@ def test_everything_is_there_but_the_pdf_that_needs_a_browser(book, plans, witho
     found = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
     assert found == {
         *("index.html", "book.zip", "book-without-solutions.zip", "slides/01-some.html"),
-        *("lessons/plan.html", "lessons/worksheet.html"),
+        *("lessons/plan.html", "lessons/worksheet.html", "lessons/worksheet-expert.html"),
         *("students/01-some.ipynb", "solutions/01-some.ipynb"),
         *("lessons/case-teacher.html", "lessons/swap.html", "case.key.json"),
         *(f"case/{name}" for name in ("README.md", "case.json", "custody.md", "report.csv", "report.md")),

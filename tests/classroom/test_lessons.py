@@ -84,9 +84,9 @@ def test_times_are_the_measured_ones(facts):
     assert "not measured yet" in lesson(FOLDER / "week.md", unmeasured)
 
 
-@pytest.mark.parametrize("total", [50, 90])
-def test_the_minutes_of_a_lesson_follow_each_other(total):
-    text = (FOLDER / f"{total}-minutes.md").read_text()
+@pytest.mark.parametrize(("name", "total"), [("50-minutes", 50), ("90-minutes", 90), ("expert", 50)])
+def test_the_minutes_of_a_lesson_follow_each_other(name, total):
+    text = (FOLDER / f"{name}.md").read_text()
     spans = [(int(start), int(end)) for start, end in re.findall(r"^\| (\d+)–(\d+) \|", text, re.MULTILINE)]
     assert spans[0][0] == 0
     assert spans[-1][1] == total
@@ -200,13 +200,15 @@ def decode_png(image):
     return np.array(Image.open(io.BytesIO(base64.b64decode(image["src"].partition(",")[2]))))
 
 
-def test_the_worksheet_asks_nothing_that_the_plan_does_not_answer():
-    sheet, plan = (
-        (folder / name).read_text() for folder, name in ((SHEETS, "worksheet.md"), (FOLDER, "50-minutes.md"))
-    )
+@pytest.mark.parametrize(
+    ("sheet", "plan", "numbers", "answered"),  # a guess, an eye and an opinion have no right answer
+    [("worksheet", "50-minutes", "123456", "2456"), ("worksheet-expert", "expert", "12345", "1235")],
+)
+def test_the_worksheet_asks_nothing_that_the_plan_does_not_answer(sheet, plan, numbers, answered):
+    sheet, plan = ((folder / f"{name}.md").read_text() for folder, name in ((SHEETS, sheet), (FOLDER, plan)))
     asked = re.findall(r"^## (\d)\.", sheet, re.MULTILINE)
-    used = re.findall(r"worksheet (\d)", plan)
-    assert asked == used == list("123456")
+    used = [number for row in ROW.finditer(plan) for number in re.findall(r"worksheet (\d)", row["shows"])]
+    assert asked == used == list(numbers)
     answers = plan.partition("## Answers to the worksheet")[2]
-    assert re.findall(r"\*\*(\d)\.\*\*", answers) == ["2", "4", "5", "6"]  # a guess and an eye have no right answer
+    assert re.findall(r"\*\*(\d)\.\*\*", answers) == list(answered)
     assert all(f"({letter})" in answers and f"\n{letter}) " in sheet for letter in "abc")
