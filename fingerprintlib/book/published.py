@@ -101,7 +101,9 @@ def _cell(metrics: Mapping[str, Any], name: str) -> str:
 
 
 def _number(value: float | int | str) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:.{2 if abs(value) < 0.01 else 4}g}"  # of what is nearly nothing, two digits say enough
 
 
 def verdicts(entries: Sequence[Entry], finding: str) -> str:

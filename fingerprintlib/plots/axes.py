@@ -95,6 +95,14 @@ def picture(ax: Axes, image: Pixels, title: str) -> None:
     ax.axis("off")
 
 
+def in_blocks(laid_out: Pixels, count: int) -> Pixels:
+    """A `grid` of images whose columns stand in so many blocks, with more room between these than between columns."""
+    width = (laid_out.shape[1] + 2) // count
+    room = np.full((laid_out.shape[0], 6, 3), 255, np.uint8)
+    parts = [part for k in range(count) for part in (room, laid_out[:, k * width : (k + 1) * width])]
+    return np.concatenate(parts[1:], axis=1)
+
+
 def plain(name: str) -> str:
     """A name that somebody gave, as text in one line: nothing in it is a formula."""
     return " ".join(name.split()).replace("$", r"\$")

@@ -6,7 +6,7 @@ import numpy as np
 
 from ..attribution.spectra import power
 from ..data.images import Pixels, grid
-from .axes import Floats, bare, listed, new_axes, new_row, new_table, picture
+from .axes import Floats, bare, in_blocks, listed, new_axes, new_row, new_table, picture
 from .style import PALETTE, REFERENCE, WIDTH, Plot, styled
 
 
@@ -84,7 +84,7 @@ def residuals(shown: Mapping[str, tuple[Pixels, Floats, Floats]]) -> Plot:
     for name, (images, reconstructions, fingerprints) in shown.items():
         pixels = np.clip(127.5 * (reconstructions + 1), 0, 255).round().astype(np.uint8)
         triples = np.stack([images, pixels, stretch(fingerprints)], axis=1)  # [n, 3, H, W, 3]
-        sheets[name] = grid(triples.reshape(-1, *images.shape[1:]), 3 * len(images))
+        sheets[name] = in_blocks(grid(triples.reshape(-1, *images.shape[1:]), 3 * len(images)), len(images))
     height, width = next(iter(sheets.values())).shape[:2]
     figure, axes = new_axes((WIDTH - 0.4) * height / width * len(sheets) + 0.4, len(sheets))
     for ax, (name, sheet) in zip(axes[:, 0], sheets.items(), strict=True):
@@ -92,8 +92,9 @@ def residuals(shown: Mapping[str, tuple[Pixels, Floats, Floats]]) -> Plot:
         ax.set_ylabel(name)
         bare(ax)
     count = len(next(iter(shown.values()))[0])
-    side = width / (3 * count)
-    axes[0, 0].set_xticks(side * (np.arange(3 * count) + 0.5), ["x", "R(x)", "x - R(x)"] * count)
+    side, apart = width / count, 6 * (count - 1) / count  # of a block
+    middles = [side * k + (side - apart) * (n + 0.5) / 3 for k in range(count) for n in range(3)]
+    axes[0, 0].set_xticks(middles, ["x", "R(x)", "x \N{MINUS SIGN} R(x)"] * count)
     axes[0, 0].tick_params(bottom=False, labelbottom=False, labeltop=True, length=0)
     sizes = ", ".join(f"{name} {127.5 * np.abs(found).mean():.1f}" for name, (*_, found) in shown.items())
     return Plot(

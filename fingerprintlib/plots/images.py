@@ -8,25 +8,31 @@ from matplotlib.patches import Rectangle
 
 from ..data.images import Pixels, grid
 from ..data.splits import SPLITS
-from .axes import legend_below, new_ax, new_axes, new_panels, new_row, new_table, picture
+from .axes import in_blocks, legend_below, new_ax, new_axes, new_panels, new_row, new_table, picture
 from .style import PALETTE, WIDTH, Plot, styled
 
 
 @styled
-def sheet(images: Mapping[str, Pixels], columns: int = 10, what: str = "Rows of images") -> Plot:
+def sheet(
+    images: Mapping[str, Pixels], columns: int = 10, what: str = "Rows of images", blocks: Sequence[str] = ()
+) -> Plot:
     """A row (or more) of images for each name.
 
     Args:
         images: name to uint8 ``[N, H, W, 3]``.
         columns: images side by side.
         what: what there is to see, for those who cannot.
+        blocks: names of blocks that the columns are divided into, evenly; they stand apart.
     """
-    sheets = {name: grid(some, columns) for name, some in images.items()}
+    count = max(len(blocks), 1)
+    sheets = {name: in_blocks(grid(some, columns), count) for name, some in images.items()}
     heights = [WIDTH * laid_out.shape[0] / laid_out.shape[1] for laid_out in sheets.values()]
     height = sum(heights) + 0.25 * len(heights)
     figure, axes = new_axes(height, len(sheets), gridspec_kw={"height_ratios": heights})
     for ax, (name, laid_out) in zip(axes[:, 0], sheets.items(), strict=True):
         picture(ax, laid_out, name)
+    for k, block in enumerate(blocks):
+        axes[0, 0].text((k + 0.5) / count, 1.02, block, transform=axes[0, 0].transAxes, ha="center", va="bottom")
     counts = ", ".join(f"{len(some)} of {name}" for name, some in images.items())
     return Plot(figure, f"{what}: {counts}.")
 

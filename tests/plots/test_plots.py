@@ -541,6 +541,15 @@ def test_pictures_show_the_pixels_that_they_were_given():
         np.testing.assert_array_equal(shown[:16, 18 * index : 18 * index + 16], images[index])
 
 
+def test_blocks_of_columns_stand_apart_and_have_names():
+    images = pixels(4, 16, 16)
+    ax = plots.sheet({"real": images}, columns=4, blocks=["as they are", "grey"]).figure.axes[0]
+    shown = ax.images[0].get_array()
+    for index, left in enumerate((0, 18, 42, 60)):
+        np.testing.assert_array_equal(shown[:, left : left + 16], images[index])
+    assert [text.get_text() for text in ax.texts] == ["as they are", "grey"]
+
+
 def test_the_bars_of_a_case_have_the_colours_of_the_sources_and_mean_nothing_of_the_unknown():
     found = [case("a.png", [0.2, 0.7, 0.1]), case("b.png", [0.6, 0.3, 0.1], height=30, width=45)]
     found[1] = found[1]._replace(verdict="unknown", told=["undecided: neither"])
@@ -780,9 +789,9 @@ def test_a_stretched_fingerprint_uses_the_whole_range_and_keeps_its_shape():
 def test_residuals_stand_beside_their_images():
     images, reconstructions, fingerprints = pixels(2, 16, 16), RANDOM.uniform(-1, 1, (2, 16, 16, 3)), FLOATS[:2]
     shown = plots.residuals({"real": (images, reconstructions, fingerprints)}).figure.axes[0].images[0].get_array()
-    np.testing.assert_array_equal(shown[:16, 54:70], images[1])
+    np.testing.assert_array_equal(shown[:16, 60:76], images[1])
     np.testing.assert_allclose(shown[:16, 18:34], 127.5 * (reconstructions[0] + 1), atol=0.51)
-    np.testing.assert_array_equal(shown[:16, 90:106], stretch(fingerprints)[1])
+    np.testing.assert_array_equal(shown[:16, 96:112], stretch(fingerprints)[1])
 
 
 def test_accuracies_by_strength_stand_where_they_are_and_the_range_is_shaded():
