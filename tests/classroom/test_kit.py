@@ -60,7 +60,7 @@ def test_everything_is_there_but_the_pdf_that_needs_a_browser(book, plans, witho
     page = index.read_text()
     assert said in page
     links = [link["href"] for link in BeautifulSoup(page, "html.parser").select("a[href]")]
-    assert len(links) == 7
+    assert len(links) == 8
     assert all((folder / link).is_file() for link in links)
 
 
