@@ -202,13 +202,15 @@ class Page:
             self.show(draw(**{name: values[0] for name, values in knobs.items()}))
 
     def code(self, function: Callable[..., Any]) -> None:
-        """Display a function as the library has it, without docstring, types and what is said to a type checker."""
+        """Display a function as the library has it, without docstring, types, and what refuses wrong arguments."""
         from IPython.display import Markdown, display
 
         source = re.sub(r" +# type: ignore.*", "", textwrap.dedent(inspect.getsource(function)))
         definition = ast.parse(source).body[0]
         assert isinstance(definition, ast.FunctionDef)
         body = definition.body[1:] if ast.get_docstring(definition) else definition.body
+        while _refuses(body[0]):
+            body = body[1:]
         names = ", ".join(argument.arg for argument in definition.args.args)
         lines = [f"def {definition.name}({names}):", *source.splitlines()[body[0].lineno - 1 :]]
         display(Markdown("```python\n" + "\n".join(lines) + "\n```"))
@@ -243,6 +245,12 @@ class Page:
         """The file in the build; in the lab, in its own folder or in that of `quick`, whichever was made last."""
         paths = [folder / relative for folder in (self.build, self._fallback) if folder]
         return max((path for path in paths if path.exists()), key=lambda path: path.stat().st_mtime, default=None)
+
+
+def _refuses(statement: ast.stmt) -> bool:
+    """Whether a statement does nothing but refuse what it is given, or tell a type checker what that is."""
+    only = isinstance(statement, ast.If) and not statement.orelse and isinstance(statement.body[0], ast.Raise)
+    return only or isinstance(statement, ast.Assert)
 
 
 def _spelled(name: str) -> str:

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import fingerprintlib.project
+from fingerprintlib.attribution.prnu import correlations
 from fingerprintlib.book.chapters import Book, Job
 from fingerprintlib.book.engine import _forget_removed_chapters, run_chapter
 from fingerprintlib.book.page import Page
@@ -239,13 +240,15 @@ def test_a_figure_shown_at_a_place_again_replaces_the_one_before(build, tmp_path
     ]
 
 
-def test_a_function_is_shown_without_docstring_and_types(build, tmp_path, monkeypatch):
+def test_a_function_is_shown_without_docstring_types_and_refusals(build, tmp_path, monkeypatch):
     from IPython import display
 
     shown = []
     monkeypatch.setattr(display, "display", lambda text: shown.append(text.data))
     Page("first", tmp_path).code(wilson_interval)
-    (text,) = shown
+    Page("first", tmp_path).code(correlations)
+    text, bare = shown
+    assert bare == "```python\ndef correlations(some, patterns):\n    return _unit(some) @ _unit(patterns).T\n```"
     assert text.startswith("```python\ndef wilson_interval(correct, total, confidence):\n    from scipy")
     assert "Wilson's" not in text
     assert text.endswith("return float(interval.low), float(interval.high)\n```")
