@@ -11,7 +11,7 @@ from .conftest import CHROMIUM
 
 pytestmark = pytest.mark.browser
 
-LESSON = "50-minutes"
+LESSONS = ("50-minutes", "expert")
 DECKS = [chapter.path.stem for chapter in Book().chapters if chapter.path.stem[0].isdigit()]
 
 
@@ -87,7 +87,7 @@ MEASURE = """() => [...document.querySelectorAll(".slide")].map(slide => {
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1300, "light"), (390, "dark")])
-@pytest.mark.parametrize("name", [*DECKS, LESSON])
+@pytest.mark.parametrize("name", [*DECKS, *LESSONS])
 def test_a_deck_is_sound(kit, visit, name, width, scheme):
     page, troubles = visit(kit / "slides" / f"{name}.html", width, scheme)
     for place, slide in enumerate(page.evaluate(MEASURE), 1):
@@ -102,10 +102,11 @@ def test_a_deck_is_sound(kit, visit, name, width, scheme):
     assert troubles == []
 
 
-def test_the_worksheet_is_one_page(kit, tmp_path):
+@pytest.mark.parametrize("name", ["worksheet", "worksheet-expert"])
+def test_a_worksheet_is_one_page(kit, tmp_path, name):
     if CHROMIUM is None:
         pytest.skip("there is no Chromium to print with (apt install chromium)")
-    printing.to_pdf(CHROMIUM, kit / "lessons/worksheet.html", tmp_path / "sheet.pdf")
+    printing.to_pdf(CHROMIUM, kit / f"lessons/{name}.html", tmp_path / "sheet.pdf")
     assert (tmp_path / "sheet.pdf").read_bytes().count(b"/Type /Page\n") == 1
 
 
@@ -154,7 +155,7 @@ def test_formulas_are_drawn(kit, visit):
     assert page.locator("mjx-container svg").count() == page.locator(".math").count()
 
 
-@pytest.mark.parametrize("name", ["index", "lessons/50-minutes", "lessons/90-minutes", "lessons/week"])
+@pytest.mark.parametrize("name", ["index", *(f"lessons/{name}" for name in (*LESSONS, "90-minutes", "week"))])
 def test_what_a_teacher_reads_is_sound(kit, visit, name):
     for width in (1300, 390):
         page, troubles = visit(kit / f"{name}.html", width)
