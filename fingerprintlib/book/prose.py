@@ -12,7 +12,7 @@ from ..errors import FingerprintsError
 NO_BREAK, JOINED = "\u00a0", "\u2060"  #: a space, and nothing at all, at which no line ends
 #: Where a line must not end: before a unit or an error, in an interval, in a date.
 TOGETHER = (
-    (re.compile(r"(?<=[\d)]) (?=%)"), NO_BREAK),
+    (re.compile(r"(?<=[\d)]) (?=%|(?:s|min|h|MB|GB|dB|px)\b)"), NO_BREAK),
     (re.compile(r"(?<=[\d*]) ± (?=\d)"), f"{NO_BREAK}±{NO_BREAK}"),
     (re.compile(r"(?<=\()([-+]?[\d.]+) to (?=[-+]?\d)"), rf"\1{NO_BREAK}to{NO_BREAK}"),
     (re.compile(r"(?<=\d)–(?=-?\d)"), f"–{JOINED}"),

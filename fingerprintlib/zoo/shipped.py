@@ -309,7 +309,7 @@ def departures(generators: Sequence[Generator]) -> str:
     return "\n".join(f"- **{gan}**: {' '.join(each)}" for gan, each in stated.items() if each) or "Nowhere."
 
 
-SHARED = ("Fréchet floor", "Kernel floor", "Images")  # columns of `qualities` that are often the same in all rows
+SHARED = ("Fréchet floor", "kernel floor", "images")  # columns of `qualities` that are often the same in all rows
 
 
 def qualities(generators: Sequence[Generator]) -> str:
@@ -328,17 +328,17 @@ def qualities(generators: Sequence[Generator]) -> str:
                     "Fréchet floor": f"{floor['frechet']:.2f} ± {errors['floor']:.2f}",
                     "Ratio": f"**{quality['frechet'] / floor['frechet']:.2f}** ± {errors['ratio']:.2f}",
                     "Kernel": f"{quality['kernel']:.3f}",
-                    "Kernel floor": f"{floor['kernel']:.3f}",
+                    "kernel floor": f"{floor['kernel']:.3f}",
                     "Diversity": f"{quality['diversity']:.2f}",
                     "Nearest image": f"{relative_nearest(quality):.2f}",
                     "Kinds": f"{resembled(quality)} of {len(quality['kinds'])}",
-                    "Images": f"{quality['images']:,}",
+                    "images": f"{quality['images']:,}",
                     "Verdict": verdict(quality),
                 }
             )
     if not rows:
         return "None of these generators was measured when it was made."
     same = {column: rows[0][column] for column in SHARED if len(rows) > 1 and len({row[column] for row in rows}) == 1}
-    told = ", ".join(f"{column.lower()} {value}" for column, value in same.items())
+    told = ", ".join(f"{column} {value}" for column, value in same.items())
     table = markdown([{column: value for column, value in row.items() if column not in same} for row in rows])
     return f"{table}\n\nThe same for all: {told}." if told else table

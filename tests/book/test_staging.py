@@ -130,7 +130,7 @@ def test_the_parameters_cell_shows_the_values_that_were_used(chapter, text, exec
 
 def test_the_cost_is_put_into_the_prose(chapter, text, executed):
     merge(chapter, text, executed, VALUES, "quick", RECORD, TIMINGS)
-    words = "12 s at `smoke`, 10.0 min at `quick` (measured; see {doc}`timings`)"
+    words = "12\u00a0s at `smoke`, 10.0\u00a0min at `quick` (measured; see {doc}`timings`)"
     assert f"It costs {words}, that is {words}." in text.cells[0].source
 
 

@@ -532,10 +532,10 @@ def test_the_tables_of_the_cards(trained):
     assert [row[names.index("Verdict")] for row in cells] == [
         verdict(g.card["quality"]["filter bank"]) for g in generators
     ]
-    assert "Images" not in names
+    assert "images" not in names
     assert shared.startswith("The same for all: ")
     assert shared.endswith(f"images {found['images']:,}.")
-    assert "Images" in qualities(generators[:1])
+    assert "images" in qualities(generators[:1])
     assert f"± {found['errors']['ratio']:.2f} |" in table
     unmeasured = replace(generators[0], card={key: x for key, x in generators[0].card.items() if key != "quality"})
     assert qualities([unmeasured]).startswith("None of these")
