@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from ..statistics.distances import FrechetRatio, neighbours_alike
 from .axes import Floats, bare, beside, estimate, legend_below, new_ax, new_row, note
-from .style import REFERENCE, Plot, accent_of, colour_of, marker_of, styled
+from .style import NARROW, REFERENCE, Plot, accent_of, colour_of, marker_of, styled
 
 
 @styled
@@ -47,13 +47,14 @@ def frechet_ratios(found: Mapping[str, Mapping[str, FrechetRatio]], paper: Mappi
     rows = list(dict.fromkeys(space for ratios in found.values() for space in ratios))
     theirs = [f"the paper's {name}" for name in paper or {}]
     most = {space: [condition for condition, ratios in found.items() if space in ratios] for space in rows}
-    tall = [0.24 * len(conditions) + 0.12 for conditions in most.values()] + [0.36] * len(theirs)  # inches
-    figure, ax = new_ax(sum(tall) + 0.9)
-    middles = np.cumsum(tall) - np.array(tall) / 2
+    tall = [0.2 * len(conditions) + 0.3 for conditions in most.values()] + [0.5] * len(theirs)  # inches
+    figure, ax = new_ax(sum(tall) + 0.9, NARROW)
+    feet = np.cumsum(tall)
+    middles = feet - np.array(tall) / 2 + 0.1
     words = []
     for which, (condition, ratios) in enumerate(found.items()):
         for space, value in ratios.items():
-            y = middles[rows.index(space)] + beside(most[space].index(condition), len(most[space]), 0.24)
+            y = middles[rows.index(space)] + beside(most[space].index(condition), len(most[space]), 0.2)
             estimate(ax, y, value.ratio, value.interval, marker_of(which), accent_of(which))
             note(ax, f"{value.ratio:.3g}", (value.interval[1], y), (5, 0), va="center")
             words.append(f"{space}, {condition}: {value.ratio:.3g}")
@@ -68,9 +69,12 @@ def frechet_ratios(found: Mapping[str, Mapping[str, FrechetRatio]], paper: Mappi
         xlabel="distance between two sources / within one, logarithmic",
         ylim=(sum(tall), 0),
     )
-    ax.set_yticks(middles, [*rows, *theirs])
     low, high = ax.get_xlim()
-    ax.set_xlim(min(0.8, low), high * 1.6)
+    ax.set_xlim(min(0.8, low), high * 2.2)
+    ax.set_yticks([])
+    for foot, height, name in zip(feet, tall, [*rows, *theirs], strict=True):  # above its marks, as in `accuracies`
+        note(ax, name, (ax.get_xlim()[0], foot - height + 0.13), (4, 0), va="center", size=9)
+    ax.hlines(feet[:-1], *ax.get_xlim(), color="0.9", lw=0.8, zorder=0)
     ax.xaxis.set_major_formatter("{x:g}")
     legend_below(figure)
     return Plot(figure, f"Ratios of Fréchet distances between two sources to those within one. {'; '.join(words)}.")

@@ -8,7 +8,7 @@ import numpy as np
 from ..data.images import Pixels
 from ..statistics.intervals import Interval
 from .axes import Floats, beside, estimate, legend_below, listed, lower_end, new_ax, new_panels, new_row, note
-from .style import FLOOR, NARROW, PALETTE, REFERENCE, Plot, accent_of, colour_of, dash_of, marker_of, styled
+from .style import FLOOR, NARROW, PALETTE, REFERENCE, WIDTH, Plot, accent_of, colour_of, dash_of, marker_of, styled
 
 
 @styled
@@ -22,7 +22,8 @@ def losses(histories: Mapping[str, Mapping[str, Sequence[float]]]) -> Plot:
         "generator": {"color": PALETTE[4], "ls": "--"},
     }
     columns = min(4, len(histories))
-    figure, axes = new_panels(len(histories), columns, 1.7)
+    width = NARROW if columns == 1 else WIDTH
+    figure, axes = new_panels(len(histories), columns, 1.7, width=width)
     for ax, (name, history) in zip(axes, histories.items(), strict=True):
         seen = np.asarray(history["images"]) / 1000
         for network, style in lines.items():
@@ -250,14 +251,14 @@ def decision(scores: Floats, generated: np.ndarray, line: float) -> Plot:
         generated: bool ``[N]``.
         line: above it an image is called generated.
     """
-    figure, ax = new_ax(2.4)
+    figure, ax = new_ax(2.5, NARROW)
     edges = np.linspace(scores.min(), scores.max(), 50)
     for k, (title, some) in enumerate({"photographs": scores[~generated], "generated": scores[generated]}.items()):
         share = np.histogram(some, edges)[0] / len(some)
         ax.stairs(100 * share, edges, fill=True, alpha=0.7, color=accent_of(k), label=title, hatch=[None, "//"][k])
     ax.axvline(line, color="0.1", lw=1.6)
     caught, alarms = 100 * (scores[generated] > line).mean(), 100 * (scores[~generated] > line).mean()
-    ax.set_title(f"caught: {caught:.1f} % of the generated images; false alarms: {alarms:.1f} % of the photographs")
+    ax.set_title(f"caught: {caught:.1f} % of the generated images;\nfalse alarms: {alarms:.1f} % of the photographs")
     ax.set(xlabel="score: the higher, the likelier generated", ylabel="images, %")
     legend_below(figure)
     return Plot(
