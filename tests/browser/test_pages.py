@@ -126,6 +126,15 @@ def test_on_a_telephone_letters_stay_readable_and_wide_tables_say_so(visit):
     assert {colour.startswith("rgba(") for colour in colours} == {True}, "cells hide the shadow that says there is more"
 
 
+def test_a_telephone_shows_narrow_figures_whole(visit):
+    page, _ = visit("03-attribution")
+    page.set_viewport_size({"width": 390, "height": 800})
+    figure = page.locator("article div.cell_output figure:has(img.fp-narrow)").first
+    assert figure.locator("img").bounding_box()["width"] / (72 * 5.2) * 9 > 9
+    assert figure.evaluate("f => f.scrollWidth <= f.clientWidth")
+    assert figure.evaluate("f => getComputedStyle(f, '::before').display") == "none"  # nothing is out of sight
+
+
 def test_in_the_dark_figures_keep_their_colours_and_captions_can_be_read(visit):
     page, _ = visit("16-claims")
     page.evaluate("document.documentElement.dataset.theme = 'dark'")
