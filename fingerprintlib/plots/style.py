@@ -24,7 +24,7 @@ MARKERS = "osD^vP*"
 SIGNED = LinearSegmentedColormap.from_list("signed", ("#2a0a56", "#5d3a96", "#8c8c8c", "#f0ad4e", "#fff3c4"))
 DASHES = ("-", "--", "-.", ":", (0, (5, 1)))
 WIDTH = 7.2  # inches: the text column of the book
-NARROW = 5.2  # inches: what a phone shows whole, in letters that can be read
+NARROW = 5.1  # inches: what a phone shows whole, in letters that can be read
 REFERENCE: dict[str, Any] = {"color": "0.45", "lw": 1, "ls": ":"}  # what results are compared with, as chance
 FLOOR: dict[str, Any] = {"color": "0.4", "lw": 1, "ls": "--"}  # what is no difference
 

@@ -130,7 +130,7 @@ def test_a_telephone_shows_narrow_figures_whole(visit):
     page, _ = visit("03-attribution")
     page.set_viewport_size({"width": 390, "height": 800})
     figure = page.locator("article div.cell_output figure:has(img.fp-narrow)").first
-    assert figure.locator("img").bounding_box()["width"] / (72 * 5.2) * 9 > 9
+    assert figure.locator("img").bounding_box()["width"] / (72 * 5.1) * 9 > 9
     assert figure.evaluate("f => f.scrollWidth <= f.clientWidth")
     assert figure.evaluate("f => getComputedStyle(f, '::before').display") == "none"  # nothing is out of sight
 
