@@ -89,7 +89,7 @@ def test_the_keyboard_turns_the_knobs_of_the_gallery(visit):
     second = state()
     assert all(one != other for one, other in zip(first, second, strict=True))
     assert steps.get_attribute("aria-valuetext") == "steps = 200"
-    assert words.inner_text() == "At steps = 200, colours = grey. claim existence, %: 50 (45 to 54)."
+    assert words.inner_text() == "At steps = 200, colours = grey. claim existence, %: 50.00 (45.00 to 54.00)."
     assert "50 (45 to 54) at 200" in second[1]
     page.keyboard.press("Tab")  # to the next slider
     page.keyboard.press("End")
