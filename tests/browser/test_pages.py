@@ -90,13 +90,13 @@ def test_the_keyboard_turns_the_knobs_of_the_gallery(visit):
     assert all(one != other for one, other in zip(first, second, strict=True))
     assert steps.get_attribute("aria-valuetext") == "steps = 200"
     assert words.inner_text() == "At steps = 200, colours = grey. claim existence, %: 50.00 (45.00 to 54.00)."
-    assert "50 (45 to 54) at 200" in second[1]
+    assert "50.00 (45.00 to 54.00) at 200" in second[1]
     page.keyboard.press("Tab")  # to the next slider
     page.keyboard.press("End")
     assert colours.get_attribute("aria-valuetext") == "colours = all"
-    assert "60 (55 to 64) at 200" in curve.get_attribute("alt")
+    assert "60.00 (55.00 to 64.00) at 200" in curve.get_attribute("alt")
     assert "A square, number 3." in picture.get_attribute("alt")
-    assert widget.locator(".fp-here").inner_text().split() == ["200", "all", "60", "(55", "to", "64)"]
+    assert widget.locator(".fp-here").inner_text().split() == ["200", "all", "60.00", "(55.00", "to", "64.00)"]
     page.keyboard.press("Home")
     assert state() == second
     assert all(image.evaluate("i => i.complete && i.naturalWidth > 0") for image in (curve, picture))
