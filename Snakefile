@@ -8,7 +8,8 @@ import os
 import shlex
 import sys
 
-from fingerprintlib.book.engine import PAGES_MADE_OF, planned
+from fingerprintlib.book.engine import planned
+from fingerprintlib.book.memory import PAGES_MADE_OF
 
 jobs, points = planned(config)
 python = shlex.quote(sys.executable).replace("{", "{{").replace("}", "}}")  # Snakemake fills in what stands in braces

@@ -121,7 +121,7 @@ def book(
     project = Book()
     overrides = project.overrides(list(settings))
     _warn_of_idle(project, profile, overrides)
-    _ask(project, profile, project.plan(profile, overrides), yes, dry)
+    _ask(project, profile, project.plan(profile, overrides), [], yes, dry)
     index = build_book(project, profile, overrides, cores or _available_cores(), options=options)
     click.echo(str(index))
 
@@ -156,7 +156,8 @@ def run(
         raise UsageError(f"-p {dotted[0]}: give NAME=VALUE. For a knob of another chapter: -s {dotted[0]}.")
     overrides = project.overrides([*(f"{name}.{setting}" for setting in settings), *others])
     _warn_of_idle(project, profile, overrides)
-    _ask(project, profile, project.plan(profile, overrides), yes, dry, name)
+    plan = project.plan(profile, overrides)
+    _ask(project, profile, plan, [job for job in plan if job.chapter.name == name], yes, dry)
     click.echo(str(build_book(project, profile, overrides, cores or _available_cores(), chapter=name)))
 
 
@@ -210,7 +211,7 @@ def sweep(
     _warn_of_idle(project, profile, {**overrides, grid.chapter: {**overrides.get(grid.chapter, {}), **first}})
     check_request(project, grid, name, figure)
     plan = project.plan(profile, overrides)
-    _ask(project, profile, plan, yes, dry, grid.chapter, grid.jobs(plan))
+    _ask(project, profile, plan, grid.jobs(plan), yes, dry)
     jobs = run_sweep(project, profile, overrides, grid, cores, options)
     build = build_folder(project, profile)
     if not have_run(jobs, build):
@@ -343,29 +344,19 @@ def _or_leave_word(build: Path, action: Any) -> None:
         sys.exit(status)
 
 
-def _ask(
-    project: "Book",
-    profile: str,
-    plan: Sequence["Job"],
-    yes: bool,
-    dry: bool,
-    chapter: str = "",
-    points: Sequence["Job"] = (),
-) -> None:
+def _ask(project: "Book", profile: str, plan: Sequence["Job"], wanted: Sequence["Job"], yes: bool, dry: bool) -> None:
     """Before what takes long or fills the disk, say how much, and ask; nobody is asked where nobody can answer.
 
-    Of the plan only what a `chapter` needs runs, and the chapter itself or, in its place, the `points` of a sweep. A
-    dry run ends here.
+    What runs is all of the plan, or the `wanted` jobs and what they need. A dry run ends here.
     """
-    from .book.engine import is_current
     from .book.estimates import as_text, estimates, total
-    from .book.scheduling import chapters_before
+    from .book.memory import is_current
+    from .book.scheduling import running_for
     from .book.timings import build_folder
 
     build = build_folder(project, profile)
-    names = {chapter} | chapters_before(plan)[chapter] if chapter else {job.chapter.name for job in plan}
-    wanted = [job for job in plan if job.chapter.name in names and not (points and job.chapter.name == chapter)]
-    found = estimates(project, build, profile, plan, [j for j in [*wanted, *points] if not is_current(j, build)])
+    jobs = [job for job in running_for(plan, wanted) if not is_current(job, build)]
+    found = estimates(project, build, profile, plan, jobs)
     cost, guessed = total(found), any(one.guessed for one in found)
     if dry or ((cost.seconds > LONG or cost.disk > LARGE) and (guessed or _answers())):
         click.echo(as_text(found), err=not dry)

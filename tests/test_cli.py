@@ -639,7 +639,7 @@ def slow_book(monkeypatch):
     hour = Cost(5400.0, memory=2 * 10**9, disk=5 * 10**6)
     built = []
     monkeypatch.setattr("fingerprintlib.book.engine.build_book", lambda *rest, **options: built.append(rest) or "built")
-    monkeypatch.setattr("fingerprintlib.book.engine.is_current", lambda job, build: False)
+    monkeypatch.setattr("fingerprintlib.book.memory.is_current", lambda job, build: False)
     known = lambda book, build, profile, chapter: hour if chapter.name == "real-images" else None  # noqa: E731
     monkeypatch.setattr("fingerprintlib.book.estimates.expected", known)
     monkeypatch.setattr("fingerprintlib.cli._answers", lambda: True)
@@ -697,7 +697,7 @@ def test_nobody_is_asked_who_said_yes_or_cannot_answer(slow_book, monkeypatch):
 
 
 def test_what_is_done_takes_no_time(slow_book, monkeypatch):
-    monkeypatch.setattr("fingerprintlib.book.engine.is_current", lambda job, build: True)
+    monkeypatch.setattr("fingerprintlib.book.memory.is_current", lambda job, build: True)
     assert CliRunner().invoke(main, ["book"]).exit_code == 0
     assert len(slow_book) == 1
 

@@ -5,16 +5,14 @@ Everything of a profile lies in ``_build/<profile>/``: ``executed/`` notebooks, 
 """
 
 import contextlib
-import filecmp
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -24,15 +22,13 @@ import filelock
 from ..codehash import code_of
 from ..ending import FIRST, end_descendants
 from ..errors import BookError, one_line
-from ..provenance import file_hash, recipe_hash, write_atomically, write_json
+from ..provenance import file_hash, recipe_hash, write_json
+from . import memory
 from .chapters import Book, Chapter, Job
 from .grids import Grid
 from .house import modules, rooms, uses
-from .scheduling import no_job_left, priorities_of, threads_of
+from .scheduling import no_job_left, priorities_of, running_for, threads_of
 from .timings import build_folder, expected, record_run
-
-REMEMBERED = 5  # runs of a chapter that need not be repeated when a knob is turned back
-
 
 # --- one chapter --------------------------------------------------------------------------------
 
@@ -116,56 +112,27 @@ def run_job(book: Book, job: Job, profile: str, build: Path) -> None:
     Raises:
         BookError: a cell failed.
     """
-    _run_job(book, job, profile, build)
-    _date(job.outputs.values(), job.inputs, build)
+    place = memory.place_of(job, build)
+    if place.is_dir():
+        print(f"[{', '.join(filter(None, [job.chapter.name, job.label]))}] unchanged", file=sys.stderr)
+        memory.recall(job, place, build)
+    else:
+        run_chapter(book, job, profile, build)
+        memory.remember(job, place, build)
+    memory.date(job.outputs.values(), job.inputs, build)
 
 
 def run_pages(book: Book, plan: Sequence[Job], profile: str, overrides: Mapping[str, Any], build: Path) -> None:
-    """Build the pages, and note in `PAGES_MADE_OF` from which contents.
+    """Build the pages, and note from which contents.
 
     Raises:
         BookError: Sphinx found something wrong; the pages that there were are left.
     """
     from .staging import build_pages
 
-    made_of = _pages_made_of(plan, build)
+    contents = memory.contents_of(plan, build)  # now: they may change meanwhile
     build_pages(book, profile, overrides, build)
-    write_json(build / PAGES_MADE_OF, made_of)
-    _date([PAGES_MADE_OF], made_of, build)
-
-
-def _date(outputs: Iterable[str], inputs: Iterable[str], build: Path) -> None:
-    """Make outputs no older than inputs: hosts have different clocks, and Snakemake calls such a job a failure."""
-    latest = max(((build / path).stat().st_mtime_ns for path in inputs), default=0)
-    for path in outputs:
-        status = (build / path).stat()
-        os.utime(build / path, ns=(status.st_atime_ns, max(status.st_mtime_ns, latest)))
-
-
-def _memory(job: Job, build: Path) -> Path:
-    """Where the outputs are kept that the job gives with what its inputs hold now."""
-    inputs = {path: file_hash(build / path) for path in job.inputs}
-    run = recipe_hash({"job": job.fingerprint, "inputs": inputs})
-    return build / job.folder / "memory" / job.chapter.name / run
-
-
-def _run_job(book: Book, job: Job, profile: str, build: Path) -> None:
-    memory = _memory(job, build)
-    if memory.is_dir():
-        print(f"[{', '.join(filter(None, [job.chapter.name, job.label]))}] unchanged", file=sys.stderr)
-        for name, path in job.outputs.items():
-            write_atomically(build / path, (memory / name).read_bytes())
-        return
-    run_chapter(book, job, profile, build)
-    older = sorted(memory.parent.glob("*/"), key=lambda path: path.stat().st_mtime)
-    for forgotten in older[: max(0, len(older) - REMEMBERED + 1)]:
-        shutil.rmtree(forgotten)
-    partial = memory.with_suffix(".partial")
-    shutil.rmtree(partial, ignore_errors=True)  # of a run that was killed here
-    partial.mkdir(parents=True)
-    for name, path in job.outputs.items():
-        (partial / name).write_bytes((build / path).read_bytes())
-    partial.rename(memory)
+    memory.remember_pages(contents, build)
 
 
 def _literal(path: Path) -> str:
@@ -202,10 +169,6 @@ def environment(**variables: str) -> Iterator[None]:
 # --- the book --------------------------------------------------------------------------------
 
 
-PAGES = "html/index.html"
-PAGES_MADE_OF = "pages.json"  # what Snakemake takes for the pages: it clears a rule's outputs before it runs the rule
-
-
 def build_book(
     book: Book,
     profile: str,
@@ -228,7 +191,7 @@ def build_book(
     plan = book.plan(profile, overrides)  # whatever is wrong with texts or parameters is refused before anything runs
     wanted = [job for job in plan if job.chapter.name == chapter]
     build = _run(book, profile, overrides, plan, wanted, cores, options)
-    return build / (f"executed/{chapter}.ipynb" if chapter else PAGES)
+    return build / (f"executed/{chapter}.ipynb" if chapter else memory.PAGES)
 
 
 def run_sweep(
@@ -265,12 +228,11 @@ def _run(
     try:
         # Of all profiles: they share the store.
         with filelock.FileLock(build.parent / ".lock", timeout=0):
-            _forget_removed_chapters(book, build)
-            targets = _outputs_for(plan, wanted)
-            jobs = [*plan, *(job for job in wanted if job.folder)]
-            _forget_stale([job for job in jobs if not wanted or job.outputs["notebook"] in targets], build)
+            jobs = running_for(plan, wanted)
+            memory.forget_removed_chapters(book, build)
+            memory.forget_stale(jobs, build)
             if not wanted:
-                _forget_stale_pages(plan, build)
+                memory.forget_stale_pages(plan, build)
             points = [job for job in wanted if job.folder]
             costs = {job.chapter.name: expected(book, build, profile, job.chapter) for job in plan}
             config = {
@@ -285,6 +247,8 @@ def _run(
                 "pages": _pages_hash(book),
             }
             write_json(build / "config.json", config)
+            # All of them, if not everything: Snakemake would not miss an input of something that is there.
+            targets = {path for job in jobs for path in job.outputs.values()} if wanted else set()
             # Targets first: an option that takes several values, as --set-resources, would take them for its own.
             arguments = [*sorted(targets), *options]
             if options:  # perhaps on a cluster
@@ -321,64 +285,6 @@ def _run_snakemake(book: Book, build: Path, arguments: Sequence[str], cores: int
         # What the cluster has to say of a job, if it is that; else the end of it all.
         last = re.findall(r"^    message: (.+)$", told, re.MULTILINE)[:1] or told.splitlines()[-3:] or ["none"]
         raise BookError(f"The build failed; its last words: {one_line(' '.join(last))} All of them: {log}")
-
-
-def _forget_stale(jobs: Sequence[Job], build: Path) -> None:
-    """Remove the outputs of the jobs that would not give the very same now; Snakemake then runs those.
-
-    It would go by what was written last, and clocks go wrong: here contents count. A chapter that left something in the
-    store which is no longer there is forgotten altogether, so that it runs again.
-    """
-    for job in jobs:
-        record = build / job.outputs["metrics"]
-        left = json.loads(record.read_text(encoding="utf-8"))["store"] if record.is_file() else []
-        if not all((build.parent / "store" / name).exists() for name in left):
-            shutil.rmtree(build / job.folder / "memory" / job.chapter.name, ignore_errors=True)
-        if not is_current(job, build):
-            for path in job.outputs.values():
-                (build / path).unlink(missing_ok=True)
-
-
-def is_current(job: Job, build: Path) -> bool:
-    """Whether the job's outputs are what it gives with what its inputs hold now."""
-    try:
-        memory = _memory(job, build)
-        kept = [(memory / name, build / path) for name, path in job.outputs.items()]
-        return all(filecmp.cmp(mine, theirs, shallow=False) for mine, theirs in kept)
-    except FileNotFoundError:
-        return False
-
-
-def _pages_made_of(plan: Sequence[Job], build: Path) -> dict[str, str]:
-    return {path: file_hash(build / path) for job in plan for path in job.outputs.values()}
-
-
-def _forget_stale_pages(plan: Sequence[Job], build: Path) -> None:
-    """Have the pages built again if they are gone, or were built from other contents; those that there are stay."""
-    record = build / PAGES_MADE_OF
-    try:
-        if (build / PAGES).is_file() and json.loads(record.read_text(encoding="utf-8")) == _pages_made_of(plan, build):
-            return
-    except (FileNotFoundError, ValueError):
-        pass
-    record.unlink(missing_ok=True)
-
-
-def _outputs_for(plan: Sequence[Job], jobs: Sequence[Job]) -> set[str]:
-    """Everything that jobs make and need: Snakemake would not miss an input of something that is there."""
-    wanted = {path for job in jobs for path in [*job.outputs.values(), *job.inputs]}
-    for job in reversed(plan):
-        if wanted & set(job.outputs.values()):
-            wanted |= {*job.outputs.values(), *job.inputs}
-    return wanted
-
-
-def _forget_removed_chapters(book: Book, build: Path) -> None:
-    """Remove the metrics of chapters that the book no longer has: the ledger reads all that lie there."""
-    names = {chapter.name for chapter in book.chapters}
-    for path in (build / "metrics").glob("*.json"):
-        if path.stem not in names:
-            path.unlink()
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import FingerprintsError, unknown
 from .chapters import Book, Chapter, Job
-from .engine import is_current
+from .memory import is_current
 from .timings import build_folder, expected, with_knobs
 
 if TYPE_CHECKING:

@@ -22,17 +22,24 @@ def threads_of(plan: Sequence[Job], cores: int) -> dict[str, int]:
     Half of them, and so two run side by side: small networks gain little from more threads. But all of them where most
     of the book waits for the chapter: little could run beside it.
     """
-    before = chapters_before(plan)
+    before: dict[str, set[str]] = {}
+    for name, direct in _needed(plan).items():  # in reading order: what it opens was made earlier
+        before[name] = direct.union(*(before[other] for other in direct))
     waiting = Counter(name for names in before.values() for name in names)
     return {name: cores if 2 * waiting[name] > len(plan) else (cores + 1) // 2 for name in before}
 
 
-def chapters_before(plan: Sequence[Job]) -> dict[str, set[str]]:
-    """The chapters that must have run before each chapter."""
-    before: dict[str, set[str]] = {}
-    for name, direct in _needed(plan).items():  # in reading order: what it opens was made earlier
-        before[name] = direct.union(*(before[other] for other in direct))
-    return before
+def running_for(plan: Sequence[Job], wanted: Sequence[Job]) -> list[Job]:
+    """The `wanted` jobs, chapters or points of a sweep, after all chapters that they need; everything if none is."""
+    if not wanted:
+        return list(plan)
+    opened = {path for job in wanted for path in job.inputs}
+    needed: list[Job] = []
+    for job in reversed(plan):  # whatever needs it comes later in the book
+        if opened & set(job.outputs.values()):
+            needed.insert(0, job)
+            opened.update(job.inputs)
+    return [*needed, *wanted]
 
 
 def priorities_of(plan: Sequence[Job], seconds: Mapping[str, float]) -> dict[str, int]:

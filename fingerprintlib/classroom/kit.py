@@ -15,7 +15,7 @@ from .. import __version__
 from ..book.chapters import Book, Chapter
 from ..book.claims import load_claims
 from ..book.downloads import notebook_of
-from ..book.engine import PAGES
+from ..book.memory import PAGES
 from ..book.timings import build_folder, minutes, published_timings, timings
 from ..errors import FingerprintsError, UsageError
 from ..progress import progress_over

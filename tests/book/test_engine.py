@@ -17,10 +17,10 @@ import pytest
 from jupyter_client import KernelManager
 from papermill.engines import NBClientEngine
 
-from fingerprintlib.book import engine
+from fingerprintlib.book import engine, memory
 from fingerprintlib.book.chapters import Book, Chapter, Job
 from fingerprintlib.book.papermill_engine import ReportingEngine, _line
-from fingerprintlib.book.scheduling import priorities_of, threads_of
+from fingerprintlib.book.scheduling import priorities_of, running_for, threads_of
 
 from ..conftest import heed_ctrl_c
 
@@ -96,6 +96,16 @@ def test_of_two_chapters_the_one_goes_first_that_more_is_waiting_behind():
     }
 
 
+def test_what_runs_for_a_chapter_is_what_it_needs_and_then_itself():
+    plan = Book().plan("quick")
+    jobs = {job.chapter.name: job for job in plan}
+    needed = ["real-images", "zoo", "attribution", "fingerprints"]  # not baselines, though they come before it
+    assert running_for(plan, [jobs["origins"]]) == [jobs[name] for name in [*needed, "origins"]]
+    points = [dataclasses.replace(jobs["zoo"], folder=folder) for folder in ("one", "other")]
+    assert running_for(plan, points) == [jobs["real-images"], *points]  # in the place of the chapter
+    assert running_for(plan, []) == plan
+
+
 def test_kernels_that_start_at_once_share_no_port(monkeypatch):
     found = []
 
@@ -150,10 +160,7 @@ def job(tmp_path):
         (tmp_path / name).write_text(text)
     (tmp_path.parent / "store").mkdir(exist_ok=True)
     (tmp_path.parent / "store" / "thing").touch()
-    memory = engine._memory(made, tmp_path)
-    memory.mkdir(parents=True)
-    for name, path in made.outputs.items():
-        shutil.copy(tmp_path / path, memory / name)
+    memory.remember(made, memory.place_of(made, tmp_path), tmp_path)
     return made
 
 
@@ -174,13 +181,13 @@ def spoil_nothing(build):
     ],
 )
 def test_what_a_job_left_is_kept_by_content_whatever_the_dates(job, tmp_path, spoil, left, remembered):
-    memory = engine._memory(job, tmp_path)
+    place = memory.place_of(job, tmp_path)
     spoil(tmp_path)
-    engine._forget_stale([job], tmp_path)
+    memory.forget_stale([job], tmp_path)
     assert [(tmp_path / path).exists() for path in job.outputs.values()] == [left] * 2
-    assert memory.exists() == remembered
+    assert place.exists() == remembered
     if left:
-        engine._forget_stale([dataclasses.replace(job, fingerprint="another")], tmp_path)
+        memory.forget_stale([dataclasses.replace(job, fingerprint="another")], tmp_path)
         assert not (tmp_path / "t.json").exists()
 
 
@@ -198,7 +205,7 @@ def test_pages_are_kept_by_content(job, tmp_path, lost):
     (tmp_path / "html").mkdir()
     (tmp_path / "html" / "index.html").touch()
     record = tmp_path / "pages.json"
-    record.write_text(json.dumps(engine._pages_made_of([job], tmp_path)))
+    memory.remember_pages(memory.contents_of([job], tmp_path), tmp_path)
     if lost == "html":
         shutil.rmtree(tmp_path / "html")
     elif lost == "page":
@@ -207,7 +214,7 @@ def test_pages_are_kept_by_content(job, tmp_path, lost):
         record.write_text("{")
     elif lost == "content":
         (tmp_path / "t.json").write_text("3")
-    engine._forget_stale_pages([job], tmp_path)
+    memory.forget_stale_pages([job], tmp_path)
     assert record.exists() == (lost is None)
     assert (tmp_path / "html" / "index.html").exists() == (lost != "html")
 

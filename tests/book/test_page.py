@@ -10,7 +10,8 @@ import torch
 import fingerprintlib.project
 from fingerprintlib.attribution.prnu import correlations
 from fingerprintlib.book.chapters import Book, Job
-from fingerprintlib.book.engine import _forget_removed_chapters, run_chapter
+from fingerprintlib.book.engine import run_chapter
+from fingerprintlib.book.memory import forget_removed_chapters
 from fingerprintlib.book.page import Page
 from fingerprintlib.errors import FingerprintsError, UsageError
 from fingerprintlib.plots import Plot
@@ -69,7 +70,7 @@ def test_the_metrics_of_a_chapter_that_is_gone_are_forgotten(build, tmp_path):
     book = Book(ROOT)
     for name in (book.chapters[0].name, "renamed-since"):
         Page(name, tmp_path).finish()
-    _forget_removed_chapters(book, build)
+    forget_removed_chapters(book, build)
     assert [record["chapter"] for record in Page("claims", tmp_path).metrics_of_all()] == [book.chapters[0].name]
 
 

@@ -70,7 +70,7 @@ def test_a_deck_has_every_figure_of_its_page_with_caption_and_words(kit, smoke_b
 
 
 MEASURE = """() => [...document.querySelectorAll(".slide")].map(slide => {
-  const now = document.querySelector(".slide.now"), wide = now.querySelector(".wide");
+  const now = document.querySelector(".slide.now"), wide = now.querySelector(".wide, .scroll");
   const images = [...document.querySelectorAll(".slide.now figure img")].map(image => image.getBoundingClientRect());
   const found = {
     shown: [...document.querySelectorAll(".slide")].filter(slide => slide.offsetParent !== null).length,

@@ -3,6 +3,7 @@
 import pytest
 
 from fingerprintlib.book.chapters import Book
+from fingerprintlib.plots.style import NARROW, WIDTH
 
 pytestmark = pytest.mark.browser
 
@@ -106,12 +107,16 @@ def test_the_keyboard_turns_the_knobs_of_the_gallery(visit):
     assert troubles == []
 
 
+def _letters(figure, inches):
+    """How many of the page's pixels 9 points have in a figure that is drawn so wide."""
+    return figure.locator("img").bounding_box()["width"] / (72 * inches) * 9
+
+
 def test_on_a_telephone_letters_stay_readable_and_wide_tables_say_so(visit):
     page, _ = visit("16-claims")
     page.set_viewport_size({"width": 390, "height": 800})
     figure = page.locator("article div.cell_output figure").first
-    # 9 points in a figure of 7.2 inches: at least 9 of the page's pixels.
-    assert figure.locator("img").bounding_box()["width"] / (72 * 7.2) * 9 > 9
+    assert _letters(figure, WIDTH) > 9
     assert figure.evaluate("f => f.scrollWidth > f.clientWidth && getComputedStyle(f).overflowX === 'auto'")
     assert "swipe" in figure.evaluate("f => getComputedStyle(f, '::before').content")
     assert figure.bounding_box()["width"] == 390  # from edge to edge
@@ -130,7 +135,7 @@ def test_a_telephone_shows_narrow_figures_whole(visit):
     page, _ = visit("03-attribution")
     page.set_viewport_size({"width": 390, "height": 800})
     figure = page.locator("article div.cell_output figure:has(img.fp-narrow)").first
-    assert figure.locator("img").bounding_box()["width"] / (72 * 5.1) * 9 > 9
+    assert _letters(figure, NARROW) > 9
     assert figure.evaluate("f => f.scrollWidth <= f.clientWidth")
     assert figure.evaluate("f => getComputedStyle(f, '::before').display") == "none"  # nothing is out of sight
 
