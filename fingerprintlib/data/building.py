@@ -24,7 +24,9 @@ from .corpus import FORMAT, Corpus, CorpusError, in_order, open_corpus, read_car
 from .images import COLOURS, Pixels, coloured
 from .splits import SPLITS
 
-CHUNK = 256  # images between two entries of the journal: what a killed build loses at most
+#: Images between two entries of the journal: what a killed build loses at most. A multiple of what a generator computes
+#: together (`generators.CHUNK`), or a sixth of its images would be computed twice.
+CHUNK = 250
 
 
 class Source(Protocol):

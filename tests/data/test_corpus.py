@@ -13,6 +13,7 @@ from fingerprintlib.data.corpus import CorpusError, corpus_hash, open_corpus, sh
 from fingerprintlib.data.datasets import open_dataset
 from fingerprintlib.data.images import equalize
 from fingerprintlib.errors import UsageError
+from fingerprintlib.zoo import generators
 
 COUNTS = {"train": 2 * CHUNK + 10, "validation": 20, "test": 30}
 SIDE = 8
@@ -77,6 +78,10 @@ def built(tmp_path_factory):
 def copy(built, tmp_path):
     """A corpus that a test may spoil."""
     return shutil.copytree(built, tmp_path / "copy")
+
+
+def test_a_chunk_is_whole_batches_of_a_generator():
+    assert CHUNK % generators.CHUNK == 0
 
 
 @pytest.mark.parametrize("split", list(COUNTS))
