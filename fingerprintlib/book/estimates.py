@@ -12,7 +12,6 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from ..zoo.networks import Networks
 from .chapters import Book, Job
 from .published import SHIPPED
 from .timings import TRAINED, Cost, expected, minutes, size, with_knobs
@@ -84,6 +83,8 @@ def _trains(values: Mapping[str, Any]) -> bool:
 
 def _training(book: Book, job: Job, side: int, width: float) -> float:
     """Seconds to train a chapter's networks on one core."""
+    from ..zoo.networks import Networks  # PyTorch with it: seconds before anything starts, for what is seldom asked
+
     values = job.values
     if "generators" in values:
         card = json.loads((book.root / "data" / "zoo" / f"{SLIM}.json").read_text(encoding="utf-8"))
