@@ -10,13 +10,15 @@ from collections.abc import Callable, Mapping
 from ..errors import FingerprintsError
 
 NO_BREAK, JOINED = "\u00a0", "\u2060"  #: a space, and nothing at all, at which no line ends
-#: Where a line must not end: before a unit or an error, in an interval, in a date.
-TOGETHER = (
+#: What printers set otherwise than authors type. A line must not end before a unit or an error, in an interval, in a
+#: date; and a minus is no hyphen.
+SET = (
     (re.compile(r"(?<=[\d)]) (?=%|(?:s|min|h|MB|GB|dB|px)\b)"), NO_BREAK),
     (re.compile(r"(?<=[\d*]) ± (?=\d)"), f"{NO_BREAK}±{NO_BREAK}"),
     (re.compile(r"(?<=\()([-+]?[\d.]+) to (?=[-+]?\d)"), rf"\1{NO_BREAK}to{NO_BREAK}"),
     (re.compile(r"(?<=\d)–(?=-?\d)"), f"–{JOINED}"),
     (re.compile(r"(?<![\w/.-])(\d{4})-(?=\d\d(?![\w/.-]))"), rf"\1-{JOINED}"),
+    (re.compile(r"(?:(?<=[\s(|*–\u2060])|^)-(?=\d)"), "−"),
 )
 NOTHING = re.compile(r"-0(\.0+)?")  #: a number that is 0 once it is rounded, with a sign that misleads
 CODE = re.compile(r"(`+)(?!`).*?(?<!`)\1(?!`)", re.DOTALL)  # in a line of text, or fenced
@@ -53,17 +55,17 @@ def in_words(metrics: Mapping[str, float | int | str], key: str) -> Told:
         raise FingerprintsError(f"The metric {name!r} is {metrics[name]!r}, which {how!r} cannot format.") from error
 
 
-def unbroken(text: str) -> str:
-    """Markdown in which ``9.1 (8.0–10.2) %`` ends a line nowhere but before its bracket; code stays as it is."""
+def typeset(text: str) -> str:
+    """Markdown in which ``-9.1 (8.0–10.2) %`` has a minus, and ends a line before its bracket only; code stays."""
     pieces, end = [], 0
     for code in CODE.finditer(text):
-        pieces += [_together(text[end : code.start()]), code[0]]
+        pieces += [_set(text[end : code.start()]), code[0]]
         end = code.end()
-    return "".join([*pieces, _together(text[end:])])
+    return "".join([*pieces, _set(text[end:])])
 
 
-def _together(text: str) -> str:
-    for where, what in TOGETHER:
+def _set(text: str) -> str:
+    for where, what in SET:
         text = where.sub(what, text)
     return text
 

@@ -25,7 +25,7 @@ from .claims import ledger, load_claims
 from .downloads import notebook_of
 from .house import house_page
 from .parameters import PARAMETER_LINE, lines_of
-from .prose import filled, in_words, unbroken
+from .prose import filled, in_words, typeset
 from .published import Published, verdicts
 from .timings import cost, timings, timings_page
 
@@ -60,14 +60,14 @@ def merge(
         _describe_image(cell)
         if published:
             _tell_claims(cell, published)
-        _keep_together(cell)
+        _typeset(cell)
         if "parameters" in cell.metadata.get("tags", []):
             cell.source = "\n".join(_with_value(line, values) for line in lines_of(cell.source))
     for index, cell in enumerate(text.cells):
         cell.id = f"{chapter.name}-{index}"  # random ids would make every page look new to Sphinx
         if cell.cell_type == "markdown":
             words = _substituted(cell.source, {"cost": cost(chapter.name, costs)})
-            cell.source = unbroken(filled(words, partial(in_words, record["metrics"])))
+            cell.source = typeset(filled(words, partial(in_words, record["metrics"])))
     text.cells[0].source += f"\n\n{_offer(chapter)}"
     told = published.beside(chapter.name, record["metrics"]) if published else ""
     stamp = f"{told}\n\n{_stamp(values, profile, record)}"
@@ -106,11 +106,11 @@ def _tell_claims(cell: Any, published: Published) -> None:
             output["data"]["text/markdown"] += f" {published.sentence(claim)}"
 
 
-def _keep_together(cell: Any) -> None:
-    """Let no line of a table, or of what else is Markdown, end within a number and its interval."""
+def _typeset(cell: Any) -> None:
+    """Set tables, and what else is Markdown, as the prose: see `prose.typeset`."""
     for output in cell.outputs:
         if words := output.get("data", {}).get("text/markdown"):
-            output["data"]["text/markdown"] = unbroken(words)
+            output["data"]["text/markdown"] = typeset(words)
 
 
 def _with_value(line: str, values: Mapping[str, Any]) -> str:

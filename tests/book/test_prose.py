@@ -3,7 +3,7 @@ from functools import partial
 
 import pytest
 
-from fingerprintlib.book.prose import Told, filled, in_words, unbroken
+from fingerprintlib.book.prose import Told, filled, in_words, typeset
 from fingerprintlib.errors import FingerprintsError
 
 BREAKS = re.compile(r" |(?<=\w[–-])(?=\w)")  # where a line may end
@@ -50,11 +50,12 @@ def test_what_cannot_be_said_is_refused(key, message):
     [
         ("9.1 (8.0–10.2) % of 20 %.", ["9.1", "(8.0–10.2) %", "of", "20 %."]),
         ("74 s at 3 GB, 2 sources", ["74 s", "at", "3 GB,", "2", "sources"]),
-        ("-1.0 (-2.5 to +0.5) points, **1.5** ± 0.2", ["-1.0", "(-2.5 to +0.5)", "points,", "**1.5** ± 0.2"]),
+        ("-1.0 (-2.5 to +0.5) points, **1.5** ± 0.2", ["−1.0", "(−2.5 to +0.5)", "points,", "**1.5** ± 0.2"]),
+        ("**-1.0** -2.0–-1.5", ["**−1.0**", "−2.0–−1.5"]),
         ("| 2017-05 | x-2 | 1-2 |", ["|", "2017-05", "|", "x-", "2", "|", "1-", "2", "|"]),
         ("``2017-05 %`` and `20 %`", ["``2017-", "05", "%``", "and", "`20", "%`"]),
     ],
 )
 def test_no_line_ends_within_a_number_and_its_interval(text, lines):
-    kept = unbroken(text)
+    kept = typeset(text)
     assert [line.replace("\u00a0", " ").replace("\u2060", "") for line in BREAKS.split(kept)] == lines
