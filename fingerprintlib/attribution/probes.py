@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import numpy as np
+from scipy.special import logsumexp
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -19,6 +20,7 @@ BINS = 32  # of a channel's histogram, equal ones over 0..255
 BOOSTING = {"max_iter": 50, "learning_rate": 0.2, "max_bins": 63, "early_stopping": False}
 LEVELS = 6  # equal steps of a channel in the joint histogram
 TIES = 64  # the largest ties that are looked at
+SHARPNESS = 5  # of their scores, to the exponent: of 2 and 5 what tells more photographs on validation images, in grey
 PENALTY = 0.03  # of the kernel ridge regressions: of 0.3, 0.1, 0.03 and 0.01 the best on validation images
 _UP = (0.5, 1.5, 2.5, 4.5, 8.5, 16.5, 32.5, 64.5)
 SIZES = (*(-step for step in reversed(_UP)), *_UP)  # between the 17 sizes of a difference
@@ -288,10 +290,14 @@ class PlainProbe(Baseline):
         return self.model_.predict(self._features(images))
 
     def evidence(self, images: np.ndarray) -> np.ndarray:
-        """How clearly each image is of any class but the first: float32 ``[N]``, about 0 if not and 1 if so.
+        """How clearly each image is of any class but the first: float32 ``[N]``.
+
+        How far the score of each other class exceeds that of the first, all of them weighed together as those of a
+        network are: the logarithm of the sum of their exponentials.
 
         Raises:
             UsageError: see `predict`.
         """
         self._check_fitted(images)
-        return 1 - self.model_.decision_function(self._features(images))[:, 0]
+        scores = self.model_.decision_function(self._features(images))
+        return logsumexp(SHARPNESS * (scores[:, 1:] - scores[:, :1]), axis=1)
