@@ -6,6 +6,7 @@ from fingerprintlib.book import estimates as estimating
 from fingerprintlib.book.chapters import Book
 from fingerprintlib.book.estimates import as_text, estimates, total
 from fingerprintlib.book.timings import Cost
+from fingerprintlib.zoo.networks import Networks
 
 QUICK = Cost(100.0, memory=10**9, disk=10**8)
 
@@ -41,7 +42,7 @@ def test_what_was_measured_is_no_guess(book):
 def test_trainings_at_the_papers_scale_are_reckoned_from_those_of_the_shipped_networks(book):
     found = of(book, "paper")
     assert all(one.guessed for one in found.values())
-    cards = estimating.Networks(book.root / "data" / "networks").cards("attribution-")
+    cards = Networks(book.root / "data" / "networks").cards("attribution-")
     seconds = sorted(card["seconds"] for card in cards)[len(cards) // 2]
     training = len(cards) * seconds * (150_000 / 6000) * 4**2 * 2**2 * 3  # steps, width, resolution, runs
     rest = 100 * 25 * 4**2 * 2**2  # images, width, resolution
