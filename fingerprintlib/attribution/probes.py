@@ -7,6 +7,7 @@ from scipy.special import logsumexp
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 
 from ..data.images import LUMA, check_images, coloured, luma
 from ..errors import UsageError
@@ -192,7 +193,8 @@ class HistogramProbe(Baseline):
         # Under a colour control there may be nothing but constants, which no tree can split: one of them will do.
         self.varies_ = np.ptp(features, axis=0) > 0
         self.varies_[0] |= not self.varies_.any()
-        self.model_.fit(features[:, self.varies_], labels)
+        with threadpool_limits(1, "openmp"):  # of its small steps several threads take longer: they wait for each other
+            self.model_.fit(features[:, self.varies_], labels)
 
     def _predict(self, images: np.ndarray) -> np.ndarray:
         return self.model_.predict(self._features(images)[:, self.varies_])
