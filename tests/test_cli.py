@@ -69,6 +69,19 @@ def test_help_answers_at_once():
     assert min(seconds) < 0.5
 
 
+def test_an_estimate_loads_no_pytorch():
+    code = (
+        "import sys, fingerprintlib.cli as cli\n"
+        "try: cli.main(['book', '--dry-run'])\n"
+        "finally: print(*sys.modules, file=sys.stderr)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 0
+    modules = {name.split(".")[0] for name in result.stderr.split()}
+    assert "nbformat" in modules
+    assert "torch" not in modules
+
+
 @pytest.mark.parametrize("command", ["book", "run", "sweep", "chapters", "doctor", "timings", "data"])
 def test_every_command_explains_itself(command):
     result = run(command, "--help")

@@ -3,16 +3,19 @@
 from collections.abc import Callable, Iterator
 from itertools import combinations_with_replacement
 from typing import Self
+from warnings import warn
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve, cholesky, solve, solve_triangular
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics.pairwise import rbf_kernel
 
 LARGEST = 40_000  # images of which all kernels are held at once: 3.2 GB. Of more they are computed in each step anew
 LANDMARKS = 2_000  # images that stand for all of them in the preconditioner
 BLOCK = 500  # images of which kernels are computed together: they stay in a core's cache
-TOLERANCE = 0.01  # of the residual, as a share of the targets: a smaller one changes one answer in a thousand
-STEPS = 200  # at most; ten to twenty are enough
+TOLERANCE = 0.01  # of the residual, as a share of the targets: a tenth of it moves no accuracy by 0.3 points
+STEPS = 200  # at most; ten to thirty are enough
 
 
 class GaussianRidge(ClassifierMixin, BaseEstimator):
@@ -25,7 +28,8 @@ class GaussianRidge(ClassifierMixin, BaseEstimator):
     beats a support vector machine (``C = 10``) by two points, in half the time.
 
     Args:
-        penalty: on the square of the function's norm.
+        penalty: on the square of the function's norm; for thumbnails and plain features 0.03 is, of 0.3, 0.1, 0.03 and
+            0.01, the best on validation images.
         seed: of which images the preconditioner rests on; it touches how soon the solution is found.
 
     Attributes:
@@ -34,7 +38,7 @@ class GaussianRidge(ClassifierMixin, BaseEstimator):
         steps_: of conjugate gradients that were taken; 0 where there are so few images that none are needed.
     """
 
-    def __init__(self, penalty: float = 0.1, seed: int = 0):
+    def __init__(self, penalty: float = 0.03, seed: int = 0):
         self.penalty, self.seed = penalty, seed
 
     def fit(self, features: np.ndarray, labels: np.ndarray) -> Self:
@@ -87,6 +91,8 @@ class GaussianRidge(ClassifierMixin, BaseEstimator):
             conditioned = precondition(residual)
             before, length = length, (residual * conditioned).sum(0)
             direction = conditioned + length / before * direction
+        else:
+            warn(f"Not solved in {STEPS} steps. Raise the penalty, or standardize the features.", ConvergenceWarning, 2)
         return weights
 
     def _preconditioner(self) -> Callable[[np.ndarray], np.ndarray]:
@@ -109,10 +115,7 @@ class GaussianRidge(ClassifierMixin, BaseEstimator):
             yield some, others, self._kernels(self.features_[some], self.features_[others])
 
     def _kernels(self, some: np.ndarray, others: np.ndarray) -> np.ndarray:
-        exponents = some @ (np.float32(2 * self.gamma_) * others).T
-        for places, rows in ((np.s_[:, None], some), (np.s_[None], others)):
-            exponents -= np.float32(self.gamma_) * np.square(rows).sum(1)[places]
-        return np.exp(np.minimum(exponents, 0, out=exponents), out=exponents)
+        return rbf_kernel(some, others, gamma=self.gamma_)
 
 
 def _blocks(count: int) -> list[slice]:

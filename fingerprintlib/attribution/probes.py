@@ -14,15 +14,14 @@ from ..errors import UsageError
 from .baselines import Baseline, Candidate, Labelled, Searched, drawn_evenly
 from .kernel_ridge import GaussianRidge
 from .ridge import ridges
+from .spectra import lumas
 
-CHUNK = 50  # images that are averaged together: what stays in a core's cache
 BINS = 32  # of a channel's histogram, equal ones over 0..255
 # Half of scikit-learn's rounds at twice the rate, and fewer bins: as accurate on validation, in half the time.
 BOOSTING = {"max_iter": 50, "learning_rate": 0.2, "max_bins": 63, "early_stopping": False}
 LEVELS = 6  # equal steps of a channel in the joint histogram
 TIES = 64  # the largest ties that are looked at
 SHARPNESS = 5  # of their scores, to the exponent: of 2 and 5 what catches more in grey, on validation images
-PENALTY = 0.03  # of the kernel ridge regressions: of 0.3, 0.1, 0.03 and 0.01 the best on validation images
 _UP = (0.5, 1.5, 2.5, 4.5, 8.5, 16.5, 32.5, 64.5)
 SIZES = (*(-step for step in reversed(_UP)), *_UP)  # between the 17 sizes of a difference
 
@@ -132,11 +131,8 @@ def thumbnails(images: np.ndarray, side: int = 8) -> np.ndarray:
     count, height, width, _ = images.shape
     if height % side or width % side:
         raise UsageError(f"Images of {height} x {width} pixels are not {side} blocks a side. Choose a divisor.")
-    means = np.empty((count, side, side), np.float32)
-    for start in range(0, count, CHUNK):
-        some = slice(start, start + CHUNK)
-        means[some] = luma(images[some]).reshape(-1, side, height // side, side, width // side).mean((2, 4))
-    return means.reshape(count, side * side)
+    blocks = (some.reshape(-1, side, height // side, side, width // side) for some in lumas(images))
+    return np.concatenate([some.mean((2, 4)) for some in blocks]).reshape(count, side * side)
 
 
 def difference_pairs(images: np.ndarray) -> np.ndarray:
@@ -239,7 +235,7 @@ class MotifProbe(Baseline):
     def _fit(self, images: np.ndarray, labels: np.ndarray, validation: Labelled | None) -> None:
         drawn = drawn_evenly(labels, self.images, self.seed)
         features = self._features(images)[drawn]
-        self.model_ = make_pipeline(StandardScaler(), GaussianRidge(PENALTY)).fit(features, labels[drawn])
+        self.model_ = make_pipeline(StandardScaler(), GaussianRidge()).fit(features, labels[drawn])
 
     def _predict(self, images: np.ndarray) -> np.ndarray:
         return self.model_.predict(self._features(images))
@@ -286,7 +282,7 @@ class PlainProbe(Baseline):
         return np.hstack([np.sqrt(shares), thumbnails(seen, self.side)])
 
     def _fit(self, images: np.ndarray, labels: np.ndarray, validation: Labelled | None) -> None:
-        self.model_ = make_pipeline(StandardScaler(), GaussianRidge(PENALTY)).fit(self._features(images), labels)
+        self.model_ = make_pipeline(StandardScaler(), GaussianRidge()).fit(self._features(images), labels)
 
     def _predict(self, images: np.ndarray) -> np.ndarray:
         return self.model_.predict(self._features(images))

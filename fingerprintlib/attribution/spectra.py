@@ -38,7 +38,7 @@ def log_dct(images: np.ndarray) -> np.ndarray:
 
     check_images(images)
     return np.concatenate(
-        [np.log(np.abs(dctn(some, axes=(1, 2), norm="ortho")) + np.float32(FLOOR)) for some in _luma(images)]
+        [np.log(np.abs(dctn(some, axes=(1, 2), norm="ortho")) + np.float32(FLOOR)) for some in lumas(images)]
     )
 
 
@@ -114,7 +114,7 @@ def radial_spectra(images: np.ndarray) -> np.ndarray:
         UsageError: images of another kind.
     """
     check_images(images)
-    return np.concatenate([radial_mean(_log_power(some)) for some in _luma(images)])
+    return np.concatenate([radial_mean(_log_power(some)) for some in lumas(images)])
 
 
 def mean_log_power(images: np.ndarray) -> np.ndarray:
@@ -124,7 +124,7 @@ def mean_log_power(images: np.ndarray) -> np.ndarray:
         UsageError: images of another kind.
     """
     check_images(images)
-    return np.sum([_log_power(some).sum(0, dtype=np.float64) for some in _luma(images)], axis=0) / len(images)
+    return np.sum([_log_power(some).sum(0, dtype=np.float64) for some in lumas(images)], axis=0) / len(images)
 
 
 def difference_in_decibels(
@@ -215,7 +215,7 @@ def grid_peaks(images: np.ndarray, period: int) -> np.ndarray:
     rows, columns = grid_frequencies(images.shape[1], period).T
     size, real = 2 * AROUND + 1, 10 * np.log10(2) if period == 2 else 0.0
     found = []
-    for some in _luma(images):
+    for some in lumas(images):
         logs = _log_power(some).astype(np.float64)
         blocks = uniform_filter(logs, size, mode="wrap", axes=(1, 2))[:, rows, columns] * size**2
         peaks = logs[:, rows, columns]
@@ -223,7 +223,7 @@ def grid_peaks(images: np.ndarray, period: int) -> np.ndarray:
     return np.concatenate(found)
 
 
-def _luma(images: np.ndarray) -> Iterator[np.ndarray]:
-    """float32 ``[n, H, W]`` on the scale 0..255, chunk by chunk."""
+def lumas(images: np.ndarray) -> Iterator[np.ndarray]:
+    """The luma of uint8 images ``[N, H, W, 3]``, chunk by chunk: float32 ``[n, H, W]`` on the scale 0..255."""
     for start in range(0, len(images), CHUNK):
         yield luma(images[start : start + CHUNK])

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.kernel_ridge import KernelRidge
 
 from fingerprintlib.attribution import kernel_ridge
@@ -62,3 +63,10 @@ def test_images_that_are_all_alike_are_learned_by_the_number_of_their_labels(mon
         fitted = GaussianRidge().fit(np.ones((9, 2)), np.repeat([0, 1, 2], [2, 3, 4]))
         assert fitted.predict(np.ones((1, 2))) == 2
         assert fitted.decision_function(np.ones((1, 2)))[0] == pytest.approx([2 / 9, 3 / 9, 4 / 9], abs=0.01)
+
+
+def test_what_is_not_solved_says_so(monkeypatch):
+    monkeypatch.setattr(kernel_ridge, "LANDMARKS", 9)
+    monkeypatch.setattr(kernel_ridge, "STEPS", 1)
+    with pytest.warns(ConvergenceWarning, match="Not solved in 1 steps. Raise the penalty"):
+        GaussianRidge(1e-3).fit(*clouds(100, 3, 0))
