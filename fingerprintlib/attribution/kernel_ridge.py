@@ -25,7 +25,7 @@ class GaussianRidge(ClassifierMixin, BaseEstimator):
     their mean. It would factorize all kernels of N images. Here the method of conjugate gradients multiplies by them a
     few times, preconditioned by the Nyström approximation from some of the images (Rudi, Carratino and Rosasco,
     *FALKON*, 2017; Frangella, Tropp and Udell, *Randomized Nyström Preconditioning*, 2023). On thumbnails it
-    beats a support vector machine (``C = 10``) by two points, in half the time.
+    beats a support vector machine (``C = 10``) by two points, in less time.
 
     Args:
         penalty: on the square of the function's norm; for thumbnails and plain features 0.03 is, of 0.3, 0.1, 0.03 and
