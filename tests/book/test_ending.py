@@ -14,6 +14,7 @@ from ..conftest import heed_ctrl_c
 
 PARENT, GROUP, ENGINE, KERNEL = "parent", "group", "engine", "kernel"
 AT_START, IN_A_CELL, AT_THE_PAGES = "at the start", "in a cell", "at the pages"
+SECONDS = 20  # two on an idle machine; up to ten where other tests keep its cores busy
 
 
 def build(project):
@@ -84,14 +85,14 @@ def at_the_moment(project, process, moment):
         (KERNEL, signal.SIGKILL, IN_A_CELL),
     ],
 )
-def test_all_end_within_five_seconds(small_book, who, how, moment):
+def test_all_end_within_seconds(small_book, who, how, moment):
     asleep = small_book.root / "asleep"
     if moment == IN_A_CELL:
         # Two processes sleep: the kernel, and one that it started, as one of `in_parallel`.
         sleeper = f"""
 import subprocess, sys
 from fingerprintlib.ending import FIRST
-sleep = "import pathlib, time; pathlib.Path({str(asleep)!r}).touch(); time.sleep(60)"
+sleep = "import pathlib, time; pathlib.Path({str(asleep)!r}).touch(); time.sleep(600)"
 if factor == 1:
     subprocess.run([sys.executable, "-c", FIRST + sleep])
 """
@@ -105,8 +106,8 @@ if factor == 1:
             os.killpg(process.pid, how)
         else:
             os.kill(process.pid if who == PARENT else running[who].pid, how)
-        process.wait(timeout=30 if who == KERNEL else 5)
-        _, alive = psutil.wait_procs(everyone, timeout=max(0.1, begin + 5 - time.monotonic()))
+        process.wait(timeout=30 if who == KERNEL else SECONDS)
+        _, alive = psutil.wait_procs(everyone, timeout=max(0.1, begin + SECONDS - time.monotonic()))
         assert not [each for each in alive if lives(each)]
         assert process.returncode != 0
     finally:
