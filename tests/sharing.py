@@ -31,7 +31,7 @@ from fingerprintlib.runtime import make_fabric
 
 from .attribution.test_attributor import Toy
 
-STEPS, BATCH = 50, 8
+STEPS, BATCH = 20, 8
 RESUMED = ("progan", "sngan", "visualization")  #: those that are halted
 OPTIONS = {"progan": {"lr": 1e-4}, "cramergan": {"augment": True, "d_steps": 1}, "sngan": {"d_steps": 2}}
 OPTIONS["mmdgan"] = {"d_steps": 1}

@@ -254,14 +254,19 @@ class Book:
         self.root = find_root(root)
 
     @cached_property
-    def pages(self) -> list[Chapter]:
-        """Every page of the table of contents that has a text, in reading order."""
+    def contents(self) -> list[str]:
+        """The names of the table of contents, in reading order. Some pages are written by the build."""
         toc = _mapping((self.root / "book" / "_toc.yml").read_text(encoding="utf-8"), "book/_toc.yml", ChapterError)
         names = [toc["root"]]
         for part in toc.get("parts", [toc]):
             for entry in part.get("chapters", []):
                 names += [one["file"] for one in (entry, *entry.get("sections", []))]
-        paths = [self.root / "book" / f"{name}.md" for name in names]
+        return names
+
+    @cached_property
+    def pages(self) -> list[Chapter]:
+        """Every page of the table of contents that has a text, in reading order."""
+        paths = [self.root / "book" / f"{name}.md" for name in self.contents]
         hashes: dict[str, str] = {}
         return [Chapter(path, hashes) for path in paths if path.is_file()]
 

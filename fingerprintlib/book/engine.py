@@ -23,10 +23,9 @@ from ..codehash import code_of
 from ..ending import FIRST, end_descendants
 from ..errors import BookError, one_line
 from ..provenance import file_hash, recipe_hash, write_json
-from . import memory
+from . import house, memory
 from .chapters import Book, Chapter, Job
 from .grids import Grid
-from .house import modules, rooms, uses
 from .scheduling import no_job_left, priorities_of, running_for, threads_of
 from .timings import build_folder, expected, record_run
 
@@ -244,7 +243,7 @@ def _run(
                 # The plan is made once: every process of Snakemake's would have to make it again.
                 "jobs": [job.as_dict() for job in plan],
                 "points": [job.as_dict() for job in points],
-                "pages": _pages_hash(book),
+                "pages": "" if wanted else _pages_hash(book),
             }
             write_json(build / "config.json", config)
             # All of them, if not everything: Snakemake would not miss an input of something that is there.
@@ -323,5 +322,4 @@ def _pages_hash(book: Book) -> str:
     files = {str(path.relative_to(book.root)): file_hash(path) for path in texts}
     code = code_of("fingerprintlib.book.staging", "fingerprintlib.book.offline")
     versions = {name: metadata.version(name) for name in ("sphinx", "jupyter-book", "sphinx-book-theme")}
-    house = [modules(), rooms(), sorted(uses().items())]
-    return recipe_hash({"files": files, "code": code, "versions": versions, "house": house})
+    return recipe_hash({"files": files, "code": code, "versions": versions, "house": house.recipe()})

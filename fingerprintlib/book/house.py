@@ -4,7 +4,8 @@ import ast
 from functools import cache
 from graphlib import TopologicalSorter
 
-from ..codehash import PACKAGE, ROOT, imports_of
+from ..codehash import PACKAGE, ROOT, code_of, imports_of
+from ..provenance import recipe_hash
 from ..tables import markdown
 
 #: The modules that stand in no room: those that every room may use, and those that use the rooms.
@@ -36,6 +37,7 @@ def modules() -> dict[str, str]:
     return found
 
 
+@cache
 def uses() -> dict[tuple[str, str], int]:
     """How many modules of one room use another: by the names of the two, user first."""
     of = {name: _room(name) for name in modules()}
@@ -46,6 +48,7 @@ def uses() -> dict[tuple[str, str], int]:
     return found
 
 
+@cache
 def rooms() -> dict[str, list[str]]:
     """The rooms with the names of their modules; each stands after all that it uses.
 
@@ -63,6 +66,7 @@ def rooms() -> dict[str, list[str]]:
     return {room: [name.split(".")[-1] for name in files if _room(name) == room] for room in order}
 
 
+@cache
 def _room(name: str) -> str:
     first = name.split(".")[0]
     if (ROOT / first).is_dir():
@@ -70,8 +74,9 @@ def _room(name: str) -> str:
     return DOORS if any((ROOT / used.split(".")[0]).is_dir() for used in _used_by(name)) else GROUND
 
 
-def _used_by(name: str) -> set[str]:
-    return {used.removeprefix(f"{PACKAGE}.") for used in imports_of(f"{PACKAGE}.{name}")}
+@cache
+def _used_by(name: str) -> frozenset[str]:
+    return frozenset(used.removeprefix(f"{PACKAGE}.") for used in imports_of(f"{PACKAGE}.{name}"))
 
 
 def way() -> dict[str, list[str]]:
@@ -85,6 +90,12 @@ def way() -> dict[str, list[str]]:
         modules()[module]
         found.setdefault(module.split(".")[0], []).append(f"{number} {step}")
     return found
+
+
+def recipe() -> str:
+    """A hash of all that `house_page` depends on."""
+    how = code_of("fingerprintlib.book.house", "fingerprintlib.plots.house")
+    return recipe_hash([modules(), rooms(), sorted(uses().items()), how])
 
 
 def house_page() -> tuple[str, bytes]:

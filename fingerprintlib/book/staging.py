@@ -20,10 +20,10 @@ from ..ending import FIRST
 from ..errors import BookError, FingerprintsError, one_line
 from ..provenance import write_atomically
 from ..store import put_in_place, unfinished
+from . import house
 from .chapters import Book, Chapter
 from .claims import ledger, load_claims
 from .downloads import notebook_of
-from .house import house_page
 from .parameters import PARAMETER_LINE, lines_of
 from .prose import filled, in_words, typeset
 from .published import Published, verdicts
@@ -188,14 +188,24 @@ def _stage(book: Book, profile: str, overrides: Mapping[str, Mapping[str, Any]],
     for path in _for_browsers(build):
         _write_if_changed(staged / "_assets" / path.name, path.read_bytes())
         wanted.add(staged / "_assets" / path.name)
-    house, figure = house_page()
-    texts = {"timings.md": timings_page(book.chapters, costs), "house.md": house}
-    for name, data in {**{name: text.encode() for name, text in texts.items()}, "house.png": figure}.items():
-        _write_if_changed(staged / name, data)
-        wanted.add(staged / name)
+    _write_if_changed(staged / "timings.md", timings_page(book.chapters, costs).encode())
+    wanted.add(staged / "timings.md")
+    if "house" in book.contents:
+        wanted.update(_house(staged))
     for path in staged.rglob("*"):
         if path.is_file() and path not in wanted:
             path.unlink()
+
+
+def _house(staged: Path) -> tuple[Path, Path]:
+    """Where the page on the library's rooms is, and its figure. To draw it takes seconds, so it is kept."""
+    text, figure = staged / "house.md", staged / "house.png"
+    made_from = f"% {house.recipe()}\n"
+    if not (figure.is_file() and text.is_file() and text.read_text(encoding="utf-8").startswith(made_from)):
+        words, drawn = house.house_page()
+        write_atomically(figure, drawn)
+        write_atomically(text, f"{made_from}{words}".encode())  # last: what it says is there then
+    return text, figure
 
 
 def _for_browsers(build: Path) -> list[Path]:

@@ -5,10 +5,11 @@ import pytest
 from nbformat.v4 import new_code_cell, new_output
 
 from fingerprintlib import __version__
+from fingerprintlib.book import house
 from fingerprintlib.book.chapters import PROFILES, Chapter
 from fingerprintlib.book.claims import Measurement
 from fingerprintlib.book.published import Published
-from fingerprintlib.book.staging import merge
+from fingerprintlib.book.staging import _house, merge
 from fingerprintlib.book.timings import cost, timings_page
 from fingerprintlib.errors import FingerprintsError
 
@@ -217,3 +218,17 @@ def test_the_page_of_timings(chapter, tmp_path):
     ):
         assert line in page
     assert any("The column `quick`, memory and disk were measured" in line for line in page)
+
+
+def test_the_page_on_the_rooms_is_drawn_anew_only_where_something_of_it_is_new(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(house, "house_page", lambda: (f"# Drawn {len(drawn)}", drawn.append(b"png") or b"png"))
+    text, figure = _house(tmp_path)
+    assert (text, figure) == _house(tmp_path)
+    assert (len(drawn), text.read_text().splitlines()[1], figure.read_bytes()) == (1, "# Drawn 0", b"png")
+    figure.unlink()
+    _house(tmp_path)
+    assert len(drawn) == 2
+    monkeypatch.setattr(house, "recipe", lambda: "of another library")
+    _house(tmp_path)
+    assert len(drawn) == 3
