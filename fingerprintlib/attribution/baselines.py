@@ -26,6 +26,7 @@ from ..data.images import check_images, check_labels
 from ..errors import UsageError
 from ..progress import progress
 from . import prnu
+from .kernel_ridge import gaussian_ridges
 from .ridge import ridges
 from .spectra import log_dct, radial_spectra
 
@@ -132,7 +133,8 @@ class Searched(Baseline):
             AttributeError: the method has no scores: nearest neighbours vote.
         """
         self._check_fitted(images)
-        return self.model_.decision_function(self._features(images))
+        scores = self.model_.decision_function(self._features(images))
+        return scores[:, 1] - scores[:, 0] if scores.shape[1:] == (2,) else scores  # one with kernels scores both
 
     @abstractmethod
     def _learn_features(self, images: np.ndarray, labels: np.ndarray) -> Labelled:
@@ -280,7 +282,8 @@ class LogDCT(Searched):
     It has no parameters.
     """
 
-    penalties = (1e5, 1e4, 1e3)  # strengths of the regression's L2 penalty to try
+    penalties: Sequence[float] = (1e5, 1e4, 1e3)  # strengths of the regression's L2 penalty to try
+    regressions = staticmethod(ridges)
 
     def _learn_features(self, images: np.ndarray, labels: np.ndarray) -> Labelled:
         self._scaler = StandardScaler(copy=False)
@@ -294,8 +297,19 @@ class LogDCT(Searched):
         return self._scaler.transform(log_dct(images).reshape(len(images), -1))
 
     def _candidates(self, features: np.ndarray, labels: np.ndarray, seen: np.ndarray) -> Iterator[Candidate]:
-        for penalty, model in zip(self.penalties, ridges(features, labels, self.penalties), strict=True):
+        regressions = self.regressions(features, labels, self.penalties)
+        for penalty, model in zip(self.penalties, regressions, strict=True):
             yield {"penalty": penalty}, model, model.predict(seen)
+
+
+class KernelLogDCT(LogDCT):
+    """The same by regression with a Gaussian kernel, which weighs frequencies together, where `LogDCT` adds them up.
+
+    Its time grows with the square of the number of images: of 17,640 it takes a minute.
+    """
+
+    penalties = (3.0, 1.0, 0.3, 0.1)  # images under attack want strong ones, clean images weak ones
+    regressions = staticmethod(gaussian_ridges)
 
 
 class RadialSpectrum(Searched):

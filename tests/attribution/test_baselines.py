@@ -12,13 +12,21 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import RidgeClassifier
 
 from fingerprintlib.attribution import baselines, prnu
-from fingerprintlib.attribution.baselines import PRNU, Eigenface, LogDCT, NearestNeighbours, RadialSpectrum, Together
+from fingerprintlib.attribution.baselines import (
+    PRNU,
+    Eigenface,
+    KernelLogDCT,
+    LogDCT,
+    NearestNeighbours,
+    RadialSpectrum,
+    Together,
+)
 from fingerprintlib.attribution.probes import HistogramProbe
 from fingerprintlib.attribution.spectra import log_dct
 from fingerprintlib.data.images import coloured
 from fingerprintlib.errors import UsageError
 
-SEARCHED = [NearestNeighbours, Eigenface, LogDCT, RadialSpectrum]
+SEARCHED = [NearestNeighbours, Eigenface, LogDCT, KernelLogDCT, RadialSpectrum]
 ALL = [*SEARCHED, PRNU, HistogramProbe]
 
 
@@ -40,7 +48,14 @@ HARD = marked(120, 0, strength=1.0)
 
 @pytest.mark.parametrize(
     ("method", "least"),
-    [(NearestNeighbours, 0.35), (Eigenface, 0.6), (LogDCT, 0.9), (RadialSpectrum, 0.5), (PRNU, 0.95)],
+    [
+        (NearestNeighbours, 0.35),
+        (Eigenface, 0.6),
+        (LogDCT, 0.9),
+        (KernelLogDCT, 0.9),
+        (RadialSpectrum, 0.5),
+        (PRNU, 0.95),
+    ],
 )
 def test_planted_patterns_are_found_again(method, least):
     fitted = method().fit(*TRAIN, VALIDATION)
@@ -77,6 +92,7 @@ def test_together_they_know_what_each_knows():
         (NearestNeighbours, {"images": 50, "seed": 3}),
         (Eigenface, {"components": 9, "seed": 3}),
         (LogDCT, {}),
+        (KernelLogDCT, {}),
         (RadialSpectrum, {"images": 50, "seed": 3}),
         (PRNU, {"wiener": True, "zero_mean": True}),
         (HistogramProbe, {"joint": True, "seed": 3}),
@@ -99,7 +115,7 @@ def test_labels_keep_their_values(method):
     labels = np.array([7, 2, 5])[TRAIN[1]]
     fitted = method().fit(TRAIN[0], labels, (VALIDATION[0], np.array([7, 2, 5])[VALIDATION[1]]))
     plain = method().fit(*TRAIN, VALIDATION)
-    if method in (PRNU, LogDCT):  # nothing in them depends on the labels' order
+    if method in (PRNU, LogDCT, KernelLogDCT):  # nothing in them depends on the labels' order
         assert (fitted.predict(TEST[0]) == np.array([7, 2, 5])[plain.predict(TEST[0])]).all()
     assert set(fitted.predict(TEST[0])) <= {2, 5, 7}
 
@@ -131,6 +147,7 @@ def only(method, entry):
     key, name = {
         NearestNeighbours: ("k", "neighbours"),
         LogDCT: ("penalty", "penalties"),
+        KernelLogDCT: ("penalty", "penalties"),
         RadialSpectrum: ("C", "costs"),
     }[method]
     return trying(method, **{name: [entry[key]]})
@@ -216,7 +233,7 @@ def test_the_ridge_regressions_are_those_of_scikit_learn(images, sources):
         assert (mine.predict(features) == theirs.predict(features)).all()
 
 
-@pytest.mark.parametrize("method", [LogDCT, RadialSpectrum])
+@pytest.mark.parametrize("method", [LogDCT, KernelLogDCT, RadialSpectrum])
 def test_a_mean_brightness_that_never_varied_decides_nothing(method, monkeypatch):
     """Under a colour control it is constant but for rounding: scaled by that, one pixel would drown the rest."""
 

@@ -4,7 +4,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.kernel_ridge import KernelRidge
 
 from fingerprintlib.attribution import kernel_ridge
-from fingerprintlib.attribution.kernel_ridge import GaussianRidge
+from fingerprintlib.attribution.kernel_ridge import GaussianRidge, gaussian_ridges
 
 
 def clouds(count, sources, seed):
@@ -20,10 +20,10 @@ def reference(fitted, features, labels, unseen):
 
 
 @pytest.mark.parametrize("sources", [2, 3])
-@pytest.mark.parametrize(("landmarks", "largest"), [(500, 500), (60, 500), (60, 100)])  # at once, by steps, not held
-def test_it_answers_as_that_of_scikit_learn(sources, landmarks, largest, monkeypatch):
+@pytest.mark.parametrize(("landmarks", "memory"), [(500, 1), (60, 1), (60, 0)])  # at once, by steps, not held
+def test_it_answers_as_that_of_scikit_learn(sources, landmarks, memory, monkeypatch):
     monkeypatch.setattr(kernel_ridge, "LANDMARKS", landmarks)
-    monkeypatch.setattr(kernel_ridge, "LARGEST", largest)
+    monkeypatch.setattr(kernel_ridge, "MEMORY", memory)
     monkeypatch.setattr(kernel_ridge, "BLOCK", 64)
     monkeypatch.setattr(kernel_ridge, "TOLERANCE", 1e-5)
     features, labels = clouds(400, sources, 0)
@@ -70,3 +70,12 @@ def test_what_is_not_solved_says_so(monkeypatch):
     monkeypatch.setattr(kernel_ridge, "STEPS", 1)
     with pytest.warns(ConvergenceWarning, match="Not solved in 1 steps. Raise the penalty"):
         GaussianRidge(1e-3).fit(*clouds(100, 3, 0))
+
+
+def test_several_penalties_give_what_each_gives_alone(monkeypatch):
+    monkeypatch.setattr(kernel_ridge, "LANDMARKS", 60)
+    features, labels = clouds(400, 3, 0)
+    penalties = (1.0, 0.1)
+    for penalty, fitted in zip(penalties, gaussian_ridges(features, labels, penalties), strict=True):
+        assert fitted.penalty == penalty
+        assert np.array_equal(fitted.weights_, GaussianRidge(penalty).fit(features, labels).weights_)
