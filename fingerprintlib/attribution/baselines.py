@@ -6,9 +6,9 @@ validation images, from which nothing else is learned. Threads are those of the 
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from scipy.stats import mode
@@ -25,6 +25,7 @@ from sklearn.utils.validation import check_is_fitted
 from ..data.images import check_images, check_labels
 from ..errors import UsageError
 from ..progress import progress
+from ..runtime import in_parallel
 from . import prnu
 from .kernel_ridge import gaussian_ridges
 from .ridge import ridges
@@ -32,6 +33,7 @@ from .spectra import log_dct, radial_spectra
 
 Labelled = tuple[np.ndarray, np.ndarray]
 Candidate = tuple[dict[str, Any], Any, np.ndarray]  # settings, fitted estimator, its answers to the validation images
+Key = TypeVar("Key")
 CHUNK = 256
 # A feature whose spread is this part of the largest one's, or less, is constant but for rounding: the mean brightness
 # is, under a colour control. Scaled to unit spread it would drown all others as soon as an image is touched.
@@ -366,6 +368,20 @@ class Together(Baseline):
 
     def _predict(self, images: np.ndarray) -> np.ndarray:
         return self.model_.predict(self._features(images))
+
+
+def fit_all(calls: Mapping[Key, Sequence[Any]]) -> dict[Key, Any]:
+    """Fitted methods by the same keys, several of them fitted at a time: see `runtime.in_parallel`.
+
+    Args:
+        calls: key to a method and what its ``fit`` is given: images, labels and, if it needs them, validation.
+    """
+    fitted = in_parallel(_fitted, [{"method": method, "given": given} for method, *given in calls.values()])
+    return dict(zip(calls, fitted, strict=True))
+
+
+def _fitted(method: Baseline, given: Sequence[Any]) -> Baseline:
+    return method.fit(*given)
 
 
 def _leave_constants(scaler: Any) -> None:

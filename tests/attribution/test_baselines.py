@@ -20,6 +20,7 @@ from fingerprintlib.attribution.baselines import (
     NearestNeighbours,
     RadialSpectrum,
     Together,
+    fit_all,
 )
 from fingerprintlib.attribution.probes import HistogramProbe
 from fingerprintlib.attribution.spectra import log_dct
@@ -84,6 +85,23 @@ def test_together_they_know_what_each_knows():
     assert both.score(*test) >= max(0.9, best + 0.1)
     with pytest.raises(UsageError, match="Pass validation"):
         Together(alone).fit(*train)
+
+
+def test_several_fitted_side_by_side_are_as_each_alone():
+    calls = {"pattern": (PRNU(), *TRAIN), "waves": (LogDCT(), *TRAIN, VALIDATION)}
+    fitted = fit_all(calls)
+    assert list(fitted) == ["pattern", "waves"]
+    for name, (method, *given) in calls.items():
+        assert (fitted[name].predict(TEST[0]) == clone(method).fit(*given).predict(TEST[0])).all()
+
+
+def test_of_two_sources_every_method_scores_the_second():
+    two, labels = (some[TRAIN[1] < 2] for some in TRAIN)
+    known, right = (some[VALIDATION[1] < 2] for some in VALIDATION)
+    for method in (LogDCT(), KernelLogDCT(), HistogramProbe()):
+        scores = method.fit(two, labels, (known, right)).decision_function(known)
+        assert scores.shape == (len(known),)
+        assert ((scores > 0) == method.predict(known)).all()
 
 
 @pytest.mark.parametrize(
