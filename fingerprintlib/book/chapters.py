@@ -22,7 +22,6 @@ starts.
 
 import ast
 import re
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -67,8 +66,6 @@ class Chapter:
         Raises:
             ChapterError: the front matter or a cell's options cannot be read.
         """
-        # jsonschema, which jupytext brings, would spend a second on a grammar of web addresses if it found this.
-        sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]  # None: as if it were not installed
         import jupytext  # here, as `fingerprints --help` need not wait for it
 
         text = self.path.read_text(encoding="utf-8")
