@@ -26,9 +26,6 @@ if TYPE_CHECKING:
 
 # For torch, imported later: threads that wait sleep. Spinning ones take eight times as long beside a busy process.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-# For jsonschema, which comes with notebooks: setting up its grammar of web addresses takes a second, whenever a chapter
-# starts, and nothing here is checked for one. Told that the package is not there, it does without.
-sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
 
 LONG, LARGE = 1800, 10**10  # seconds, and bytes of disk; before what takes more, `book` and `run` ask
 SETTING = "CHAPTER.PARAM=VALUE"

@@ -136,7 +136,7 @@ def build_pages(book: Book, profile: str, overrides: Mapping[str, Mapping[str, A
     """
     staged = build / "staged"
     _stage(book, profile, overrides, build, staged)
-    start = FIRST + "import fingerprintlib.cli; "  # for what it sets before others are imported
+    start = FIRST + "import fingerprintlib.book; "  # for what it sets before others are imported
     command = [sys.executable, "-c", start + "from jupyter_book.cli.main import main; main()"]
     command += ["build", str(staged), "--path-output", str(build / "sphinx")]
     command += ["--config", str(book.root / "_config.yml"), "--toc", str(book.root / "book" / "_toc.yml")]
