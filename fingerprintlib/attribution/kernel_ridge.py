@@ -13,7 +13,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics.pairwise import rbf_kernel
 
-MEMORY = 0.5  # of what is free, at most, to hold all kernels: 1.6 GB of 28,000 images. Else each step computes them
+MEMORY = 0.75  # of what is free, at most, to hold all kernels: 1.6 GB of 28,000 images. Else each step computes them
 LANDMARKS = 2_000  # images that stand for all of them in the preconditioner
 BLOCK = 500  # images of which kernels are computed together: they stay in a core's cache
 TOLERANCE = 0.01  # of the residual, as a share of the targets: a tenth of it moves no accuracy by 0.3 points
