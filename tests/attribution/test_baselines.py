@@ -14,8 +14,8 @@ from sklearn.linear_model import RidgeClassifier
 from fingerprintlib.attribution import baselines, prnu
 from fingerprintlib.attribution.baselines import (
     PRNU,
+    BlockDCT,
     Eigenface,
-    KernelLogDCT,
     LogDCT,
     NearestNeighbours,
     RadialSpectrum,
@@ -27,7 +27,7 @@ from fingerprintlib.attribution.spectra import log_dct
 from fingerprintlib.data.images import coloured
 from fingerprintlib.errors import UsageError
 
-SEARCHED = [NearestNeighbours, Eigenface, LogDCT, KernelLogDCT, RadialSpectrum]
+SEARCHED = [NearestNeighbours, Eigenface, LogDCT, BlockDCT, RadialSpectrum]
 ALL = [*SEARCHED, PRNU, HistogramProbe]
 
 
@@ -53,7 +53,7 @@ HARD = marked(120, 0, strength=1.0)
         (NearestNeighbours, 0.35),
         (Eigenface, 0.6),
         (LogDCT, 0.9),
-        (KernelLogDCT, 0.9),
+        (BlockDCT, 0.9),
         (RadialSpectrum, 0.5),
         (PRNU, 0.95),
     ],
@@ -98,7 +98,7 @@ def test_several_fitted_side_by_side_are_as_each_alone():
 def test_of_two_sources_every_method_scores_the_second():
     two, labels = (some[TRAIN[1] < 2] for some in TRAIN)
     known, right = (some[VALIDATION[1] < 2] for some in VALIDATION)
-    for method in (LogDCT(), KernelLogDCT(), HistogramProbe()):
+    for method in (LogDCT(), BlockDCT(), HistogramProbe()):
         scores = method.fit(two, labels, (known, right)).decision_function(known)
         assert scores.shape == (len(known),)
         assert ((scores > 0) == method.predict(known)).all()
@@ -110,7 +110,7 @@ def test_of_two_sources_every_method_scores_the_second():
         (NearestNeighbours, {"images": 50, "seed": 3}),
         (Eigenface, {"components": 9, "seed": 3}),
         (LogDCT, {}),
-        (KernelLogDCT, {}),
+        (BlockDCT, {}),
         (RadialSpectrum, {"images": 50, "seed": 3}),
         (PRNU, {"wiener": True, "zero_mean": True}),
         (HistogramProbe, {"joint": True, "seed": 3}),
@@ -133,7 +133,7 @@ def test_labels_keep_their_values(method):
     labels = np.array([7, 2, 5])[TRAIN[1]]
     fitted = method().fit(TRAIN[0], labels, (VALIDATION[0], np.array([7, 2, 5])[VALIDATION[1]]))
     plain = method().fit(*TRAIN, VALIDATION)
-    if method in (PRNU, LogDCT, KernelLogDCT):  # nothing in them depends on the labels' order
+    if method in (PRNU, LogDCT, BlockDCT):  # nothing in them depends on the labels' order
         assert (fitted.predict(TEST[0]) == np.array([7, 2, 5])[plain.predict(TEST[0])]).all()
     assert set(fitted.predict(TEST[0])) <= {2, 5, 7}
 
@@ -165,7 +165,7 @@ def only(method, entry):
     key, name = {
         NearestNeighbours: ("k", "neighbours"),
         LogDCT: ("penalty", "penalties"),
-        KernelLogDCT: ("penalty", "penalties"),
+        BlockDCT: ("penalty", "penalties"),
         RadialSpectrum: ("C", "costs"),
     }[method]
     return trying(method, **{name: [entry[key]]})
@@ -251,7 +251,7 @@ def test_the_ridge_regressions_are_those_of_scikit_learn(images, sources):
         assert (mine.predict(features) == theirs.predict(features)).all()
 
 
-@pytest.mark.parametrize("method", [LogDCT, KernelLogDCT, RadialSpectrum])
+@pytest.mark.parametrize("method", [LogDCT, BlockDCT, RadialSpectrum])
 def test_a_mean_brightness_that_never_varied_decides_nothing(method, monkeypatch):
     """Under a colour control it is constant but for rounding: scaled by that, one pixel would drown the rest."""
 
