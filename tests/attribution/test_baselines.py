@@ -110,7 +110,7 @@ def test_of_two_sources_every_method_scores_the_second():
         (NearestNeighbours, {"images": 50, "seed": 3}),
         (Eigenface, {"components": 9, "seed": 3}),
         (LogDCT, {}),
-        (BlockDCT, {}),
+        (BlockDCT, {"kernels": True}),
         (RadialSpectrum, {"images": 50, "seed": 3}),
         (PRNU, {"wiener": True, "zero_mean": True}),
         (HistogramProbe, {"joint": True, "seed": 3}),

@@ -209,3 +209,24 @@ def test_a_spectrum_that_only_falls_has_no_peaks():
     assert abs(spectra.grid_peaks(images, 8).mean()) < 0.3
     with pytest.raises(UsageError, match="uint8"):
         spectra.grid_peaks(fields, 4)
+
+
+def test_statistics_of_blocks_by_hand():
+    images = np.random.default_rng(0).integers(0, 256, (2, 20, 24, 3), np.uint8)
+    found = spectra.block_statistics(images)
+    assert (found.shape, found.dtype) == ((2, 504), np.float32)
+    plane, waves = images[1] @ np.array([0.299, 0.587, 0.114]), cosines(8)
+    halved = plane.reshape(10, 2, 12, 2).mean((1, 3))
+    for some, here in ((plane, found[1, :252]), (halved, found[1, 252:])):
+        places = [(y, x) for y in range(0, some.shape[0] - 7, 2) for x in range(0, some.shape[1] - 7, 2)]
+        sizes = np.array([np.abs(waves @ some[y : y + 8, x : x + 8] @ waves.T).ravel()[1:] for y, x in places])
+        power = (sizes**2).mean(0)
+        cut = np.minimum(sizes**2, 50).mean(0)
+        expected = [np.log(power), sizes.mean(0) / np.sqrt(power), np.log(cut), np.log(sizes + 0.5).mean(0)]
+        assert here == pytest.approx(np.concatenate(expected), abs=2e-3)
+
+
+@pytest.mark.parametrize("shape", [(1, 14, 16, 3), (1, 17, 16, 3), (1, 16, 19, 3)])
+def test_images_without_blocks_at_half_the_size_are_refused(shape):
+    with pytest.raises(UsageError, match="even side of 16 pixels at least"):
+        spectra.block_statistics(np.zeros(shape, np.uint8))
