@@ -16,7 +16,7 @@ $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; this is %d.%d. Set PYTHON=/path/to/python3." % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@command -v uv >/dev/null || test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet uv
-	@echo "Installing the packages of requirements.lock into $(VENV) (once; a few minutes, 6 GB) ..."
+	@echo "Installing the packages of requirements.lock into $(VENV) (once; a few minutes, 7 GB) ..."
 	@PATH="$(BIN):$$PATH" uv pip sync --compile-bytecode --quiet --python $(BIN)/python --require-hashes --allow-empty-requirements requirements.lock
 	@PATH="$(BIN):$$PATH" uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
 	@touch $@

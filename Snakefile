@@ -37,7 +37,7 @@ for job in jobs:
         threads: config["threads"][job.chapter.name]
         priority: config["priorities"][job.chapter.name]
         resources:
-            mem_mb=6000,
+            mem_mb=12000,
             runtime=720,
         shell:
             f"{fingerprints} job {{params.chapter}} --threads {{threads}}"
@@ -59,7 +59,7 @@ if points:  # of a sweep: one rule, so that `--set-resources sweep:gres=gpu:1` o
             point="[^/]+",
         threads: config["threads"][points[0].chapter.name]
         resources:
-            mem_mb=6000,
+            mem_mb=12000,
             runtime=720,
         shell:
             f"{fingerprints} job {{params.chapter}} --point {{wildcards.point}} --threads {{threads}}"
@@ -73,7 +73,7 @@ rule pages:
     params:
         pages=config["pages"],
     resources:
-        mem_mb=6000,
+        mem_mb=12000,
         runtime=60,
     shell:
         f"{fingerprints} pages"

@@ -1,5 +1,7 @@
 """Ridge regression with a Gaussian kernel: of tens of thousands of images in seconds, and nothing left out."""
 
+import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from itertools import combinations_with_replacement
@@ -129,7 +131,7 @@ class _Kernels:
     @cached_property
     def _held(self) -> list[tuple[slice, slice, np.ndarray]]:
         size = 2 * len(self.features) ** 2  # bytes: float32, half of them
-        return list(self._half()) if size <= MEMORY * virtual_memory().available else []
+        return list(self._half()) if size <= MEMORY * _free() else []
 
     def _half(self) -> Iterator[tuple[slice, slice, np.ndarray]]:
         """In blocks, on and above the diagonal: below it they are the same."""
@@ -157,6 +159,12 @@ class _Kernels:
         inner.flat[:: len(inner) + 1] += penalty
         solved = cho_factor(inner, lower=True, overwrite_a=True)
         return lambda some: (some - factor.T @ cho_solve(solved, factor @ some)) / np.float32(penalty)
+
+
+def _free() -> int:
+    """Bytes of memory that are free, and on a cluster no more than the job asked for."""
+    given = int(os.environ.get("SLURM_MEM_PER_NODE", 0)) << 20  # MB; there may be no limit
+    return min(virtual_memory().available, given or sys.maxsize)
 
 
 def _blocks(count: int) -> list[slice]:

@@ -79,3 +79,10 @@ def test_several_penalties_give_what_each_gives_alone(monkeypatch):
     for penalty, fitted in zip(penalties, gaussian_ridges(features, labels, penalties), strict=True):
         assert fitted.penalty == penalty
         assert np.array_equal(fitted.weights_, GaussianRidge(penalty).fit(features, labels).weights_)
+
+
+def test_on_a_cluster_no_more_memory_is_taken_than_the_job_asked_for(monkeypatch):
+    monkeypatch.delenv("SLURM_MEM_PER_NODE", raising=False)
+    everything = kernel_ridge._free()
+    monkeypatch.setenv("SLURM_MEM_PER_NODE", "3")
+    assert kernel_ridge._free() == 3 * 2**20 < everything
