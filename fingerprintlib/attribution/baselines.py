@@ -393,17 +393,18 @@ class Together(Baseline):
 
 
 def fit_all(calls: Mapping[Key, Sequence[Any]]) -> dict[Key, Any]:
-    """Fitted methods by the same keys, several of them fitted at a time: see `runtime.in_parallel`.
+    """Fitted copies of methods by the same keys, several of them fitted at a time: see `runtime.in_parallel`.
 
     Args:
-        calls: key to a method and what its ``fit`` is given: images, labels and, if it needs them, validation.
+        calls: key to a method and what its ``fit`` is given: images, labels and, if it needs them, validation. A method
+            may be named more than once, for other images.
     """
     fitted = in_parallel(_fitted, [{"method": method, "given": given} for method, *given in calls.values()])
     return dict(zip(calls, fitted, strict=True))
 
 
 def _fitted(method: Baseline, given: Sequence[Any]) -> Baseline:
-    return method.fit(*given)
+    return clone(method).fit(*given)
 
 
 def _leave_constants(scaler: Any) -> None:

@@ -3,6 +3,7 @@ import warnings
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from scipy.spatial.distance import cdist
 from sklearn.base import clone
@@ -87,10 +88,17 @@ def test_together_they_know_what_each_knows():
         Together(alone).fit(*train)
 
 
-def test_several_fitted_side_by_side_are_as_each_alone():
-    calls = {"pattern": (PRNU(), *TRAIN), "waves": (LogDCT(), *TRAIN, VALIDATION)}
-    fitted = fit_all(calls)
-    assert list(fitted) == ["pattern", "waves"]
+@pytest.mark.parametrize("threads", [1, 2])
+def test_several_fitted_side_by_side_are_as_each_alone(threads):
+    pattern = PRNU()  # named twice: on one core, too, what it learns second is not what it learned first
+    calls = {"pattern": (pattern, *TRAIN), "faint": (pattern, *HARD), "waves": (LogDCT(), *TRAIN, VALIDATION)}
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        fitted = fit_all(calls)
+    finally:
+        torch.set_num_threads(before)
+    assert list(fitted) == [*calls]
     for name, (method, *given) in calls.items():
         assert (fitted[name].predict(TEST[0]) == clone(method).fit(*given).predict(TEST[0])).all()
 
