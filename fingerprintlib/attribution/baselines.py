@@ -310,7 +310,7 @@ class BlockDCT(Searched):
 
     Args:
         kernels: whether to try a Gaussian kernel, too. It weighs statistics together, where the linear regression adds
-            them up, and takes the square of the number of images: of 17,640 half a minute.
+            them up, and takes the square of the number of images.
     """
 
     penalties = (1e4, 1e3, 1e2)  # strengths of the linear regression's L2 penalty to try
